@@ -1,0 +1,231 @@
+"""Every setting: its type, default, unit and a sentence. Read once; all faults are reported together, by name.
+
+Sources, strongest first: environment (`BYOK_DATA`), then `byok.toml` in the working directory (`byok_data` or `data`), then the defaults.
+"""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from byok.errors import SettingsInvalid
+
+CONFIG_FILE = "byok.toml"
+_BASE_URL = re.compile(r"^BYOK_([A-Z0-9_]+)_BASE_URL$")
+
+
+class VendorEntry(BaseModel):
+    """An OpenAI-compatible address that the operator names: `[vendors.NAME]` in byok.toml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base_url: str
+    format: Literal["openai_chat"] = "openai_chat"
+    stream_usage: bool = False  # whether the vendor knows stream_options.include_usage
+    leave: Literal["cancel", "drain"] = "cancel"  # what happens upstream when the client leaves
+
+
+class Settings(BaseSettings):
+    """The installation's settings; frozen, passed on by the faces, never read from a global."""
+
+    model_config = SettingsConfigDict(env_prefix="BYOK_", frozen=True, extra="ignore")
+
+    data: Path = Field(Path("data"), description="Where journal, usage table, accounts and exports live.")
+    host: str = Field("127.0.0.1", description="Address that gateway and web listen on.")
+    gateway_port: int = Field(8080, ge=1, le=65535, description="Port of the gateway.")
+    web_port: int = Field(8501, ge=1, le=65535, description="Port of dashboard and API.")
+    gateway_workers: int = Field(1, ge=1, le=64, description="Gateway processes that share the port.")
+    master_key_file: Path = Field(Path("~/.config/byok/master.key"), description="32 bytes, base64; made on first start with mode 0600.")
+    master_key: SecretStr | None = Field(None, description="The master key itself; allowed, but visible to other processes of this user.")
+    accounts_url: str = Field("", description="SQLAlchemy URL of the accounts database; default: SQLite in the data directory.")
+    store_url: str = Field("", description="Where the usage table lies; default: `usage` in the data directory.")
+    smtp_url: SecretStr | None = Field(None, description="Mail server: smtp://host:port or smtps://user:pass@host:port.")
+    mail_from: str = Field("byok@localhost", description="Sender of mails.")
+    slack_hosts: str = Field("hooks.slack.com", description="Comma-separated hosts or origins a webhook may point to.")
+    public_url: str = Field("", description="Address under which people open the dashboard; default: http://host:web_port.")
+    fsync: Literal["batch", "always"] = Field("batch", description="batch: at most 100 ms at risk on power loss; always: nothing.")
+    upstream_timeout_s: float = Field(300, gt=0, le=3600, description="Longest silence of a vendor, in seconds.")
+    max_body_mb: int = Field(64, ge=1, le=1024, description="Largest request body, in MB.")
+    engine: Literal["duckdb"] = Field("duckdb", description="What answers questions.")
+    jwt_secret_file: Path | None = Field(None, description="Its stripped text is the HS256 secret (32 bytes or more); default: derived from the master key.")
+    publish_every_s: float = Field(5, gt=0, le=3600, description="Seconds between publications of the journal into Parquet.")
+    spike_every_s: float = Field(60, gt=0, le=86400, description="Seconds between spike checks.")
+    purge_every_s: float = Field(3600, gt=0, le=86400, description="Seconds between purges.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged; no level logs bodies, headers or secrets.")
+    demo: bool = Field(False, description="Show the demo banner; set by `byok up --demo`.")
+    vendor_base_urls: dict[str, str] = Field(default_factory=dict, description="BYOK_<VENDOR>_BASE_URL, by vendor name in lower case.")
+    vendors: dict[str, VendorEntry] = Field(default_factory=dict, description="Vendors that the operator names in byok.toml.")
+
+    @property
+    def journal_dir(self) -> Path:
+        return self.data / "journal"
+
+    @property
+    def usage_dir(self) -> Path:
+        return Path(self.store_url) if self.store_url else self.data / "usage"
+
+    @property
+    def exports_dir(self) -> Path:
+        return self.data / "exports"
+
+    @property
+    def accounts_database(self) -> str:
+        return self.accounts_url or f"sqlite:///{self.data / 'accounts.db'}"
+
+    @property
+    def dashboard_url(self) -> str:
+        return (self.public_url or f"http://{self.host}:{self.web_port}").rstrip("/")
+
+    @property
+    def gateway_url(self) -> str:
+        return f"http://{self.host}:{self.gateway_port}"
+
+    @field_validator("data", "master_key_file", "jwt_secret_file", mode="after")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else Path(os.path.abspath(value.expanduser()))
+
+    @field_validator("log_level", "fsync", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("public_url")
+    @classmethod
+    def _public(cls, value: str) -> str:
+        if value and not _is_http(value):
+            raise ValueError("must begin with http:// or https:// and name a host")
+        return value
+
+    @field_validator("store_url")
+    @classmethod
+    def _store(cls, value: str) -> str:
+        if "://" in value:
+            raise ValueError("must be a path on this machine")
+        return os.path.abspath(os.path.expanduser(value)) if value else ""
+
+    @field_validator("vendor_base_urls")
+    @classmethod
+    def _base_urls(cls, value: dict[str, str]) -> dict[str, str]:
+        wrong = [f"BYOK_{vendor.upper()}_BASE_URL" for vendor, url in value.items() if not _is_http(url)]
+        if wrong:
+            raise ValueError(f"{', '.join(wrong)} must begin with http:// or https:// and name a host")
+        return value
+
+    @field_validator("vendors")
+    @classmethod
+    def _vendors(cls, value: dict[str, VendorEntry]) -> dict[str, VendorEntry]:
+        for name, entry in value.items():
+            if not re.fullmatch(r"[a-z][a-z0-9_-]{0,30}", name):
+                raise ValueError("a vendor's name must match ^[a-z][a-z0-9_-]{0,30}$")
+            if not _is_http(entry.base_url):
+                raise ValueError(f"vendors.{name}.base_url must begin with http:// or https:// and name a host")
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Settings":
+        if self.gateway_port == self.web_port:
+            raise ValueError("BYOK_GATEWAY_PORT and BYOK_WEB_PORT must differ")
+        if self.master_key is None and self.master_key_file.is_relative_to(self.data):
+            raise ValueError("BYOK_MASTER_KEY_FILE must lie outside BYOK_DATA: a copy of the data would hold the key to it")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)  # `load` gathers environment and file itself, so that faults can name both
+
+
+def load(environ: Mapping[str, str], *, config: Path | None = None, **overrides: Any) -> Settings:
+    """Return the settings, or raise `SettingsInvalid` with every fault at once.
+
+    `overrides` are what a command line says (`data=…`); None counts as not said.
+    """
+    faults: list[str] = []
+    values = _from_file(config or Path(CONFIG_FILE), faults)
+    values |= _from_environment(environ)
+    values["vendor_base_urls"] = values.pop("vendor_base_urls", {}) | {
+        match[1].lower(): value for name, value in environ.items() if (match := _BASE_URL.match(name))
+    }
+    values |= {name: value for name, value in overrides.items() if value is not None}
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        faults += [_fault(e) for e in error.errors(include_input=False, include_url=False)]
+    if faults:
+        raise SettingsInvalid(faults)
+    return settings
+
+
+def unknown_names(environ: Mapping[str, str]) -> list[str]:
+    """BYOK_ variables that are no setting, each with the nearest name: worth a warning, not a stop."""
+    known = [f"BYOK_{name.upper()}" for name in Settings.model_fields]
+    found = []
+    for name in sorted(environ):
+        if name.startswith("BYOK_") and name not in known and not _BASE_URL.match(name) and not name.startswith("BYOK_OIDC_"):
+            near = difflib.get_close_matches(name, known, 1)
+            found.append(f"{name} is no setting" + (f"; did you mean {near[0]}?" if near else ""))
+    return found
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    names = set(Settings.model_fields) - {"vendors", "vendor_base_urls"}
+    return {name: environ[key] for name in names if environ.get(key := f"BYOK_{name.upper()}", "") != ""}
+
+
+def _from_file(path: Path, faults: list[str]) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        faults.append(f"{path}: cannot be read ({type(error).__name__})")
+        return {}
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        faults.append(f"{path}: is not TOML ({error})")
+        return {}
+    values: dict[str, Any] = {}
+    base_urls: dict[str, str] = {}
+    for key, value in table.items():
+        name = key.lower().removeprefix("byok_")
+        if match := re.fullmatch(r"([a-z0-9_]+)_base_url", name):
+            base_urls[match[1]] = value
+        elif name in Settings.model_fields:
+            values[name] = value
+        else:
+            near = difflib.get_close_matches(name, list(Settings.model_fields), 1)
+            faults.append(f"{path}: {key} is no setting" + (f"; did you mean {near[0]}?" if near else ""))
+    return values | ({"vendor_base_urls": base_urls} if base_urls else {})
+
+
+def _fault(error: Any) -> str:
+    where = error["loc"]
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if not where:
+        return message
+    name = f"BYOK_{str(where[0]).upper()}"
+    if where[0] in ("vendors", "vendor_base_urls"):
+        name = ".".join(str(part) for part in where)
+    return f"{name}: {message}"
+
+
+def _is_http(url: object) -> bool:
+    if not isinstance(url, str):
+        return False
+    parts = urlsplit(url)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.username and not parts.query and not parts.fragment
