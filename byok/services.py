@@ -1,0 +1,163 @@
+"""What one process has open: accounts, master key, reader, prices and engine. The faces (web, dashboard, commands) share it.
+
+Parts are opened when first asked for, so that a command about users does not pay for DuckDB.
+"""
+
+import os
+import threading
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from byok import settings as settings_room
+from byok.accounts import api_tokens, database, key_vault, master_key, users
+from byok.settings import Settings
+
+if TYPE_CHECKING:
+    from byok.accounts.database import Database
+    from byok.pricing.catalogue import Catalogue
+    from byok.recording.reader import Reader
+    from byok.store.engine import Engine
+
+
+class Services:
+    """One installation, opened. Thread-safe; `close` ends it, and it is a context manager.
+
+    Opening the accounts migrates them and checks the master key against them: `MasterKeyWrong` says so at the start.
+
+    >>> with Services(settings) as services:
+    ...     users.by_email(services.db, "ada@example.org")
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._opening = threading.RLock()
+
+    def now(self) -> datetime:
+        """The clock of every face, in UTC; a test replaces it."""
+        return datetime.now(UTC)
+
+    @property
+    def db(self) -> "Database":
+        with self._opening:
+            return self._db
+
+    @property
+    def master(self) -> bytes:
+        with self._opening:
+            return self._master
+
+    @property
+    def jwt_secret(self) -> bytes:
+        with self._opening:
+            return self._jwt_secret
+
+    @property
+    def reader(self) -> "Reader":
+        with self._opening:
+            return self._reader
+
+    @property
+    def catalogue(self) -> "Catalogue":
+        with self._opening:
+            return self._catalogue
+
+    @property
+    def engine(self) -> "Engine":
+        with self._opening:
+            return self._engine
+
+    def open(self) -> "Services":
+        """Open every part now, so that a fault shows at the start and not at the first question."""
+        with self._opening:
+            _ = self._db, self._jwt_secret, self._engine
+        return self
+
+    def close(self) -> None:
+        with self._opening:
+            for name in ("_engine", "_reader", "_db"):
+                part: Any = self.__dict__.pop(name, None)
+                close = getattr(part, "close", None)
+                if close is not None:
+                    close()
+
+    def __enter__(self) -> "Services":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @cached_property
+    def _db(self) -> "Database":
+        db = database.open_database(self.settings.accounts_database)
+        master_key.check_master_key(db, self._master)
+        return db
+
+    @cached_property
+    def _master(self) -> bytes:
+        return master_key.load_master_key(self.settings)
+
+    @cached_property
+    def _jwt_secret(self) -> bytes:
+        return api_tokens.jwt_secret(self.settings, self._master)
+
+    @cached_property
+    def _reader(self) -> "Reader":
+        from byok.recording.reader import Reader
+
+        return Reader(self.settings.usage_dir, self.settings.journal_dir)
+
+    @cached_property
+    def _catalogue(self) -> "Catalogue":
+        from byok.pricing import catalogue
+
+        return catalogue.load()
+
+    @cached_property
+    def _engine(self) -> "Engine":
+        from byok.store.engine import Engine
+
+        return Engine(
+            self._reader,
+            self._catalogue,
+            retention=lambda: users.retention(self.db),
+            keys=self._keys,
+            now=lambda: self.now(),  # late, so that a replaced clock is the engine's, too
+        )
+
+    def _keys(self) -> list[dict[str, object]]:
+        """Rows of the view `keys`: names and last four characters, never a secret."""
+        return [
+            {
+                "key_id": key.id,
+                "user_id": key.user_id,
+                "vendor": key.vendor,
+                "label": key.label,
+                "last_four": key.last_four,
+                "is_default": key.default,
+                "created_at": key.created_at,
+                "last_used_at": key.last_used_at,
+            }
+            for user in users.all_users(self.db)
+            for key in key_vault.of_user(self.db, user.id)
+        ]
+
+
+_in_use: Services | None = None
+_choosing = threading.Lock()
+
+
+def use(services: Services | None) -> None:
+    """Make `services` those of this process: `web` does so before any page runs; None forgets them."""
+    global _in_use
+    with _choosing:
+        _in_use = services
+
+
+def current() -> Services:
+    """The services of this process; under a bare `streamlit run app.py` the first call opens them from the environment."""
+    global _in_use
+    with _choosing:
+        if _in_use is None:
+            _in_use = Services(settings_room.load(os.environ))
+        return _in_use
