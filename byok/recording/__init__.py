@@ -1,0 +1,1 @@
+"""The only writer of usage files: journal, published Parquet, compaction, import."""

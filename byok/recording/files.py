@@ -1,0 +1,121 @@
+"""The usage files: their schema, names, partitions and encodings."""
+
+import io
+import os
+import uuid
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json as pj
+import pyarrow.parquet as pq
+
+from byok.usage import COLUMNS
+
+_ARROW = {
+    "timestamptz": pa.timestamp("us", "UTC"),
+    "varchar": pa.string(),
+    "bigint": pa.int64(),
+    "smallint": pa.int16(),
+    "integer": pa.int32(),
+}
+SCHEMA = pa.schema([(column.name, _ARROW[column.type]) for column in COLUMNS])
+PARTITION = "month"
+ROW_GROUP_ROWS = 122_880
+WRITING = ".writing-"
+
+# Measured: dictionaries for what repeats, byte streams for numbers: 14.8 bytes a record against 19.5 with defaults.
+_DICTIONARY = ["user_id", "key_id", "vendor", "model", "endpoint", "usage_source", "status"]
+_SPLIT = {name: "BYTE_STREAM_SPLIT" for name in SCHEMA.names if name not in _DICTIONARY}
+
+
+class TableFile(NamedTuple):
+    """One Parquet file of the table: absolute path, rows, first and last ts, size."""
+
+    path: str
+    rows: int
+    first_ts: datetime
+    last_ts: datetime
+    bytes: int
+
+
+class WrittenFile(NamedTuple):
+    """A Parquet file on disk that no commit names yet; `path` is relative to the table."""
+
+    path: str
+    month: str
+    rows: int
+    bytes: int
+    first_ts: datetime
+    last_ts: datetime
+
+
+def month_of(ts: datetime) -> str:
+    """The partition of a record: its UTC month, `YYYY-MM`."""
+    return ts.strftime("%Y-%m")
+
+
+def to_arrow(lines: Sequence[bytes]) -> pa.Table:
+    """The records of checked journal lines as columns of SCHEMA, in the order given."""
+    if not lines:
+        return SCHEMA.empty_table()
+    options = pj.ParseOptions(explicit_schema=SCHEMA, unexpected_field_behavior="ignore")
+    return pj.read_json(io.BytesIO(b"\n".join(lines)), parse_options=options)
+
+
+def write_month(table_dir: Path, month: str, batches: Iterable[pa.RecordBatch]) -> WrittenFile | None:
+    """Write one month's rows, already sorted by (user_id, ts), durably under its final name; None if there are no rows."""
+    folder = table_dir / f"{PARTITION}={month}"
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"part-{uuid.uuid4().hex}.parquet"
+    hidden = folder / f"{WRITING}{name}"
+    rows, first, last = 0, None, None
+    with pq.ParquetWriter(
+        hidden, SCHEMA, compression="zstd", version="2.6", data_page_version="2.0", use_dictionary=_DICTIONARY, column_encoding=_SPLIT
+    ) as writer:
+        for group in _regroup(batches):
+            span = _extent(group)
+            first = span[0] if first is None else min(first, span[0])
+            last = span[1] if last is None else max(last, span[1])
+            rows += group.num_rows
+            writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
+    if first is None or last is None:
+        hidden.unlink()
+        return None
+    _sync(hidden)
+    final = folder / name
+    hidden.rename(final)
+    _sync(folder)
+    return WrittenFile(str(final.relative_to(table_dir)), month, rows, final.stat().st_size, first, last)
+
+
+def _regroup(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.Table]:
+    """Whole row groups out of batches of any size."""
+    pending: list[pa.RecordBatch] = []
+    count = 0
+    for batch in batches:
+        pending.append(batch)
+        count += batch.num_rows
+        while count >= ROW_GROUP_ROWS:
+            table = pa.Table.from_batches(pending, SCHEMA)
+            yield table.slice(0, ROW_GROUP_ROWS)
+            rest = table.slice(ROW_GROUP_ROWS)
+            pending, count = rest.to_batches(), rest.num_rows
+    if count:
+        yield pa.Table.from_batches(pending, SCHEMA)
+
+
+def _extent(table: pa.Table) -> tuple[datetime, datetime]:
+    span = pc.min_max(table["ts"]).as_py()
+    return span["min"], span["max"]
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,347 @@
+"""The journal: one line per call, appended by the gateway, safe against kill -9.
+
+A writer appends to one open segment `<writer>-<number>.jsonl` on which it holds a lock. A lock-free segment is sealed: its writer went on
+to the next one, or died. A line is one JSON object of the record's fields with `crc`, the CRC-32 of all that stands before it.
+"""
+
+import fcntl
+import os
+import re
+import secrets
+import threading
+import time
+import zlib
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol
+
+import msgspec
+import structlog
+
+from byok.usage import UsageRecord
+
+SYNC_EVERY_S = 0.1
+SEAL_AFTER_BYTES = 16 << 20
+RETRY_OPEN_S = 0.5
+
+_NAME = re.compile(r"^(w[0-9a-f]{12})-(\d{8})\.jsonl$")
+_CRC = b',"crc":"'
+_encode = msgspec.json.Encoder().encode
+log = structlog.get_logger("byok.journal")
+
+
+class Segment(NamedTuple):
+    """One file of the journal. Segments of a writer are filled in the order of their numbers."""
+
+    writer: str
+    number: int
+    path: Path
+
+
+class Lines(NamedTuple):
+    """What a stretch of a segment holds: the JSON of its good records, its bad lines, and the offset after its last whole line."""
+
+    good: list[bytes]
+    bad: list[bytes]
+    end: int
+
+
+class Disk(Protocol):
+    """The system calls that a disk can fail; tests inject faults here."""
+
+    def write(self, fd: int, data: bytes) -> int: ...
+    def sync(self, fd: int) -> None: ...
+
+
+class RealDisk:
+    def write(self, fd: int, data: bytes) -> int:
+        return os.write(fd, data)
+
+    def sync(self, fd: int) -> None:
+        os.fdatasync(fd) if hasattr(os, "fdatasync") else os.fsync(fd)
+
+
+class _OpenSegment:
+    """The segment being written: its size, how much of it is surely on disk, and the lines that are not yet."""
+
+    def __init__(self, fd: int, path: Path) -> None:
+        self.fd, self.path = fd, path
+        self.size = self.synced = 0
+        self.unsynced: list[bytes] = []
+        self.opened = time.monotonic()
+
+
+class Journal:
+    """Appends records; thread-safe; never raises after construction.
+
+    With `fsync="batch"` a thread syncs every 100 ms (kill -9 loses nothing, power loss at most that); `"always"` syncs each record.
+    A record that cannot be written is counted in `lost`; `fault` says why, until writing works again.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        fsync: Literal["batch", "always"] = "batch",
+        seal_every_s: float = 5.0,
+        disk: Disk | None = None,
+    ) -> None:
+        self.directory = directory
+        self.written = self.lost = self.sync_errors = 0
+        self.fault: str | None = None
+        self._always = fsync == "always"
+        self._seal_every_s = seal_every_s
+        self._disk = disk or RealDisk()
+        self._writer = "w" + secrets.token_hex(6)
+        self._number = 0
+        self._segment: _OpenSegment | None = None
+        self._retired: list[_OpenSegment] = []
+        self._retry_at = 0.0
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        with self._lock:
+            self._ready()
+        self._thread = threading.Thread(target=self._tend, name="journal", daemon=True)
+        self._thread.start()
+
+    def append(self, record: UsageRecord) -> bool:
+        """Write one record; True when a kill -9 from now on cannot lose it."""
+        line = encode_line(record)
+        with self._lock:
+            done = self._ready() and self._write(line)
+            if done and self._always:
+                done = self._sync_now()
+            if done:
+                self.written += 1
+            else:
+                self.lost += 1
+            return done
+
+    def close(self) -> None:
+        """Sync and seal; what is appended afterwards is lost and counted."""
+        self._stop.set()
+        self._thread.join()
+        with self._lock:
+            self._seal()
+            self._end_retired()
+            self._retry_at = float("inf")
+            self.fault = "the journal is closed"
+
+    # -- below: all under the lock, but for the sync itself --
+
+    def _ready(self) -> bool:
+        if self._segment is not None:
+            return True
+        if time.monotonic() < self._retry_at:
+            return False
+        try:
+            self._segment = self._open()
+        except OSError as error:
+            self._fail(error)
+            self._retry_at = time.monotonic() + RETRY_OPEN_S
+            return False
+        self.fault = None
+        return True
+
+    def _open(self) -> _OpenSegment:
+        """Lock the new segment before it can be seen: one without a lock would count as sealed."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        path = self.directory / f"{self._writer}-{self._number:08}.jsonl"
+        hidden = path.with_suffix(".new")
+        fd = os.open(hidden, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            hidden.rename(path)
+            _sync_directory(self.directory)
+        except OSError:
+            os.close(fd)
+            raise
+        self._number += 1
+        return _OpenSegment(fd, path)
+
+    def _write(self, line: bytes) -> bool:
+        segment = self._segment
+        assert segment is not None  # noqa: S101 - _ready() said so
+        done = 0
+        try:
+            while done < len(line):  # a full disk writes short without an error
+                count = self._disk.write(segment.fd, line[done:])
+                if count == 0:
+                    raise OSError(28, os.strerror(28))
+                done += count
+        except OSError as error:
+            self._fail(error)
+            self._cut_back(segment)
+            return False
+        segment.size += len(line)
+        segment.unsynced.append(line)
+        self.fault = None
+        return True
+
+    def _cut_back(self, segment: _OpenSegment) -> None:
+        """Remove a half-written line; if even that fails, leave the segment for good: readers drop a torn last line."""
+        try:
+            os.ftruncate(segment.fd, segment.size)
+        except OSError:
+            self._retired.append(segment)  # the thread may be syncing it just now, so the thread closes it
+            self._segment = None
+
+    def _seal(self) -> None:
+        segment, self._segment = self._segment, None
+        if segment is None:
+            return
+        self._sync_segment(segment)
+        os.close(segment.fd)
+
+    def _end_retired(self) -> None:
+        for segment in self._retired:
+            self._sync_segment(segment)
+            os.close(segment.fd)
+        self._retired.clear()
+
+    def _sync_now(self) -> bool:
+        segment = self._segment
+        return segment is not None and self._sync_segment(segment)
+
+    def _sync_segment(self, segment: _OpenSegment) -> bool:
+        try:
+            self._disk.sync(segment.fd)
+        except OSError as error:
+            return self._rescue(segment, error)
+        segment.synced, segment.unsynced = segment.size, []
+        return True
+
+    def _rescue(self, segment: _OpenSegment, error: OSError) -> bool:
+        """After a failed sync the kernel may have dropped the pages: move the lines at risk into a new segment, never sync the old again."""
+        self.sync_errors += 1
+        self._fail(error)
+        lines = b"".join(segment.unsynced)
+        try:
+            os.ftruncate(segment.fd, segment.synced)
+            if self._segment is segment:
+                os.close(segment.fd)
+                self._segment = None
+            fresh = self._segment or self._open()
+            self._segment = fresh
+            done = 0
+            while done < len(lines):
+                done += self._disk.write(fresh.fd, lines[done:])
+            fresh.size += len(lines)
+            self._disk.sync(fresh.fd)
+        except OSError as again:
+            self.lost += len(segment.unsynced)
+            self.written -= len(segment.unsynced)
+            segment.unsynced = []
+            self._fail(again)
+            return False
+        fresh.synced, fresh.unsynced = fresh.size, []
+        return True
+
+    def _tend(self) -> None:
+        """Every 100 ms: sync what was written, seal what is old, open what could not be opened."""
+        while not self._stop.wait(SYNC_EVERY_S):
+            with self._lock:
+                self._end_retired()
+                segment = self._segment
+                if segment is None:
+                    self._ready()
+                    continue
+                if not segment.path.exists():
+                    self._abandon(segment)
+                    continue
+                if not segment.size:
+                    continue
+                aged = time.monotonic() - segment.opened >= self._seal_every_s
+                if aged or segment.size >= SEAL_AFTER_BYTES:
+                    self._seal()
+                    self._ready()
+                    continue
+                upto, lines = segment.size, segment.unsynced
+                if not lines:
+                    continue
+                segment.unsynced = []
+            self._sync_in_background(segment, upto, lines)
+
+    def _sync_in_background(self, segment: _OpenSegment, upto: int, lines: list[bytes]) -> None:
+        """Appends go on meanwhile; only this thread and close() end a segment, so its descriptor stays valid."""
+        try:
+            self._disk.sync(segment.fd)
+        except OSError as error:
+            with self._lock:
+                segment.unsynced = lines + segment.unsynced
+                self._rescue(segment, error)
+            return
+        segment.synced = upto
+
+    def _abandon(self, segment: _OpenSegment) -> None:
+        """Somebody removed the directory under us: start anew."""
+        os.close(segment.fd)
+        self._segment = None
+        self._ready()
+
+    def _fail(self, error: OSError) -> None:
+        reason = os.strerror(error.errno) if error.errno else type(error).__name__
+        if self.fault is None:
+            log.error("journal_cannot_write", reason=reason)
+        self.fault = f"the journal cannot be written: {reason}"
+
+
+def encode_line(record: UsageRecord) -> bytes:
+    """One journal line, newline included."""
+    body = _encode(record)[:-1]
+    return b'%b%b%08x"}\n' % (body, _CRC, zlib.crc32(body))
+
+
+def checked(line: bytes) -> bytes | None:
+    """The record's JSON in one line (without its newline), or None if the line is not as it was written."""
+    cut = line.rfind(_CRC)
+    if cut < 0 or line[cut + len(_CRC) :] != b'%08x"}' % zlib.crc32(line[:cut]):
+        return None
+    return line[:cut] + b"}"
+
+
+def segments(directory: Path) -> list[Segment]:
+    """All segments, by writer and number; an absent directory has none."""
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return []
+    found = (Segment(m[1], int(m[2]), directory / m[0]) for name in names if (m := _NAME.match(name)))
+    return sorted(found)
+
+
+def read_lines(path: Path, offset: int = 0) -> Lines:
+    """Read whole lines from `offset` on; a torn last line is left for later. Raises FileNotFoundError when it was published meanwhile."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        data = file.read()
+    end = data.rfind(b"\n") + 1
+    good, bad = [], []
+    for line in data[:end].split(b"\n"):
+        if not line:
+            continue
+        record = checked(line)
+        if record is None:
+            bad.append(line)
+        else:
+            good.append(record)
+    return Lines(good, bad, offset + end)
+
+
+def is_sealed(path: Path) -> bool:
+    """Whether nobody writes this segment any more."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(fd)
+    return True
+
+
+def _sync_directory(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

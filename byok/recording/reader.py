@@ -1,0 +1,91 @@
+"""One exact view of all records: the table's newest version, and the journal lines that are not in it yet.
+
+A record is read as journal or as Parquet, never both: the version is looked at before and after the journal, and again if it changed.
+"""
+
+import threading
+from collections.abc import Hashable
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from byok.recording import journal
+from byok.recording.files import SCHEMA, TableFile, to_arrow
+from byok.recording.table import Snapshot, Table
+
+__all__ = ["Reader", "TableFile", "View"]
+
+
+class View(NamedTuple):
+    """Everything there is to read at one moment. `stamp` changes exactly when anything else does."""
+
+    version: int
+    files: tuple[TableFile, ...]
+    tail: pa.Table
+    stamp: Hashable
+    newest_ts: datetime | None
+    bad_lines: int
+
+
+class _Followed:
+    """What was read of one segment so far."""
+
+    def __init__(self) -> None:
+        self.end = 0
+        self.bad = 0
+        self.parts: list[pa.Table] = []
+
+    def read_on(self, segment: journal.Segment) -> None:
+        if segment.path.stat().st_size <= self.end:
+            return
+        lines = journal.read_lines(segment.path, self.end)
+        if lines.good:
+            self.parts.append(to_arrow(lines.good))
+        self.end, self.bad = lines.end, self.bad + len(lines.bad)
+
+
+class Reader:
+    """Reads what the keeper published and what the gateways have written since. Thread-safe; cheap when nothing changed."""
+
+    def __init__(self, usage_dir: Path, journal_dir: Path) -> None:
+        self._table = Table(usage_dir)
+        self._journal_dir = journal_dir
+        self._followed: dict[tuple[str, int], _Followed] = {}
+        self._view: View | None = None
+        self._lock = threading.Lock()
+
+    def view(self) -> View:
+        """The records acknowledged up to now, each exactly once."""
+        with self._lock:
+            while True:
+                segments = journal.segments(self._journal_dir)
+                snapshot = self._table.snapshot([segment.writer for segment in segments])
+                pending = [segment for segment in segments if segment.number > snapshot.done.get(segment.writer, -1)]
+                try:
+                    self._read(pending)
+                except FileNotFoundError:  # published and deleted just now
+                    continue
+                if not self._table.changed_since(snapshot.version):
+                    return self._assemble(snapshot, pending)
+
+    def _read(self, pending: list[journal.Segment]) -> None:
+        wanted = {(segment.writer, segment.number) for segment in pending}
+        self._followed = {key: followed for key, followed in self._followed.items() if key in wanted}
+        for segment in pending:
+            self._followed.setdefault((segment.writer, segment.number), _Followed()).read_on(segment)
+
+    def _assemble(self, snapshot: Snapshot, pending: list[journal.Segment]) -> View:
+        ends = tuple((s.writer, s.number, f.end) for s in pending if (f := self._followed[s.writer, s.number]).end)
+        stamp = (snapshot.version, ends)
+        if self._view is None or self._view.stamp != stamp:
+            parts = [part for followed in self._followed.values() for part in followed.parts]
+            tail = pa.concat_tables([SCHEMA.empty_table(), *parts])
+            newest = [file.last_ts for file in snapshot.files]
+            if tail.num_rows:
+                newest.append(pc.max(tail["ts"]).as_py())
+            bad = sum(followed.bad for followed in self._followed.values())
+            self._view = View(snapshot.version, snapshot.files, tail, stamp, max(newest, default=None), bad)
+        return self._view
