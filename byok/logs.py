@@ -21,35 +21,11 @@ from byok.settings import Settings
 _WHO = ("at", "level", "event", "process", "pid", "worker", "logger", "error", "where", "dropped", "reason", "count", "name", "version")
 _PLACES = ("host", "port", "data", "file", "files", "directory", "bytes", "free_bytes", "url_path")
 _PROCESSES = ("exit_code", "signal", "restart_in_s", "restarts", "uptime_s", "seconds", "job", "migration")
-_CALLS = (
-    "user_id",
-    "key_id",
-    "token_id",
-    "vendor",
-    "model",
-    "endpoint",
-    "status",
-    "code",
-    "method",
-    "usage_source",
-    "latency_ms",
-    "ttft_ms",
-)
-_AMOUNTS = (
-    "latency_ms",
-    "ttft_ms",
-    "rows",
-    "lost",
-    "written",
-    "pending",
-    "quarantined",
-    "quarantined_lines",
-    "segment",
-    "segments",
-    "table_version",
-)
-_DELETION = ("kind", "receipt", "before", "plan", "retry_after_s")
-FIELDS = frozenset((*_WHO, *_PLACES, *_PROCESSES, *_CALLS, *_AMOUNTS, *_DELETION))
+_CALLS = ("user_id", "key_id", "token_id", "vendor", "model", "endpoint", "status", "code", "method", "usage_source")
+_TIMES = ("latency_ms", "ttft_ms", "retry_after_s", "before")
+_AMOUNTS = ("rows", "lost", "written", "pending", "quarantined", "quarantined_lines", "segment", "segments", "table_version")
+_DELETION = ("kind", "receipt", "plan")
+FIELDS = frozenset((*_WHO, *_PLACES, *_PROCESSES, *_CALLS, *_TIMES, *_AMOUNTS, *_DELETION))
 _QUIET = ("httpx", "httpcore", "aiohttp", "sqlalchemy", "alembic", "asyncio", "urllib3", "watchdog", "apscheduler", "tornado", "multipart")
 _SECRETS = re.compile(r"byok_\w+|eyJ[\w.-]+|sk-[\w-]+|\?\S+|Bearer\s+\S+", re.IGNORECASE)
 _LONGEST_TEXT = 300
