@@ -3,7 +3,7 @@
 import io
 import os
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -76,7 +76,7 @@ def write_month(table_dir: Path, month: str, batches: Iterable[pa.RecordBatch]) 
     with pq.ParquetWriter(
         hidden, SCHEMA, compression="zstd", version="2.6", data_page_version="2.0", use_dictionary=_DICTIONARY, column_encoding=_SPLIT
     ) as writer:
-        for group in _regroup(batches):
+        for group in regroup(batches, ROW_GROUP_ROWS):
             span = _extent(group)
             first = span[0] if first is None else min(first, span[0])
             last = span[1] if last is None else max(last, span[1])
@@ -92,20 +92,20 @@ def write_month(table_dir: Path, month: str, batches: Iterable[pa.RecordBatch]) 
     return WrittenFile(str(final.relative_to(table_dir)), month, rows, final.stat().st_size, first, last)
 
 
-def _regroup(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.Table]:
-    """Whole row groups out of batches of any size."""
+def regroup(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    """Tables of exactly `rows` rows (the last may have fewer) out of batches of any size."""
     pending: list[pa.RecordBatch] = []
     count = 0
     for batch in batches:
         pending.append(batch)
         count += batch.num_rows
-        while count >= ROW_GROUP_ROWS:
-            table = pa.Table.from_batches(pending, SCHEMA)
-            yield table.slice(0, ROW_GROUP_ROWS)
-            rest = table.slice(ROW_GROUP_ROWS)
+        while count >= rows:
+            table = pa.Table.from_batches(pending)
+            yield table.slice(0, rows)
+            rest = table.slice(rows)
             pending, count = rest.to_batches(), rest.num_rows
     if count:
-        yield pa.Table.from_batches(pending, SCHEMA)
+        yield pa.Table.from_batches(pending)
 
 
 def _extent(table: pa.Table) -> tuple[datetime, datetime]:

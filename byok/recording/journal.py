@@ -211,7 +211,7 @@ class Journal:
         return True
 
     def _rescue(self, segment: _OpenSegment, error: OSError) -> bool:
-        """After a failed sync the kernel may have dropped the pages: move the lines at risk into a new segment, never sync the old again."""
+        """After a failed sync the kernel may have dropped the pages: write the lines at risk anew elsewhere."""
         self.sync_errors += 1
         self._fail(error)
         lines = b"".join(segment.unsynced)
@@ -302,7 +302,7 @@ def checked(line: bytes) -> bytes | None:
 def segments(directory: Path) -> list[Segment]:
     """All segments, by writer and number; an absent directory has none."""
     try:
-        names = os.listdir(directory)
+        names = [entry.name for entry in os.scandir(directory)]
     except FileNotFoundError:
         return []
     found = (Segment(m[1], int(m[2]), directory / m[0]) for name in names if (m := _NAME.match(name)))

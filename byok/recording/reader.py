@@ -34,12 +34,18 @@ class _Followed:
     """What was read of one segment so far."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
         self.end = 0
         self.bad = 0
         self.parts: list[pa.Table] = []
 
     def read_on(self, segment: journal.Segment) -> None:
-        if segment.path.stat().st_size <= self.end:
+        size = segment.path.stat().st_size
+        if size < self.end:  # its writer took lines back after a disk fault
+            self.forget()
+        if size == self.end:
             return
         lines = journal.read_lines(segment.path, self.end)
         if lines.good:

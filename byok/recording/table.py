@@ -7,12 +7,13 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction
+from deltalake.schema import PrimitiveType
 from deltalake.transaction import AddAction, RemoveAction
 
 from byok.recording.files import PARTITION, SCHEMA, TableFile, WrittenFile
@@ -84,11 +85,16 @@ class Table:
         with self._mutex:
             self._follow()
             assert self._delta is not None  # noqa: S101 - writing() made it
-            actions = [self._removal(file, data_change=not rewrite) for file in remove]
-            actions += [_addition(file, data_change=not rewrite) for file in add]
+            actions: list[AddAction | RemoveAction] = [
+                *(self._removal(file, data_change=not rewrite) for file in remove),
+                *(_addition(file, data_change=not rewrite) for file in add),
+            ]
             self._delta.create_write_transaction(actions, "append", _delta_schema(), [PARTITION], commit_properties=properties)
             self._follow(force=True)
             self._make_durable(self._delta.version())
+        for file in remove:
+            with contextlib.suppress(FileNotFoundError):
+                os.utime(file.path)  # its change time now says since when it is unused: see Retention.sweep
 
     def unreferenced(self) -> list[Path]:
         """Files below the table that the newest version does not name: left by rewrites and by processes that were killed."""
@@ -149,8 +155,8 @@ def _stamp(ts: datetime, *, up: bool) -> str:
     whole = ts.replace(microsecond=ts.microsecond // 1000 * 1000)
     if up and whole != ts:
         whole += timedelta(milliseconds=1)
-    return whole.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.") + f"{whole.microsecond // 1000:03}Z"
+    return whole.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{whole.microsecond // 1000:03}Z"
 
 
 def _delta_schema() -> Schema:
-    return Schema([*Schema.from_arrow(SCHEMA).fields, Field(PARTITION, "string", nullable=False)])
+    return Schema([*Schema.from_arrow(SCHEMA).fields, Field(PARTITION, PrimitiveType("string"), nullable=False)])

@@ -1,0 +1,127 @@
+"""What runs by itself, and when: journal to Parquet, merging, purge, and finishing deletions that were killed. One at a time per data directory."""
+
+import contextlib
+import fcntl
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from byok import logs
+from byok.accounts import tombstones
+from byok.accounts.database import Database, open_database
+from byok.errors import ByokError
+from byok.recording.publisher import merge, publish
+from byok.recording.table import Table
+from byok.retention import Retention
+from byok.settings import Settings
+
+MERGE_EVERY_S = 60
+SWEEP_AFTER_S = 900  # longest time that a reader may still want a file that was merged away
+FINISH_EVERY_S = 20
+LOOK_AGAIN_S = 1.0
+log = structlog.get_logger("byok.keeper")
+
+
+def run(settings: Settings) -> None:
+    """Work until SIGTERM. A second keeper stands by until the first one ends; faults are logged and tried again."""
+    logs.setup(settings, "keeper")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with _only_one(settings.data, stop) as mine:
+        if mine:
+            _work(settings, stop)
+    log.info("stopped")
+
+
+def once(settings: Settings, db: Database) -> None:
+    """Publish and merge now: what `byok compact` does. Other writers are waited for, never fought."""
+    table = Table(settings.usage_dir)
+    publish(table, settings.journal_dir, lambda ids: tombstones.is_erased(db, ids))
+    merge(table, files_per_month=1)
+
+
+def _work(settings: Settings, stop: threading.Event) -> None:
+    db = _accounts(settings, stop)
+    if db is None:
+        return
+    table = Table(settings.usage_dir)
+    retention = Retention(db, settings.usage_dir, settings.journal_dir, settings.exports_dir)
+    jobs: list[tuple[str, float, Callable[[], object]]] = [
+        ("publish", settings.publish_every_s, lambda: publish(table, settings.journal_dir, lambda ids: tombstones.is_erased(db, ids))),
+        ("merge", MERGE_EVERY_S, lambda: merge(table)),
+        ("sweep", MERGE_EVERY_S, lambda: retention.sweep(older_than_s=SWEEP_AFTER_S)),
+        ("finish", FINISH_EVERY_S, lambda: retention.finish(now=datetime.now(UTC))),
+        ("purge", settings.purge_every_s, lambda: retention.purge(now=datetime.now(UTC))),
+    ]
+    # One thread: the jobs take turns anyway, at the table's writer lock.
+    scheduler = BackgroundScheduler(
+        timezone=UTC,
+        executors={"default": {"type": "threadpool", "max_workers": 1}},
+        job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+    )
+    for name, every_s, job in jobs:
+        scheduler.add_job(_guarded(name, job), "interval", seconds=every_s, next_run_time=datetime.now(UTC), id=name)
+    scheduler.start()
+    log.info("started", data=str(settings.data))
+    stop.wait()
+    scheduler.shutdown(wait=True)
+    _guarded("publish", jobs[0][2])()  # what gateways sealed while stopping
+    db.close()
+
+
+def _guarded(name: str, job: Callable[[], object]) -> Callable[[], None]:
+    """A fault (a full disk, a suspicious clock) ends this run of the job, not the keeper."""
+
+    def run_once() -> None:
+        try:
+            job()
+        except ByokError as error:
+            log.warning("job_refused", job=name, code=error.code, reason=error.message)
+        except Exception as error:
+            log.error("job_failed", job=name, exc_info=error)
+
+    return run_once
+
+
+def _accounts(settings: Settings, stop: threading.Event) -> Database | None:
+    """The accounts database, as soon as it can be opened; None when the stop came first."""
+    while not stop.is_set():
+        try:
+            return open_database(settings.accounts_database)
+        except Exception as error:
+            log.error("accounts_unavailable", exc_info=error)
+            stop.wait(LOOK_AGAIN_S)
+    return None
+
+
+@contextlib.contextmanager
+def _only_one(data: Path, stop: threading.Event) -> Iterator[bool]:
+    """Hold the keeper's lock of this data directory; waits for it, yields False when the stop came first."""
+    fd: int | None = None
+    waited = False
+    try:
+        while not stop.is_set():
+            try:
+                if fd is None:
+                    data.mkdir(parents=True, exist_ok=True)
+                    fd = os.open(data / "keeper.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if not waited:
+                    log.warning("standing_by", reason=os.strerror(error.errno or 0))
+                waited = True
+                stop.wait(LOOK_AGAIN_S)
+                continue
+            yield True
+            return
+        yield False
+    finally:
+        if fd is not None:
+            os.close(fd)
