@@ -1,0 +1,97 @@
+"""Access tokens: `byok_<8 characters>_<43 characters>`. The first part finds the row, of the whole only a SHA-256 is kept."""
+
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from byok.accounts.database import Database
+from byok.accounts.errors import UserUnknown
+from byok.accounts.ids import random_characters
+from byok.accounts.tables import access_tokens, users
+from byok.accounts.users import User, from_row
+from byok.errors import BadRequest
+
+_FORM = re.compile(r"byok_([A-Za-z0-9]{8})_[A-Za-z0-9_-]{43}")
+_NOBODY = hashlib.sha256(b"nobody").hexdigest()
+TOUCH_EVERY = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """What can be shown of a token: everything but the token."""
+
+    id: str
+    user_id: str
+    label: str
+    created_at: datetime
+    last_used_at: datetime | None
+    expires_at: datetime | None
+
+
+def create(db: Database, user_id: str, *, now: datetime, label: str = "", ttl_s: float | None = None) -> str:
+    """Return a new token of the user, the only time it is seen. Without `ttl_s` it lives until it is revoked. Raises `UserUnknown`."""
+    token_id = random_characters(8)
+    token = f"byok_{token_id}_{secrets.token_urlsafe(32)}"
+    values = {
+        "id": token_id,
+        "secret_hash": _hash(token),
+        "user_id": user_id,
+        "label": _checked_label(label),
+        "created_at": now,
+        "expires_at": None if ttl_s is None else now + timedelta(seconds=ttl_s),
+    }
+    with db.writing() as connection:
+        if not connection.execute(sa.select(users.c.id).where(users.c.id == user_id)).first():
+            raise UserUnknown
+        connection.execute(sa.insert(access_tokens).values(**values))
+    return token
+
+
+def verify(db: Database, token: str, *, now: datetime) -> User | None:
+    """Return the token's user, or None if it is unknown, expired or revoked, or the user is disabled. Never raises on odd text."""
+    form = _FORM.fullmatch(token)
+    if form is None:
+        return None
+    mine = access_tokens.c
+    with db.reading() as connection:
+        joined = sa.select(*users.c, mine.secret_hash, mine.last_used_at, mine.expires_at).join_from(access_tokens, users)
+        row = connection.execute(joined.where(mine.id == form[1])).first()
+    if not hmac.compare_digest(_hash(token), _NOBODY if row is None else row.secret_hash) or row is None:
+        return None
+    if row.disabled or (row.expires_at is not None and row.expires_at <= now):
+        return None
+    if row.last_used_at is None or now - row.last_used_at >= TOUCH_EVERY:
+        db.note(sa.update(access_tokens).where(mine.id == form[1]).values(last_used_at=now))
+    return from_row(row)
+
+
+def of_user(db: Database, user_id: str) -> list[AccessToken]:
+    """The user's tokens, oldest first."""
+    mine = access_tokens.c
+    shown = sa.select(mine.id, mine.user_id, mine.label, mine.created_at, mine.last_used_at, mine.expires_at)
+    with db.reading() as connection:
+        rows = connection.execute(shown.where(mine.user_id == user_id).order_by(mine.created_at, mine.id))
+        return [AccessToken(*row) for row in rows]
+
+
+def revoke(db: Database, user_id: str, token_id: str) -> bool:
+    """Delete the token if it is this user's; returns whether it was."""
+    with db.writing() as connection:
+        mine = (access_tokens.c.id == token_id) & (access_tokens.c.user_id == user_id)
+        return connection.execute(sa.delete(access_tokens).where(mine)).rowcount == 1
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _checked_label(label: str) -> str:
+    kept = label.strip()
+    if len(kept) > 100 or not kept.isprintable():
+        raise BadRequest("The label is not valid.", remedy="It must be one line of at most 100 characters.")
+    return kept

@@ -1,0 +1,201 @@
+"""The accounts database: opened, migrated, read, written, scrubbed. The only place that knows SQLite from PostgreSQL."""
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.pool import StaticPool
+
+from byok.accounts.errors import AccountsTooNew, AccountsUnavailable
+
+HEAD = "0001"  # the newest step in migrations/versions
+PATIENCE_MS = 10_000
+NOTE_PATIENCE_MS = 50
+_MIGRATION_LOCK = 0x62796F6B  # any number that only we use
+
+
+class Database:
+    """An open accounts database. Safe to share between threads; one per process."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection that sees one consistent state. Raises `AccountsUnavailable` if the database cannot be read."""
+        with _translated(), self.engine.connect() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction, kept when the block ends well. It takes SQLite's write lock at once, so that it cannot fail half-way."""
+        with _translated(), self.engine.connect().execution_options(writes=True) as connection, connection.begin():
+            yield connection
+
+    def note(self, statement: sa.Update) -> bool:
+        """Write something that may be lost, such as when a token was last used. Never raises, never waits long."""
+        try:
+            with self.engine.connect().execution_options(writes=True) as connection, self._impatient(connection), connection.begin():
+                connection.execute(statement)
+        except DBAPIError:
+            return False
+        return True
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def __enter__(self) -> "Database":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def _impatient(self, connection: Connection) -> Iterator[None]:
+        if not self.is_sqlite:
+            yield
+            return
+        raw: Any = connection.connection.dbapi_connection
+        raw.execute(f"PRAGMA busy_timeout = {NOTE_PATIENCE_MS}")
+        try:
+            yield
+        finally:
+            raw.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
+
+
+def open_database(url: str) -> Database:
+    """Return the database at a SQLAlchemy URL with all its tables in their newest form.
+
+    Several processes may open a fresh database at once: one makes the tables, the others wait. Raises `AccountsTooNew` if a newer
+    version wrote it, `AccountsUnavailable` if it cannot be opened.
+
+    >>> with open_database("sqlite://") as db:
+    ...     db.is_sqlite
+    True
+    """
+    place = make_url(url)
+    with _translated():
+        db = Database(_sqlite_engine(place) if place.get_backend_name() == "sqlite" else _server_engine(place))
+        try:
+            if _version(db) != HEAD:
+                _migrate(db)
+        except BaseException:
+            db.close()
+            raise
+    return db
+
+
+def scrub(db: Database) -> None:
+    """Leave no byte of deleted rows in SQLite's files (main file, write-ahead log). Elsewhere the server sees to it.
+
+    Raises `AccountsUnavailable` if other processes kept the log busy for 10 s; calling it again is harmless.
+    """
+    if not db.is_sqlite:
+        return
+    deadline = time.monotonic() + PATIENCE_MS / 1000
+    with _translated(), db.engine.connect() as connection:
+        raw: Any = connection.connection.dbapi_connection
+        raw.execute("PRAGMA temp_store = MEMORY")  # VACUUM's copy of the rows stays off the disk
+        raw.execute("VACUUM")
+        while raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            if time.monotonic() > deadline:
+                raise AccountsUnavailable("its log is in use")
+            time.sleep(0.02)
+
+
+def _server_engine(place: URL) -> Engine:
+    return sa.create_engine(place, hide_parameters=True, pool_pre_ping=True)
+
+
+def _sqlite_engine(place: URL) -> Engine:
+    in_memory = place.database in (None, "", ":memory:")
+    if not in_memory:
+        _make_private_file(Path(str(place.database)))
+    options: dict[str, Any] = {"poolclass": StaticPool} if in_memory else {"pool_size": 8, "max_overflow": 32}
+    engine = sa.create_engine(place, hide_parameters=True, connect_args={"check_same_thread": False}, **options)
+
+    @event.listens_for(engine, "connect")
+    def _prepare(raw: Any, _record: object) -> None:
+        raw.isolation_level = None  # transactions begin where we say, not where the driver guesses
+        for pragma in (f"busy_timeout = {PATIENCE_MS}", "secure_delete = ON", "foreign_keys = ON"):
+            raw.execute(f"PRAGMA {pragma}")
+        if not in_memory:
+            _use_write_ahead_log(raw)
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _make_private_file(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # SQLite gives its -wal and -shm files the mode of this one.
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        if not path.exists():
+            raise AccountsUnavailable(f"{type(error).__name__} at its place") from None
+
+
+def _use_write_ahead_log(raw: Any) -> None:
+    # Turning it on needs the file alone, and SQLite does not wait for that itself.
+    deadline = time.monotonic() + PATIENCE_MS / 1000
+    while raw.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        try:
+            raw.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+def _version(db: Database) -> str | None:
+    try:
+        with db.engine.connect() as connection:
+            return connection.execute(sa.text("select version_num from alembic_version")).scalar()
+    except (OperationalError, ProgrammingError):  # a fresh database
+        return None
+
+
+def _migrate(db: Database) -> None:
+    # Imported here: a start that finds everything in place does not pay for it.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    with db.engine.connect().execution_options(writes=True) as connection, connection.begin():
+        if not db.is_sqlite:  # SQLite's write lock is held already
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+        except CommandError:
+            raise AccountsTooNew from None
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except DBAPIError as error:
+        raise AccountsUnavailable(str(error.orig).splitlines()[0][:120] if error.orig else "no reason given") from None

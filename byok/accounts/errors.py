@@ -1,0 +1,104 @@
+"""What can go wrong with accounts: each says what happened and what to do."""
+
+from byok.errors import ByokError
+
+
+class AccountsUnavailable(ByokError):
+    """The accounts database cannot be read or written just now."""
+
+    status, code = 503, "accounts_unavailable"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The accounts database cannot be used just now ({reason}).", remedy="Try again; byok doctor names the fault.")
+
+
+class AccountsTooNew(ByokError):
+    status, code = 500, "accounts_too_new"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The accounts database was written by a newer version of BYOK.",
+            remedy="Start that version, or restore a backup made before the upgrade.",
+        )
+
+
+class UserUnknown(ByokError):
+    status, code = 404, "user_unknown"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such user.", remedy="byok user list shows all; byok user add EMAIL makes one.")
+
+
+class UserExists(ByokError):
+    status, code = 409, "user_exists"
+
+    def __init__(self) -> None:
+        super().__init__("There is already a user with this e-mail or id.", remedy="Change that one with: byok user set EMAIL")
+
+
+class UserErased(ByokError):
+    status, code = 409, "user_erased"
+
+    def __init__(self) -> None:
+        super().__init__("A user with this id was erased; an id is never given twice.", remedy="Leave the id out, or choose another.")
+
+
+class PasswordTooWeak(ByokError):
+    code = "password_too_weak"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"This password cannot be used: {why}.", remedy="Take 12 or more characters; four random words are easy to keep.")
+
+
+class LinkInvalid(ByokError):
+    status, code = 403, "link_invalid"
+
+    def __init__(self) -> None:
+        super().__init__("This link was used already or has expired.", remedy="Ask an admin for a new one.")
+
+
+class MasterKeyInvalid(ByokError):
+    status, code = 500, "master_key_invalid"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"The master key cannot be used: {why}.",
+            remedy="It is 32 random bytes as base64 in a file that only you can read (chmod 600), named by BYOK_MASTER_KEY_FILE.",
+        )
+
+
+class MasterKeyWrong(ByokError):
+    status, code = 500, "master_key_wrong"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This master key is not the one that the stored vendor keys were encrypted with.",
+            remedy="Put the right key back (BYOK_MASTER_KEY_FILE). If it is lost, usage is not, but vendor keys must be entered again.",
+        )
+
+
+class JwtSecretInvalid(ByokError):
+    status, code = 500, "jwt_secret_invalid"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"The secret in BYOK_JWT_SECRET_FILE cannot be used: {why}.",
+            remedy="Put 32 or more random bytes of text there, or leave the setting out: then it is derived from the master key.",
+        )
+
+
+class VendorKeyInvalid(ByokError):
+    code = "vendor_key_invalid"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"This vendor key cannot be stored: {why}.", remedy="Paste the key exactly as the vendor shows it, on one line.")
+
+
+class VendorKeyUnreadable(ByokError):
+    status, code = 403, "vendor_key_unreadable"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The stored vendor key does not open: its record was changed, or belongs to another master key.",
+            remedy="Revoke the key and add it again; byok doctor checks all of them.",
+        )

@@ -1,0 +1,42 @@
+"""Facts that jobs leave for the next run: pending erasures, import rounds, the last purge. A name and a text."""
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from byok.accounts.database import Database
+from byok.accounts.tables import jobs
+
+
+def get(db: Database, name: str) -> str | None:
+    with db.reading() as connection:
+        return read(connection, name)
+
+
+def put(db: Database, name: str, value: str) -> None:
+    with db.writing() as connection:
+        write(connection, name, value)
+
+
+def drop(db: Database, name: str) -> None:
+    with db.writing() as connection:
+        connection.execute(sa.delete(jobs).where(jobs.c.name == name))
+
+
+def named(db: Database, prefix: str) -> dict[str, str]:
+    """All facts whose name begins so, by name."""
+    with db.reading() as connection:
+        match = jobs.c.name.startswith(prefix, autoescape=True)
+        rows = connection.execute(sa.select(jobs.c.name, jobs.c.value).where(match).order_by(jobs.c.name))
+        # LIKE does not tell upper from lower case everywhere.
+        return {row.name: row.value for row in rows if row.name.startswith(prefix)}
+
+
+def read(connection: Connection, name: str) -> str | None:
+    value: str | None = connection.execute(sa.select(jobs.c.value).where(jobs.c.name == name)).scalar()
+    return value
+
+
+def write(connection: Connection, name: str, value: str) -> None:
+    """As `put`, inside a transaction that is already open."""
+    if not connection.execute(sa.update(jobs).where(jobs.c.name == name).values(value=value)).rowcount:
+        connection.execute(sa.insert(jobs).values(name=name, value=value))

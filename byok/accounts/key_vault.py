@@ -1,0 +1,182 @@
+"""Vendor keys at rest: encrypted one by one, shown by label and last four characters, taken out only to make a call."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from byok.accounts import envelope
+from byok.accounts.database import Database
+from byok.accounts.errors import UserUnknown, VendorKeyInvalid, VendorKeyUnreadable
+from byok.accounts.ids import new_id
+from byok.accounts.tables import users, vendor_keys
+from byok.errors import BadRequest, NotFound, VendorKeyMissing
+
+PURPOSE = "vendor-key-wrap"
+LONGEST_SECRET = 4096
+TOUCH_EVERY = timedelta(minutes=1)
+_VENDOR = re.compile(r"[a-z][a-z0-9_-]{0,30}")
+_SHOWN = ("id", "user_id", "vendor", "label", "last_four", "is_default", "created_at", "last_used_at", "refused_at")
+
+
+@dataclass(frozen=True, slots=True)
+class VendorKey:
+    """What can be shown of a key. `refused_at`: when the vendor last said that it is no good."""
+
+    id: str
+    user_id: str
+    vendor: str
+    label: str
+    last_four: str
+    default: bool
+    created_at: datetime
+    last_used_at: datetime | None
+    refused_at: datetime | None
+
+
+class Secret:
+    """A text that does not print itself: not in logs, tracebacks, f-strings or pickles."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a secret is not written anywhere")
+
+
+def add(db: Database, master: bytes, user_id: str, vendor: str, secret: str, *, now: datetime, label: str = "") -> VendorKey:
+    """Store a key; the first of a vendor becomes the user's default for it.
+
+    Raises `VendorKeyInvalid` (empty, with spaces or control characters inside, over 4096 characters), `BadRequest`, `UserUnknown`.
+    """
+    text = _checked_secret(secret)
+    key_id = new_id("key_")
+    sealed = envelope.seal(master, PURPOSE, (user_id, key_id, _checked_vendor(vendor)), text)
+    values = {
+        "id": key_id,
+        "user_id": user_id,
+        "vendor": vendor,
+        "label": _checked_label(label, text),
+        "last_four": text[-4:] if len(text) >= 8 else "",
+        "created_at": now,
+        "version": sealed.version,
+        "kek_id": sealed.kek_id,
+        "wrapped_key": sealed.wrapped_key,
+        "sealed_secret": sealed.sealed_secret,
+    }
+    with db.writing() as connection:
+        # Locked, so that two first keys added at once do not both become the default.
+        if not connection.execute(sa.select(users.c.id).where(users.c.id == user_id).with_for_update()).first():
+            raise UserUnknown
+        first = connection.execute(sa.select(vendor_keys.c.id).where(_of(user_id, vendor), vendor_keys.c.is_default)).first() is None
+        row = connection.execute(sa.insert(vendor_keys).values(is_default=first, **values).returning(*_shown())).one()
+    return VendorKey(*row)
+
+
+def of_user(db: Database, user_id: str) -> list[VendorKey]:
+    """The user's keys, by vendor, oldest first."""
+    order = (vendor_keys.c.vendor, vendor_keys.c.created_at, vendor_keys.c.id)
+    with db.reading() as connection:
+        return [
+            VendorKey(*row) for row in connection.execute(sa.select(*_shown()).where(vendor_keys.c.user_id == user_id).order_by(*order))
+        ]
+
+
+def revoke(db: Database, user_id: str, key_id: str) -> bool:
+    """Delete the key if it is this user's; returns whether it was. If it was the default, the vendor's next oldest takes its place."""
+    with db.writing() as connection:
+        gone = sa.delete(vendor_keys).where(vendor_keys.c.id == key_id, vendor_keys.c.user_id == user_id)
+        row = connection.execute(gone.returning(vendor_keys.c.vendor, vendor_keys.c.is_default)).first()
+        if row is not None and row.is_default:
+            oldest = sa.select(vendor_keys.c.id).where(_of(user_id, row.vendor)).order_by(vendor_keys.c.created_at, vendor_keys.c.id)
+            heir = connection.execute(oldest.limit(1)).scalar()
+            if heir is not None:
+                connection.execute(sa.update(vendor_keys).where(vendor_keys.c.id == heir).values(is_default=True))
+    return row is not None
+
+
+def make_default(db: Database, user_id: str, key_id: str) -> None:
+    """Make this key the one that its vendor's calls use unless they name another. Raises `NotFound`."""
+    with db.writing() as connection:
+        vendor = connection.execute(_vendor_of(user_id, key_id)).scalar()
+        if vendor is None:
+            raise NotFound("There is no such key.", remedy="byok key list EMAIL shows the keys of a user.")
+        connection.execute(sa.update(vendor_keys).where(_of(user_id, vendor), vendor_keys.c.is_default).values(is_default=False))
+        connection.execute(sa.update(vendor_keys).where(vendor_keys.c.id == key_id).values(is_default=True))
+
+
+def choose(db: Database, master: bytes, user_id: str, vendor: str, key_id: str | None = None) -> tuple[str, Secret]:
+    """Return (key id, secret) of the named key, else of the user's default key of this vendor. Only the gateway calls this.
+
+    Raises `VendorKeyMissing` if there is none (a key of someone else, or of another vendor, is none) and `VendorKeyUnreadable`
+    if its record was tampered with or another master key is in use.
+    """
+    which = vendor_keys.c.is_default if key_id is None else vendor_keys.c.id == key_id
+    with db.reading() as connection:
+        row = connection.execute(sa.select(vendor_keys).where(_of(user_id, vendor), which)).first()
+    if row is None:
+        raise VendorKeyMissing(vendor)
+    sealed = envelope.Envelope(row.version, row.kek_id, row.wrapped_key, row.sealed_secret)
+    try:
+        return row.id, Secret(envelope.unseal(master, PURPOSE, (user_id, row.id, vendor), sealed))
+    except envelope.EnvelopeBroken:
+        raise VendorKeyUnreadable from None
+
+
+def note_used(db: Database, key_id: str, *, now: datetime) -> None:
+    """Remember that the key made a call; kept to the minute, and lost rather than waited for."""
+    stale = vendor_keys.c.last_used_at.is_(None) | (vendor_keys.c.last_used_at <= now - TOUCH_EVERY)
+    db.note(sa.update(vendor_keys).where(vendor_keys.c.id == key_id, stale).values(last_used_at=now))
+
+
+def note_refused(db: Database, key_id: str, *, now: datetime | None) -> None:
+    """Remember that the vendor refused the key (401, 403), or with None that it takes it again."""
+    db.note(sa.update(vendor_keys).where(vendor_keys.c.id == key_id).values(refused_at=now))
+
+
+def _shown() -> list[sa.Column[Any]]:
+    return [vendor_keys.c[name] for name in _SHOWN]
+
+
+def _of(user_id: str, vendor: str) -> sa.ColumnElement[bool]:
+    return (vendor_keys.c.user_id == user_id) & (vendor_keys.c.vendor == vendor)
+
+
+def _vendor_of(user_id: str, key_id: str) -> sa.Select[Any]:
+    return sa.select(vendor_keys.c.vendor).where(vendor_keys.c.id == key_id, vendor_keys.c.user_id == user_id).with_for_update()
+
+
+def _checked_secret(secret: str) -> str:
+    text = secret.strip()  # what a paste or a pipe leaves around it
+    if not text:
+        raise VendorKeyInvalid("it is empty")
+    if len(text) > LONGEST_SECRET:
+        raise VendorKeyInvalid(f"it has more than {LONGEST_SECRET} characters")
+    if not all("!" <= character <= "~" for character in text):  # it travels in an HTTP header
+        raise VendorKeyInvalid("it holds spaces, line breaks or characters that no key has")
+    return text
+
+
+def _checked_vendor(vendor: str) -> str:
+    if not _VENDOR.fullmatch(vendor):
+        raise BadRequest("The vendor's name is not valid.", remedy="It is a short name in lower case, such as openai.")
+    return vendor
+
+
+def _checked_label(label: str, secret: str) -> str:
+    kept = label.strip()
+    if len(kept) > 100 or not kept.isprintable():
+        raise BadRequest("The label is not valid.", remedy="It must be one line of at most 100 characters.")
+    if len(secret) >= 8 and secret in kept:
+        raise BadRequest("The label holds the key itself.", remedy="Labels are shown and not encrypted: call it by its use.")
+    return kept

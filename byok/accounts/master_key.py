@@ -1,0 +1,111 @@
+"""The master key: 32 bytes outside the data directory, from which one key per purpose is derived. It encrypts nothing itself."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+import secrets
+import stat
+from pathlib import Path
+from typing import Literal
+
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from sqlalchemy.exc import IntegrityError
+
+from byok.accounts.database import Database
+from byok.accounts.errors import MasterKeyInvalid, MasterKeyWrong
+from byok.accounts.tables import master_keys
+from byok.settings import Settings
+
+Purpose = Literal["vendor-key-wrap", "jwt", "csrf", "session", "check"]
+KEY_BYTES = 32
+
+
+def load_master_key(settings: Settings) -> bytes:
+    """Return the 32 bytes; on the first start make the file (mode 0600) at `master_key_file`.
+
+    Raises `MasterKeyInvalid` if it is short, not base64, a filler such as zeros, or readable by others.
+    """
+    if settings.master_key is not None:
+        return _decoded(settings.master_key.get_secret_value())
+    path = settings.master_key_file
+    try:
+        if not path.exists():
+            _make(path)
+        mode = path.stat().st_mode
+        text = path.read_text(encoding="ascii")
+    except UnicodeDecodeError:
+        raise MasterKeyInvalid(f"{path} is not base64") from None
+    except OSError as error:
+        raise MasterKeyInvalid(f"{path}: {error.strerror or type(error).__name__}") from None
+    if stat.S_IMODE(mode) & 0o077:
+        raise MasterKeyInvalid(f"{path} can be read or written by others (mode {stat.S_IMODE(mode):04o})")
+    return _decoded(text)
+
+
+def subkey(master: bytes, purpose: str) -> bytes:
+    """Return the 32 bytes for one purpose: what one purpose sealed never opens as another's."""
+    return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=f"byok/1/{purpose}".encode()).derive(master)
+
+
+def check_value(master: bytes) -> str:
+    """What is stored to recognise this key again; it tells nothing about the key."""
+    return hashlib.sha256(subkey(master, "check")).hexdigest()
+
+
+def kek_id(master: bytes) -> str:
+    """The short name under which records remember which master key wrapped them."""
+    return check_value(master)[:16]
+
+
+def check_master_key(db: Database, master: bytes) -> None:
+    """Remember this key the first time; afterwards raise `MasterKeyWrong` unless it is a known one."""
+    value = check_value(master)
+    known = _known(db)
+    if not known:
+        try:
+            with db.writing() as connection:
+                if not connection.execute(sa.select(master_keys.c.seq)).first():
+                    connection.execute(sa.insert(master_keys).values(kek_id=kek_id(master), check_value=value))
+        except IntegrityError:  # another process was first
+            pass
+        known = _known(db)
+    if not any(hmac.compare_digest(value, one) for one in known):
+        raise MasterKeyWrong
+
+
+def _known(db: Database) -> list[str]:
+    with db.reading() as connection:
+        return list(connection.execute(sa.select(master_keys.c.check_value)).scalars())
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        key = base64.b64decode(text.strip().replace("-", "+").replace("_", "/"), validate=True)
+    except (binascii.Error, ValueError):
+        raise MasterKeyInvalid("it is not base64") from None
+    if len(key) != KEY_BYTES:
+        raise MasterKeyInvalid(f"it has {len(key)} bytes, not {KEY_BYTES}")
+    if len(set(key)) < 8:
+        raise MasterKeyInvalid("it is a filler, not random")
+    return key
+
+
+def _make(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(base64.b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        # A link appears whole or not at all, and never replaces the key that another process has just made.
+        path.hardlink_to(draft)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()

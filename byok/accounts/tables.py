@@ -1,0 +1,164 @@
+"""The tables of the accounts database. A change here needs a step in `migrations/versions`; a test compares the two."""
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+
+METADATA = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+
+class Instant(sa.types.TypeDecorator[datetime]):
+    """An aware UTC datetime, in and out. SQLite keeps no zone, so UTC is what lies in it; PostgreSQL has timestamptz."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("an instant needs a zone")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _owner(*, primary_key: bool = False) -> sa.Column[str]:
+    gone_with_the_user = sa.ForeignKey("users.id", ondelete="CASCADE")
+    return sa.Column("user_id", sa.String, gone_with_the_user, primary_key=primary_key, nullable=False, index=not primary_key)
+
+
+users = sa.Table(
+    "users",
+    METADATA,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("email", sa.String, nullable=False, unique=True),  # lower case
+    sa.Column("name", sa.String),
+    sa.Column("plan", sa.String, nullable=False),
+    sa.Column("retention_days", sa.Integer),  # null: what the plan keeps
+    sa.Column("admin", sa.Boolean, nullable=False),
+    sa.Column("disabled", sa.Boolean, nullable=False),
+    sa.Column("tz", sa.String, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("tokens_since", Instant),  # API tokens issued before this are void
+)
+
+password_hashes = sa.Table(
+    "password_hashes",
+    METADATA,
+    _owner(primary_key=True),
+    sa.Column("hash", sa.String, nullable=False),
+    sa.Column("changed_at", Instant, nullable=False),
+)
+
+password_links = sa.Table(
+    "password_links",
+    METADATA,
+    sa.Column("secret_hash", sa.String, primary_key=True),
+    _owner(),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("expires_at", Instant, nullable=False),
+)
+
+sign_in_delays = sa.Table(
+    "sign_in_delays",
+    METADATA,
+    sa.Column("subject", sa.String, primary_key=True),  # a keyed hash of an e-mail or a client address
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("failed_at", Instant, nullable=False),
+    sa.Column("wait_until", Instant, nullable=False),
+)
+
+sessions = sa.Table(
+    "sessions",
+    METADATA,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("secret_hash", sa.String, nullable=False, unique=True),
+    _owner(),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("seen_at", Instant, nullable=False),
+)
+
+access_tokens = sa.Table(
+    "access_tokens",
+    METADATA,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("secret_hash", sa.String, nullable=False),
+    _owner(),
+    sa.Column("label", sa.String, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("last_used_at", Instant),
+    sa.Column("expires_at", Instant),
+)
+
+vendor_keys = sa.Table(
+    "vendor_keys",
+    METADATA,
+    sa.Column("id", sa.String, primary_key=True),
+    _owner(),
+    sa.Column("vendor", sa.String, nullable=False),
+    sa.Column("label", sa.String, nullable=False),
+    sa.Column("last_four", sa.String, nullable=False),
+    sa.Column("is_default", sa.Boolean, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("last_used_at", Instant),
+    sa.Column("refused_at", Instant),
+    sa.Column("version", sa.Integer, nullable=False),  # of the envelope
+    sa.Column("kek_id", sa.String, nullable=False, index=True),  # which master key wraps the data key
+    sa.Column("wrapped_key", sa.LargeBinary, nullable=False),
+    sa.Column("sealed_secret", sa.LargeBinary, nullable=False),
+)
+sa.Index(
+    "uq_vendor_keys_default",
+    vendor_keys.c.user_id,
+    vendor_keys.c.vendor,
+    unique=True,
+    sqlite_where=vendor_keys.c.is_default,
+    postgresql_where=vendor_keys.c.is_default,
+)
+
+master_keys = sa.Table(
+    "master_keys",
+    METADATA,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),  # the newest wraps
+    sa.Column("kek_id", sa.String, nullable=False, unique=True),
+    sa.Column("check_value", sa.String, nullable=False),
+)
+
+tombstones = sa.Table(
+    "tombstones",
+    METADATA,
+    sa.Column("id_hash", sa.String, primary_key=True),  # SHA-256 hex of an erased user's id
+    sa.Column("erased_at", Instant, nullable=False),
+)
+
+receipts = sa.Table(
+    "receipts",
+    METADATA,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("receipt", sa.String, nullable=False, unique=True),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("dry_run", sa.Boolean, nullable=False),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("files", sa.Integer, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("at", sa.String, nullable=False),  # as it was handed out
+)
+
+jobs = sa.Table(
+    "jobs",
+    METADATA,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("value", sa.String, nullable=False),
+)

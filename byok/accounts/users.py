@@ -1,0 +1,266 @@
+"""Users: who they are, what their plan keeps, and their removal."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, cast
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
+
+from byok.accounts import delays, tombstones
+from byok.accounts.database import Database
+from byok.accounts.errors import UserErased, UserExists, UserUnknown
+from byok.accounts.ids import is_user_id, new_id
+from byok.accounts.plans import LONGEST_DAYS, PLAN_DAYS, PLANS, Plan
+from byok.accounts.tables import sessions, users
+from byok.errors import BadRequest
+
+_EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f\"(),:;<>\[\]\\]{1,64}@[^@\s\x00-\x1f\x7f\"(),:;<>\[\]\\/?#]{1,189}")
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """`retention_days` is what holds for this user: as set, else the plan's."""
+
+    id: str
+    email: str
+    name: str | None
+    plan: Plan
+    retention_days: int
+    admin: bool
+    disabled: bool
+    tz: str
+    created_at: datetime
+
+    def public(self) -> dict[str, Any]:
+        """The shape that `user show --json` prints."""
+        return {
+            "id": self.id,
+            "email": self.email,
+            "plan": self.plan,
+            "retention_days": self.retention_days,
+            "admin": self.admin,
+            "disabled": self.disabled,
+            "created": self.created_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        }
+
+
+def add(
+    db: Database,
+    email: str,
+    *,
+    now: datetime,
+    plan: str = "free",
+    retention_days: int | None = None,
+    admin: bool = False,
+    name: str | None = None,
+    tz: str = "UTC",
+    user_id: str | None = None,
+) -> User:
+    """Make a user. Raises `UserExists`, `UserErased` (that id is spent), or `BadRequest` for a value that makes no sense.
+
+    >>> from byok.accounts.database import open_database
+    >>> with open_database("sqlite://") as db:
+    ...     add(db, " Ada@Example.org ", now=datetime(2026, 11, 22, tzinfo=UTC), plan="team").email
+    'ada@example.org'
+    """
+    values = {
+        "id": new_id("usr_") if user_id is None else _checked_id(user_id),
+        "email": _checked_email(email),
+        "name": _checked_name(name),
+        "plan": _checked_plan(plan),
+        "retention_days": _checked_days(retention_days),
+        "admin": admin,
+        "disabled": False,
+        "tz": _checked_zone(tz),
+        "created_at": now,
+    }
+    try:
+        with db.writing() as connection:
+            if tombstones.erased(connection, [str(values["id"])]):
+                raise UserErased
+            row = connection.execute(sa.insert(users).values(**values).returning(*users.c)).one()
+    except IntegrityError:
+        raise UserExists from None
+    return from_row(row)
+
+
+def add_many(db: Database, people: Iterable[tuple[str, str]], plan: str, now: datetime) -> set[str]:
+    """Make users from (id, e-mail) pairs in one transaction and return the ids that were made.
+
+    Ids and e-mails that are taken, and ids of erased users, are left out. Raises `BadRequest` for an id or e-mail of the wrong shape.
+    """
+    kept = _checked_plan(plan)
+    wanted = {_checked_id(user_id): _checked_email(email) for user_id, email in people}
+    with db.writing() as connection:
+        spent = tombstones.erased(connection, wanted)
+        ids, emails = _taken(connection, wanted)
+        fresh: list[dict[str, Any]] = []
+        for user_id, email in wanted.items():
+            if user_id not in spent and user_id not in ids and email not in emails:
+                emails.add(email)
+                fresh.append({"id": user_id, "email": email})
+        common = {"plan": kept, "admin": False, "disabled": False, "tz": "UTC", "created_at": now}
+        if fresh:
+            connection.execute(sa.insert(users), [person | common for person in fresh])
+    return {person["id"] for person in fresh}
+
+
+def by_email(db: Database, email: str) -> User:
+    """Return the user with this e-mail, upper or lower case. Raises `UserUnknown`."""
+    with db.reading() as connection:
+        row = connection.execute(sa.select(users).where(users.c.email == normal_email(email))).first()
+    if row is None:
+        raise UserUnknown
+    return from_row(row)
+
+
+def by_id(db: Database, user_id: str) -> User | None:
+    with db.reading() as connection:
+        row = connection.execute(sa.select(users).where(users.c.id == user_id)).first()
+    return None if row is None else from_row(row)
+
+
+def all_users(db: Database) -> list[User]:
+    """Everyone, by e-mail."""
+    with db.reading() as connection:
+        return [from_row(row) for row in connection.execute(sa.select(users).order_by(users.c.email))]
+
+
+def change(
+    db: Database,
+    user_id: str,
+    *,
+    plan: str | None = None,
+    retention_days: int | None = None,
+    admin: bool | None = None,
+    name: str | None = None,
+    tz: str | None = None,
+    disabled: bool | None = None,
+) -> User:
+    """Change what is given and return the user; None means leave as it is. Raises `UserUnknown`, `BadRequest`.
+
+    A new plan brings its own retention, unless days are given too. Disabling ends all sessions.
+    """
+    values: dict[str, Any] = {}
+    if plan is not None:
+        values |= {"plan": _checked_plan(plan), "retention_days": None}
+    if retention_days is not None:
+        values["retention_days"] = _checked_days(retention_days)
+    if name is not None:
+        values["name"] = _checked_name(name)
+    if tz is not None:
+        values["tz"] = _checked_zone(tz)
+    values |= {key: flag for key, flag in (("admin", admin), ("disabled", disabled)) if flag is not None}
+    with db.writing() as connection:
+        if values:
+            connection.execute(sa.update(users).where(users.c.id == user_id).values(**values))
+        if disabled:
+            connection.execute(sa.delete(sessions).where(sessions.c.user_id == user_id))
+        row = connection.execute(sa.select(users).where(users.c.id == user_id)).first()
+    if row is None:
+        raise UserUnknown
+    return from_row(row)
+
+
+def retention(db: Database) -> dict[str, int]:
+    """Return user id -> days kept, for all users."""
+    with db.reading() as connection:
+        rows = connection.execute(sa.select(users.c.id, users.c.plan, users.c.retention_days))
+        return {user_id: days or PLAN_DAYS[plan] for user_id, plan, days in rows}
+
+
+def remove(db: Database, user_id: str, *, now: datetime | None = None) -> None:
+    """Delete the user with all sessions, tokens, passwords and keys, and set the tombstone, in one transaction.
+
+    Repeating it, or removing an id that never was, only sets the tombstone. `now` is the tombstone's time.
+    """
+    with db.writing() as connection:
+        email = connection.execute(sa.select(users.c.email).where(users.c.id == user_id)).scalar()
+        if email is not None:
+            delays.forget(connection, delays.of_email(connection, email))
+        connection.execute(sa.delete(users).where(users.c.id == user_id))  # the rest goes by foreign key
+        tombstones.bury(connection, user_id, now or datetime.now(UTC))
+
+
+def from_row(row: Any) -> User:
+    """Make a `User` of a row that has all columns of the table `users`."""
+    return User(
+        id=row.id,
+        email=row.email,
+        name=row.name,
+        plan=row.plan,
+        retention_days=row.retention_days or PLAN_DAYS[cast(Plan, row.plan)],
+        admin=row.admin,
+        disabled=row.disabled,
+        tz=row.tz,
+        created_at=row.created_at,
+    )
+
+
+def normal_email(email: str) -> str:
+    """The form in which e-mails are stored and compared."""
+    return unicodedata.normalize("NFC", email).strip().lower()
+
+
+def _taken(connection: Connection, wanted: dict[str, str]) -> tuple[set[str], set[str]]:
+    ids: set[str] = set()
+    emails: set[str] = set()
+    pairs = list(wanted.items())
+    for start in range(0, len(pairs), _BATCH):
+        part = pairs[start : start + _BATCH]
+        match = users.c.id.in_([user_id for user_id, _ in part]) | users.c.email.in_([email for _, email in part])
+        for row in connection.execute(sa.select(users.c.id, users.c.email).where(match)):
+            ids.add(row.id)
+            emails.add(row.email)
+    return ids, emails
+
+
+def _checked_id(user_id: str) -> str:
+    if not is_user_id(user_id):
+        raise _senseless("A user id", "usr_ and 4 to 40 letters or digits")
+    return user_id
+
+
+def _checked_email(email: str) -> str:
+    normal = normal_email(email)
+    if not _EMAIL.fullmatch(normal):
+        raise _senseless("The e-mail", "name@host")
+    return normal
+
+
+def _checked_plan(plan: str) -> Plan:
+    if plan not in PLANS:
+        raise _senseless("The plan", " or ".join(PLANS))
+    return plan
+
+
+def _checked_days(days: int | None) -> int | None:
+    if days is not None and not 1 <= days <= LONGEST_DAYS:
+        raise _senseless("Retention", f"1 to {LONGEST_DAYS} days")
+    return days
+
+
+def _checked_name(name: str | None) -> str | None:
+    kept = (name or "").strip()
+    if len(kept) > 200 or not kept.isprintable():
+        raise _senseless("The name", "one line of at most 200 characters")
+    return kept or None
+
+
+def _checked_zone(tz: str) -> str:
+    try:
+        ZoneInfo(tz)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise _senseless("The time zone", "an IANA name such as Europe/Berlin") from None
+    return tz
+
+
+def _senseless(what: str, shape: str) -> BadRequest:
+    return BadRequest(f"{what} is not valid.", remedy=f"It must be {shape}.")
