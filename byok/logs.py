@@ -31,14 +31,17 @@ _SECRETS = re.compile(r"byok_\w+|eyJ[\w.-]+|sk-[\w-]+|\?\S+|Bearer\s+\S+", re.IG
 _LONGEST_TEXT = 300
 
 
-def setup(settings: Settings, process: str, *, stream: TextIO | None = None) -> None:
+def setup(settings: Settings, process: str, *, level: str = "", stream: TextIO | None = None) -> None:
     """Send the logs of this process to `stream` (standard error): `process` names it in every line. Safe to call again.
+
+    `level` stands in for the setting where that would say more: a command's own output comes first.
 
     >>> setup(settings, "gateway")
     >>> structlog.get_logger().warning("journal_unwritable", directory="/data/journal", lost=3)
     """
     out = stream or sys.stderr
-    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    names = logging.getLevelNamesMapping()
+    lowest = max(names[settings.log_level.upper()], names[level.upper()] if level and settings.log_level != "debug" else 0)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -49,11 +52,11 @@ def setup(settings: Settings, process: str, *, stream: TextIO | None = None) -> 
             _close_fields,
             _renderer(out),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=structlog.make_filtering_bound_logger(lowest),
         logger_factory=structlog.WriteLoggerFactory(out),
         cache_logger_on_first_use=False,
     )
-    _adopt_libraries(level)
+    _adopt_libraries(lowest)
 
 
 class _Named:

@@ -1,0 +1,90 @@
+"""`byok token` (a JWT for the API, an hour) and `byok access-token …` (ours, until revoked)."""
+
+import click
+
+from byok.cli.frame import Command, Group, show_json, show_table, utc_now
+from byok.errors import Forbidden, NotFound
+from byok.settings import Settings
+
+
+@click.command(cls=Command)
+@click.argument("email")
+@click.option("--ttl", type=click.IntRange(1, 3600), default=3600, show_default=True, metavar="S", help="Seconds until it expires.")
+@click.pass_obj
+def token(settings: Settings, email: str, ttl: int) -> None:
+    """Print a JWT for the API.
+
+    Example: curl -H "Authorization: Bearer $(byok token ada@example.org)" http://127.0.0.1:8501/usage
+    """
+    from byok.accounts import api_tokens, users
+    from byok.services import Services
+
+    with Services(settings) as services:
+        owner = users.by_email(services.db, email)
+        if owner.disabled:
+            raise Forbidden(f"{owner.email} is disabled.", remedy=f"byok user set {owner.email} --enable")
+        click.echo(api_tokens.issue(owner.id, services.jwt_secret, now=utc_now(), ttl_s=ttl))
+
+
+@click.group("access-token", cls=Group)
+def access_token() -> None:
+    """Access tokens of a user, for gateway and API: new, list, revoke.
+
+    Example: byok access-token new ada@example.org --label laptop
+    """
+
+
+@access_token.command()
+@click.argument("email")
+@click.option("--label", default="", metavar="L", help="A name of your own, to know it by when revoking.")
+@click.pass_obj
+def new(settings: Settings, email: str, label: str) -> None:
+    """Make an access token and print it, once.
+
+    Example: byok access-token new ada@example.org --label laptop
+    """
+    from byok.accounts import access_tokens, users
+    from byok.services import Services
+
+    with Services(settings) as services:
+        click.echo(access_tokens.create(services.db, users.by_email(services.db, email).id, now=utc_now(), label=label))
+
+
+@access_token.command("list")
+@click.argument("email")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+@click.pass_obj
+def list_(settings: Settings, email: str, as_json: bool) -> None:
+    """List a user's access tokens; the secrets themselves are not kept.
+
+    Example: byok access-token list ada@example.org
+    """
+    from byok.accounts import access_tokens, users
+    from byok.services import Services
+
+    with Services(settings) as services:
+        found = access_tokens.of_user(services.db, users.by_email(services.db, email).id)
+    if as_json:
+        iso = [(t, t.created_at.isoformat(), t.last_used_at.isoformat() if t.last_used_at else None) for t in found]
+        show_json([{"id": t.id, "label": t.label, "created": created, "last_used": used} for t, created, used in iso])
+    else:
+        show_table(("id", "label", "created", "last used"), [(t.id, t.label or "-", t.created_at, t.last_used_at) for t in found])
+
+
+@access_token.command()
+@click.argument("email", required=False)
+@click.argument("token_id")
+@click.pass_obj
+def revoke(settings: Settings, email: str | None, token_id: str) -> None:
+    """Revoke an access token by its id; it stops working within 5 s. EMAIL may be left out.
+
+    Example: byok access-token revoke ada@example.org 7Gq2mB81
+    """
+    from byok.accounts import access_tokens, users
+    from byok.services import Services
+
+    with Services(settings) as services:
+        owners = [users.by_email(services.db, email)] if email else users.all_users(services.db)
+        if not any(access_tokens.revoke(services.db, owner.id, token_id) for owner in owners):
+            raise NotFound("There is no such access token.", remedy="byok access-token list EMAIL shows the ids.")
+    click.echo("Revoked.", err=True)

@@ -1,0 +1,138 @@
+"""What every command shares: `--data`, settings read once, errors as one line, secrets from standard input, plain tables."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from byok.errors import ByokError
+
+DATA = "byok.data"  # where a command finds what --data said
+
+
+class Command(click.Command):
+    """A command with `--data DIR` that finds the installation's `Settings` in `ctx.obj` (`@click.pass_obj`)."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.help = _keep_example_lines(self.help)
+        self.params.append(
+            click.Option(
+                ["--data"],
+                metavar="DIR",
+                type=click.Path(file_okay=False, path_type=Path),
+                expose_value=False,
+                callback=_remember_data,
+                help="Data directory. Default: BYOK_DATA, else ./data.",
+            )
+        )
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from byok import logs
+        from byok.settings import load
+
+        ctx.obj = load(os.environ, data=ctx.meta.get(DATA))
+        logs.setup(ctx.obj, ctx.info_name or "byok", level="warning")
+        return super().invoke(ctx)
+
+
+def _keep_example_lines(text: str | None) -> str | None:
+    """Tell click not to wrap the paragraph that begins with Example."""
+    return text and text.replace("\n\nExample:", "\n\n\b\nExample:").replace("\n\n    Example:", "\n\n    \b\n    Example:")
+
+
+def _remember_data(ctx: click.Context, _option: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        ctx.meta[DATA] = value
+
+
+class Group(click.Group):
+    """A group of such commands. The outermost one turns whatever went wrong into one line on standard error and exit code 1."""
+
+    command_class = Command
+    group_class = type  # subgroups are of this class, too
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.help = _keep_example_lines(self.help)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        if ctx.parent is not None:
+            return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
+        except ByokError as error:
+            fail(f"{error.message} {error.remedy}" if "\n" not in error.message else f"{error.message}\n{error.remedy}")
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read us has seen enough; flushing would fail again
+            ctx.exit(0)
+        except OSError as error:
+            fail(
+                f"{error.strerror or type(error).__name__}: {error.filename or 'the system refused'}. Check path, permissions and free space."
+            )
+        except (click.ClickException, click.exceptions.Exit, click.Abort, KeyboardInterrupt):
+            raise
+        except Exception as error:
+            if os.environ.get("BYOK_LOG_LEVEL", "").lower() == "debug":
+                raise
+            fail(f"Unexpected fault: {type(error).__name__} ({_place(error)}). With BYOK_LOG_LEVEL=debug the command shows where.")
+
+
+def fail(line: str) -> None:
+    """Say `line` on standard error and end with exit code 1."""
+    click.echo(line, err=True)
+    raise click.exceptions.Exit(1)
+
+
+def _place(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else "no place known"
+
+
+def utc_now() -> datetime:
+    """The clock of all commands."""
+    return datetime.now(UTC)
+
+
+def secret_from_stdin(what: str) -> str:
+    """One line of standard input without its line end; on a terminal it is asked for and not shown."""
+    if sys.stdin.isatty():
+        return str(click.prompt(what, hide_input=True, err=True))
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+def show_json(value: object) -> None:
+    """Print `value` as one line of JSON."""
+    click.echo(json.dumps(value, ensure_ascii=False))
+
+
+def show_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows under headers, columns aligned, numbers to the right."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    numeric = [all(isinstance(row[i], int | float) for row in rows) for i in range(len(headers))] if isinstance(rows, list) and rows else []
+    widths = [max([len(header), *(len(row[i]) for row in cells)]) for i, header in enumerate(headers)]
+    for line in [list(headers), *cells]:
+        padded = [
+            text.rjust(width) if numeric and numeric[i] else text.ljust(width)
+            for i, (text, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        click.echo("  ".join(padded).rstrip())
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return str(value)

@@ -1,0 +1,93 @@
+"""`byok key …`: a user's own vendor keys, encrypted at rest; the secret comes from standard input only."""
+
+import click
+
+from byok.cli.frame import Group, secret_from_stdin, show_json, show_table, utc_now
+from byok.errors import NotFound
+from byok.settings import Settings
+
+
+@click.group(cls=Group)
+def key() -> None:
+    """Vendor keys of a user: add, list, revoke.
+
+    Example: byok key add ada@example.org --vendor openai < key.txt
+    """
+
+
+@key.command()
+@click.argument("email")
+@click.option("--vendor", required=True, metavar="V", help="Whose key it is, such as openai or anthropic.")
+@click.option("--label", default="", metavar="L", help="A name of your own, shown on the Keys page.")
+@click.pass_obj
+def add(settings: Settings, email: str, vendor: str, label: str) -> None:
+    """Store a vendor key, read from standard input; prints its id.
+
+    Example: byok key add ada@example.org --vendor openai --label laptop < key.txt
+    """
+    from byok.accounts import key_vault, users
+    from byok.gateway import vendors
+    from byok.services import Services
+
+    known = vendors.vendors(settings)
+    if vendor not in known:
+        raise NotFound(f"There is no vendor '{vendor}'.", remedy=f"Known are: {', '.join(sorted(known))}.")
+    secret = secret_from_stdin(f"{vendor} key")
+    with Services(settings) as services:
+        owner = users.by_email(services.db, email)
+        stored = key_vault.add(services.db, services.master, owner.id, vendor, secret, now=utc_now(), label=label)
+    click.echo(f"Stored the {vendor} key …{stored.last_four}{', the default for this vendor' if stored.default else ''}.", err=True)
+    click.echo(stored.id)
+
+
+@key.command("list")
+@click.argument("email")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+@click.pass_obj
+def list_(settings: Settings, email: str, as_json: bool) -> None:
+    """List a user's vendor keys: names and last four characters.
+
+    Example: byok key list ada@example.org
+    """
+    from byok.accounts import key_vault, users
+    from byok.services import Services
+
+    with Services(settings) as services:
+        found = key_vault.of_user(services.db, users.by_email(services.db, email).id)
+    if as_json:
+        show_json(
+            [
+                {
+                    "id": k.id,
+                    "vendor": k.vendor,
+                    "label": k.label,
+                    "last_four": k.last_four,
+                    "default": k.default,
+                    "created": k.created_at.isoformat(),
+                    "last_used": k.last_used_at.isoformat() if k.last_used_at else None,
+                }
+                for k in found
+            ]
+        )
+    else:
+        rows = [(k.id, k.vendor, k.label or "-", f"…{k.last_four}", k.default, k.created_at, k.last_used_at) for k in found]
+        show_table(("id", "vendor", "label", "key", "default", "created", "last used"), rows)
+
+
+@key.command()
+@click.argument("email", required=False)
+@click.argument("key_id")
+@click.pass_obj
+def revoke(settings: Settings, email: str | None, key_id: str) -> None:
+    """Delete a vendor key; calls with it stop within 5 s. EMAIL may be left out.
+
+    Example: byok key revoke ada@example.org key_Zk3v9Qp1Lw2s
+    """
+    from byok.accounts import key_vault, users
+    from byok.services import Services
+
+    with Services(settings) as services:
+        owners = [users.by_email(services.db, email)] if email else users.all_users(services.db)
+        if not any(key_vault.revoke(services.db, owner.id, key_id) for owner in owners):
+            raise NotFound(f"There is no vendor key {key_id[:40]}.", remedy="byok key list EMAIL shows the ids.")
+    click.echo(f"Revoked {key_id}.", err=True)

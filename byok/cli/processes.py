@@ -1,0 +1,78 @@
+"""`byok up`, and the processes it starts: gateway, web, keeper."""
+
+import os
+import sys
+
+import click
+
+from byok.cli.frame import DATA, Command
+from byok.settings import Settings
+
+
+@click.command(cls=Command)
+@click.option("--demo", is_flag=True, help="Use a data directory of its own, filled with a year of sample usage.")
+@click.pass_context
+def up(ctx: click.Context, demo: bool) -> None:
+    """Start gateway, web and keeper, keep them running, and say what to open.
+
+    Example: byok up
+    """
+    from byok import launch
+
+    settings: Settings = ctx.obj
+    if demo:
+        settings = launch.demo_settings(settings, chosen=DATA in ctx.meta)
+    ctx.exit(launch.up(settings, os.environ))
+
+
+@click.command(cls=Command)
+@click.option("--workers", type=click.IntRange(1, 64), help="Processes that share the port. Default: BYOK_GATEWAY_WORKERS, else 1.")
+@click.pass_obj
+def gateway(settings: Settings, workers: int | None) -> None:
+    """Run the proxy: a call in, its answer streamed out, one record kept.
+
+    Example: byok gateway --workers 4
+    """
+    from byok.gateway import run
+
+    _begin(settings, "gateway")
+    run.run(settings if workers is None else settings.model_copy(update={"gateway_workers": workers}))
+
+
+@click.command(cls=Command)
+@click.pass_obj
+def web(settings: Settings) -> None:
+    """Run the dashboard and the API.
+
+    Example: byok web
+    """
+    from byok import web
+
+    _begin(settings, "web")
+    web.run(settings)
+
+
+@click.command(cls=Command)
+@click.pass_obj
+def keeper(settings: Settings) -> None:
+    """Run what happens by itself: journal to Parquet, merging, purging. One works at a time per data directory.
+
+    Example: byok keeper
+    """
+    from byok import keeper
+
+    _begin(settings, "keeper")
+    keeper.run(settings)
+
+
+def _begin(settings: Settings, process: str) -> None:
+    import structlog
+
+    from byok import logs, supervisor
+    from byok.settings import unknown_names
+
+    logs.setup(settings, process)
+    supervisor.stop_when_orphaned(os.environ)
+    for line in unknown_names(os.environ):
+        structlog.get_logger().warning("setting_unknown", reason=line)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
