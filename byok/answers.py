@@ -1,0 +1,110 @@
+"""What the web process says in JSON: exact numbers, and one body for every error."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Context, Decimal
+from typing import Any
+
+import orjson
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from byok.errors import BadRequest, ByokError, TooManyRequests
+
+_NANO = Decimal("1e-9")
+_WIDE = Context(prec=60)  # sums of decimal(18,9) outgrow the default 28 digits
+NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+
+
+class ExactJson(Response):
+    """JSON in which a Decimal is a number with all nine decimals, never by way of a float, and an instant ends in `Z`."""
+
+    media_type = "application/json"
+
+    def __init__(self, content: Any, status_code: int = 200, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(content, status_code, {**NO_STORE, **(headers or {})})
+
+    def render(self, content: Any) -> bytes:
+        return encode(content)
+
+
+def encode(content: Any) -> bytes:
+    """Return `content` as JSON text.
+
+    >>> encode({"cost_usd": Decimal("0.0035")})
+    b'{"cost_usd":0.003500000}'
+    """
+    return orjson.dumps(content, default=_exact, option=orjson.OPT_PASSTHROUGH_DATETIME)
+
+
+def _exact(value: object) -> object:
+    if isinstance(value, Decimal):
+        return orjson.Fragment(format(value.quantize(_NANO, context=_WIDE), "f").encode())
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def error(fault: ByokError) -> ExactJson:
+    """The HTTP answer for an error of ours: its body, and the headers that its status asks for."""
+    headers = {}
+    if fault.status == 401:
+        headers["www-authenticate"] = 'Bearer error="invalid_token"'  # RFC 6750; the same for every reason
+    if isinstance(fault, TooManyRequests):
+        headers["retry-after"] = str(fault.retry_after_s)
+    return ExactJson(fault.body(), fault.status, headers)
+
+
+class Internal(ByokError):
+    status, code = 500, "internal"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Something went wrong on our side; it is in the log of the web process.", remedy="Try again; if it persists, run: byok doctor"
+        )
+
+
+class UnknownPath(ByokError):
+    status, code = 404, "not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is nothing at this path.", remedy="GET /docs lists every route of this API.")
+
+
+class MethodNotAllowed(ByokError):
+    status, code = 405, "method_not_allowed"
+
+    def __init__(self) -> None:
+        super().__init__("This path does not answer to this method.", remedy="GET /docs lists every route of this API.")
+
+
+class RequestTooLarge(ByokError):
+    status, code = 413, "body_too_large"
+
+    def __init__(self) -> None:
+        super().__init__("The request body is larger than this address takes.", remedy="Send at most 64 KB.")
+
+
+async def our_fault(_: Request, fault: Exception) -> ExactJson:
+    """Starlette's handler for `ByokError`."""
+    return error(fault if isinstance(fault, ByokError) else Internal())
+
+
+async def internal_fault(_: Request, __: Exception) -> ExactJson:
+    """Starlette's handler for everything unforeseen: no word of it goes out."""
+    return error(Internal())
+
+
+async def http_fault(_: Request, fault: Exception) -> ExactJson:
+    """Starlette's handler for what its own routing and parsing refuse."""
+    if isinstance(fault.__cause__, ByokError):  # ours, wrapped by a parser
+        return error(fault.__cause__)
+    status = fault.status_code if isinstance(fault, HTTPException) else 400
+    if status == 404:
+        return error(UnknownPath())
+    if status == 405:
+        answer = error(MethodNotAllowed())
+        answer.headers["allow"] = (getattr(fault, "headers", None) or {}).get("Allow", "")
+        return answer
+    return error(BadRequest("The request could not be read.", remedy="Send JSON, as GET /docs describes it."))

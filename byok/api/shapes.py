@@ -1,0 +1,209 @@
+"""What the API takes and gives, as OpenAPI shows it. Values are checked where they are used; here is their form."""
+
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_Short = Annotated[str, Field(max_length=128)]
+_Several = Annotated[list[_Short], Field(default_factory=list, max_length=200)]
+
+
+class Query(BaseModel):
+    """Base of every query string: a parameter that is not listed is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class NoQuery(Query):
+    pass
+
+
+class PeriodQuery(Query):
+    since: _Short | None = Field(
+        None, description="ISO date (midnight of `tz`) or instant; included. Default: all that your plan keeps.", examples=["2026-11-01"]
+    )
+    until: _Short | None = Field(None, description="ISO date (midnight of `tz`) or instant; not included.", examples=["2026-12-01"])
+    tz: _Short | None = Field(
+        None, description="IANA time zone of dates, days, hours and months. Default: yours.", examples=["Europe/Berlin"]
+    )
+    vendor: _Several = Field(description="Only these vendors; repeatable.", examples=[["openai"]])
+    model: _Several = Field(description="Only these models; repeatable.", examples=[["gpt-4o-mini"]])
+    key_id: _Several = Field(description="Only calls with these vendor keys; repeatable.")
+    status: _Several = Field(description="Only these HTTP statuses; repeatable.", examples=[["429"]])
+
+
+class UsageQuery(PeriodQuery):
+    group_by: _Several = Field(
+        description="Any of vendor, model, key_id, status, day, hour, month (admins: user_id), with commas or repeated. Default: vendor,model.",
+        examples=[["day,vendor"]],
+    )
+    cost: Literal["true", "false"] = Field("false", description="Adds cost_usd and unpriced_calls.", examples=["true"])
+
+
+class EveryonesUsageQuery(UsageQuery):
+    user_id: _Several = Field(description="Only these users; repeatable.")
+
+
+class CostsQuery(PeriodQuery):
+    group_by: _Several = Field(description="As in GET /usage. Default: vendor,model.", examples=[["model"]])
+
+
+class SeriesQuery(PeriodQuery):
+    grain: Literal["hour", "day", "month"] = Field("day", description="Width of a bucket, cut in `tz`.", examples=["hour"])
+    by: Literal["vendor", "model", "key_id", "status"] | None = Field(
+        None, description="One series per value of this column.", examples=["vendor"]
+    )
+
+
+class ExportQuery(PeriodQuery):
+    format: Literal["csv", "json", "jsonl", "parquet"] = Field("csv", description="The file's format.", examples=["jsonl"])
+
+
+class EraseQuery(Query):
+    confirm: Literal["true", "false"] = Field(
+        "false", description="Without `true` nothing is removed and the answer says how many rows would be."
+    )
+    before: _Short | None = Field(
+        None, description="Only records before this ISO date (midnight of `tz`) or instant.", examples=["2026-06-01"]
+    )
+    tz: _Short | None = Field(None, description="IANA time zone of `before`. Default: yours.")
+
+
+class Credentials(BaseModel):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"email": "ada@example.org", "password": "…"}]})
+
+    email: Annotated[str, Field(max_length=320)]
+    password: Annotated[str, Field(max_length=1024)]
+
+
+class NewKey(BaseModel):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"vendor": "openai", "secret": "sk-…", "label": "laptop"}]})
+
+    vendor: Annotated[str, Field(max_length=64)]
+    secret: Annotated[str, Field(max_length=4096, description="The vendor's secret; stored encrypted, never shown again.")]
+    label: Annotated[str, Field(max_length=100)] = ""
+
+
+class NewAccessToken(BaseModel):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"label": "laptop"}]})
+
+    label: Annotated[str, Field(max_length=100)] = ""
+
+
+class ErrorFacts(BaseModel):
+    code: str
+    message: str
+    remedy: str
+
+
+class Error(BaseModel):
+    error: ErrorFacts
+
+
+class Token(BaseModel):
+    token: str
+    token_type: Literal["Bearer"]
+    expires_in: int
+
+
+class UsageRow(BaseModel):
+    """The group columns (here the default ones) and the sums."""
+
+    model_config = ConfigDict(extra="allow")
+
+    vendor: str
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    calls: int
+    success: int
+    failed: int
+
+
+class Usage(BaseModel):
+    usage: list[UsageRow]
+    total_tokens: int
+    total_calls: int
+    success: int
+    failed: int
+    cost_usd: Decimal | None = Field(None, description="Only with cost=true.")
+    unpriced_calls: int | None = Field(None, description="Only with cost=true.")
+
+
+class Costs(BaseModel):
+    costs: list[dict[str, Any]]
+    cost_usd: Decimal | None
+    unpriced_calls: int
+    total_calls: int
+
+
+class Series(BaseModel):
+    series: list[dict[str, Any]]
+    grain: str
+    tz: str
+
+
+class Receipt(BaseModel):
+    receipt: str
+    kind: Literal["erase"]
+    dry_run: bool
+    rows: int
+    files: int
+    seconds: float
+    at: str
+
+
+class UserFacts(BaseModel):
+    id: str
+    email: str
+    plan: str
+    retention_days: int
+    admin: bool
+    disabled: bool
+    created: str
+
+
+class Me(UserFacts):
+    name: str | None
+    tz: str
+
+
+class Users(BaseModel):
+    users: list[UserFacts]
+
+
+class Key(BaseModel):
+    id: str
+    vendor: str
+    label: str
+    last_four: str
+    default: bool
+    created_at: str
+    last_used_at: str | None
+    refused_at: str | None
+
+
+class Keys(BaseModel):
+    keys: list[Key]
+
+
+class AccessTokenFacts(BaseModel):
+    id: str
+    label: str
+    created_at: str
+    last_used_at: str | None
+    expires_at: str | None
+
+
+class AccessTokens(BaseModel):
+    access_tokens: list[AccessTokenFacts]
+
+
+class NewAccessTokenFacts(AccessTokenFacts):
+    token: str
+
+
+class Models(BaseModel):
+    models: list[dict[str, Any]]

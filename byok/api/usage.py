@@ -1,0 +1,104 @@
+"""GET /usage and what else answers from the records: series, costs, export."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from itertools import chain
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import StreamingResponse
+
+from byok import export
+from byok.accounts.users import User
+from byok.answers import NO_STORE, ExactJson
+from byok.api import shapes
+from byok.api.caller import Me
+from byok.pool import Pool
+from byok.services import Services
+from byok.store import questions
+from byok.store.scope import AnyScope, Scope, parse_group_by, parse_scope
+
+router = APIRouter(tags=["usage"])
+
+MEDIA_TYPES = {
+    "csv": "text/csv; charset=utf-8",
+    "json": "application/json",
+    "jsonl": "application/x-ndjson",
+    "parquet": "application/vnd.apache.parquet",
+}
+
+
+@router.get("/usage", response_model=shapes.Usage)
+async def usage(me: Me, query: Annotated[shapes.UsageQuery, Query()], request: Request) -> ExactJson:
+    """Sums of your calls, largest first; with `cost=true` in USD, too."""
+    scope = scope_of(request, me.user, me.now)
+    groups = parse_group_by(query.group_by, everyone=me.user.admin)
+    return await me.ask(summed, me.services, scope, groups, cost=query.cost == "true")
+
+
+@router.get("/usage/series", response_model=shapes.Series)
+async def series(me: Me, query: Annotated[shapes.SeriesQuery, Query()], request: Request) -> ExactJson:
+    """Your calls over time: one row per bucket (and per value of `by`), empty buckets left out."""
+    scope = scope_of(request, me.user, me.now)
+    return await me.ask(_series, me.services, scope, query)
+
+
+def _series(services: Services, scope: Scope, query: shapes.SeriesQuery) -> ExactJson:
+    rows = questions.series(services.engine, scope, grain=query.grain, by=query.by).to_pylist()
+    return ExactJson({"series": rows, "grain": query.grain, "tz": scope.tz}, headers=completeness(services))
+
+
+@router.get("/costs", response_model=shapes.Costs)
+async def costs(me: Me, query: Annotated[shapes.CostsQuery, Query()], request: Request) -> ExactJson:
+    """What your calls cost, dearest first; a null cost is unknown, not zero."""
+    scope = scope_of(request, me.user, me.now)
+    groups = parse_group_by(query.group_by, everyone=me.user.admin)
+    found = await me.ask(questions.usage, me.services.engine, scope, group_by=groups, cost=True)
+    rows = sorted(found.rows, key=lambda row: (row["cost_usd"] is None, -(row["cost_usd"] or 0)))
+    totals = {name: found.totals[name] for name in ("cost_usd", "unpriced_calls", "total_calls")}
+    return ExactJson({"costs": rows, **totals}, headers=_said(found.incomplete))
+
+
+@router.get("/usage/export", response_class=StreamingResponse)
+async def export_records(me: Me, query: Annotated[shapes.ExportQuery, Query()], request: Request) -> StreamingResponse:
+    """Your records, oldest first, every column: a stream of any length."""
+    scope = scope_of(request, me.user, me.now)
+    return await exported(me.services, me.pool, scope, query.format, f"usage-{me.now:%Y-%m-%d}.{query.format}")
+
+
+async def exported(services: Services, pool: Pool, scope: AnyScope, format: str, filename: str) -> StreamingResponse:
+    """An export as a download; its first piece is made before the answer starts, so that a fault is still an error."""
+    pieces = iter(export.write(format, questions.records(services.engine, scope)))
+    headers = NO_STORE | await pool.run(completeness, services) | {"content-disposition": f'attachment; filename="{filename}"'}
+    first = await pool.run(next, pieces, b"")
+    return StreamingResponse(pool.pieces(_from_first(first, pieces)), media_type=MEDIA_TYPES[format], headers=headers)
+
+
+def _from_first(first: bytes, rest: Any) -> Any:
+    try:
+        yield from chain((first,), rest)
+    finally:
+        rest.close()
+
+
+def summed(services: Services, scope: AnyScope, groups: Sequence[str], *, cost: bool) -> ExactJson:
+    """The answer of GET /usage."""
+    found = questions.usage(services.engine, scope, group_by=tuple(groups), cost=cost)
+    return ExactJson(found.body(), headers=_said(found.incomplete))
+
+
+def completeness(services: Services) -> dict[str, str]:
+    """A header that says so when a broken file was left out."""
+    return _said(bool(services.engine.quarantined))
+
+
+def _said(incomplete: bool) -> dict[str, str]:
+    return {"x-byok-incomplete": "1"} if incomplete else {}
+
+
+def scope_of(request: Request, user: User, now: datetime) -> Scope:
+    return parse_scope(parameters_of(request), user=user, now=now)
+
+
+def parameters_of(request: Request) -> Mapping[str, Sequence[str]]:
+    return {name: request.query_params.getlist(name) for name in request.query_params}

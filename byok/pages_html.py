@@ -1,0 +1,46 @@
+"""The few pages of our own beside the dashboard (sign-in, API): Jinja templates that look like it and load nothing from elsewhere."""
+
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from starlette.responses import HTMLResponse, Response
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+HEADERS = {
+    "cache-control": "no-store",
+    "content-security-policy": _POLICY,
+    "referrer-policy": "no-referrer",  # an address may hold a one-time secret
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=select_autoescape(default=True), undefined=StrictUndefined)
+
+
+@cache
+def stylesheet() -> tuple[str, str]:
+    """The style of all pages and the address that names this very version of it."""
+    text = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
+    return text, f"/auth/style.css?v={hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def style() -> Response:
+    return Response(
+        stylesheet()[0], media_type="text/css", headers={"cache-control": "public, max-age=86400", "x-content-type-options": "nosniff"}
+    )
+
+
+def render(
+    template: str, scope: Mapping[str, Any], *, status: int = 200, headers: Mapping[str, str] | None = None, **facts: Any
+) -> HTMLResponse:
+    """A page as an answer; every fact is escaped."""
+    text = _environment().get_template(template).render(style=stylesheet()[1], here=scope["path"], **facts)
+    return HTMLResponse(text, status, {**HEADERS, **(headers or {})})

@@ -1,0 +1,102 @@
+"""The web process: one ASGI app with the dashboard, sign-in, the API and downloads, under plain uvicorn.
+
+Not under `streamlit run`: its socket delays each small answer by 45 ms.
+"""
+
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import structlog
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp
+
+import byok
+from byok import logs, services
+from byok.api import create_api
+from byok.door import Door
+from byok.metrics import WebMetrics
+from byok.pool import Pool
+from byok.retention import Retention
+from byok.services import Services
+from byok.settings import Settings
+from byok.signin import create_signin
+
+SCRIPT = Path(byok.__file__).resolve().parent.parent / "app.py"
+GRACE_S = 30  # for open answers after SIGTERM
+
+log = structlog.get_logger("byok.web")
+
+
+def create_app(settings: Settings) -> ASGIApp:
+    """Return the whole web process as one ASGI app; its services become those of this process. One per process: Streamlit is."""
+    import streamlit as st
+
+    opened = Services(settings).open()
+    services.use(opened)
+    pool = Pool()
+    middleware = [Middleware(Door, **parts(opened, pool))]
+    return st.App(SCRIPT, middleware=middleware, lifespan=_lifespan(opened, pool))
+
+
+def create_door(opened: Services, dashboard: ASGIApp) -> Door:
+    """The same without Streamlit: everything of ours in front of any ASGI app."""
+    return Door(dashboard, **parts(opened, Pool()))
+
+
+def parts(opened: Services, pool: Pool) -> dict[str, Any]:
+    """What the door needs, made from the services of this process."""
+    metrics = WebMetrics(opened)
+    return {
+        "api": create_api(opened, pool, metrics),
+        "signin": create_signin(opened, pool),
+        "services": opened,
+        "pool": pool,
+        "metrics": metrics,
+    }
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; open answers get `GRACE_S` to end. Returns, so that the process can exit with 0."""
+    import uvicorn
+
+    logs.setup(settings, "web")
+    app = create_app(settings)
+    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal again when it has stopped
+        signal.signal(number, lambda *_: None)
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.web_port,
+        log_config=None,
+        access_log=False,  # its lines hold query strings
+        server_header=False,
+        proxy_headers=False,  # byok.address says whose word counts
+        ws_max_size=32 * 1024 * 1024,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+
+
+def _lifespan(opened: Services, pool: Pool) -> Any:
+    @asynccontextmanager
+    async def lifespan(_: Any) -> AsyncIterator[None]:
+        await pool.run(_finish_deletions, opened)
+        log.info("started", host=opened.settings.host, port=opened.settings.web_port, data=str(opened.settings.data))
+        yield
+        pool.close()
+        services.use(None)
+        opened.close()
+        log.info("stopped")
+
+    return lifespan
+
+
+def _finish_deletions(opened: Services) -> None:
+    """A deletion that was killed ends with the next start of any process; one that cannot end now is the keeper's."""
+    place = opened.settings
+    try:
+        Retention(opened.db, place.usage_dir, place.journal_dir, place.exports_dir).finish(now=opened.now())
+    except Exception as fault:
+        log.warning("deletion_unfinished", exc_info=fault)
