@@ -31,6 +31,7 @@ class Services:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.behind_web = False  # whether the routes of `byok web` (sign-in, downloads) surround the dashboard
         self._opening = threading.RLock()
 
     def now(self) -> datetime:

@@ -1,0 +1,27 @@
+"""The dashboard's frame: who is signed in, which pages there are, and the bar above them."""
+
+import streamlit as st
+
+from byok.ui import filters, session, states
+
+st.set_page_config(page_title="BYOK", page_icon=":material/monitoring:", layout="wide")
+
+user = session.current_user()
+if user is None:
+    st.navigation([st.Page(session.show_sign_in, title="Sign in", icon=":material/login:")], position="hidden").run()
+    st.stop()
+
+overview = st.Page("pages/overview.py", title="Overview", icon=":material/monitoring:", default=True)
+exports = st.Page("pages/exports.py", title="Exports", icon=":material/download:", url_path="exports")
+what_we_store = st.Page("pages/what_we_store.py", title="What we store", icon=":material/visibility:", url_path="what_we_store")
+keys = st.Page("pages/keys.py", title="Keys", icon=":material/key:", url_path="keys")
+
+page = st.navigation({"Usage": [overview], "Data": [exports, what_we_store], "Manage": [keys]})
+with st.sidebar:
+    session.account(user)
+states.demo_banner()
+st.title(page.title, anchor=False)
+if page in (overview, exports):
+    filters.bar(user, grouped=page == overview)
+    states.freshness(user, filters.current(user))
+page.run()

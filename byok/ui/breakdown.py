@@ -1,0 +1,79 @@
+"""A series by entity, made ready to draw: every bucket filled, the largest few by name, the rest as Other."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from byok.ui.theme import OTHER
+
+MOST_NAMES = 6
+EVERY_NAME = 1_000_000
+FIELD_OF = {"cost": "cost_usd", "tokens": "total_tokens", "calls": "calls", "failed": "failed"}
+Row = Mapping[str, Any]
+Value = int | Decimal
+
+
+@dataclass(frozen=True)
+class Part:
+    """One entity's values, one per bucket; None where it has calls but none of them a value (cost without a price)."""
+
+    name: str
+    values: tuple[Value | None, ...]
+
+    @property
+    def total(self) -> Value:
+        return sum((value for value in self.values if value is not None), 0)
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """Parts over buckets, largest part first and Other last."""
+
+    buckets: tuple[datetime, ...]
+    parts: tuple[Part, ...]
+
+    @property
+    def totals(self) -> tuple[Value, ...]:
+        return tuple(sum((part.values[at] or 0 for part in self.parts), 0) for at in range(len(self.buckets)))
+
+
+def breakdown(rows: Iterable[Row], buckets: Sequence[datetime], metric: str, *, column: str, most: int = MOST_NAMES) -> Breakdown:
+    """Rows of `questions.series` by `column` as parts of `metric` over `buckets`.
+
+    A bucket without calls is 0, not missing: a gap in time is a fact of its own.
+    """
+    starts = [bucket.astimezone(UTC) for bucket in buckets]  # in UTC: a repeated local hour equals nothing in another zone
+    by_name: dict[str, list[Value | None]] = {}
+    for row in rows:
+        at = max(bisect_right(starts, row["start"].astimezone(UTC)) - 1, 0)
+        by_name.setdefault(str(row[column]), [0] * len(buckets))[at] = row[FIELD_OF[metric]]
+    parts = sorted((Part(name, tuple(values)) for name, values in by_name.items()), key=lambda part: (-part.total, part.name))
+    shown = parts if len(parts) <= most + 1 else [*parts[:most], _folded(parts[most:])]
+    return Breakdown(tuple(buckets), tuple(shown))
+
+
+def sparks(rows: Iterable[Row], buckets: Sequence[datetime], metric: str, *, column: str) -> dict[str, list[float]]:
+    """The values of every entity, none folded, as floats for the small charts of a table."""
+    parts = breakdown(rows, buckets, metric, column=column, most=EVERY_NAME).parts
+    return {part.name: [float(value or 0) for value in part.values] for part in parts}
+
+
+def courses(rows: Iterable[Row], buckets: Sequence[datetime]) -> dict[str, list[float]]:
+    """The course of every metric over the whole, and of the share of failed calls in per cent, for the small charts of the cards."""
+    whole = [{**row, "all": ""} for row in rows]
+    found = {metric: sparks(whole, buckets, metric, column="all").get("", [0.0] * len(buckets)) for metric in FIELD_OF}
+    failed = found.pop("failed")
+    return found | {"failed": [100 * bad / calls if calls else 0.0 for bad, calls in zip(failed, found["calls"], strict=True)]}
+
+
+def _folded(parts: Sequence[Part]) -> Part:
+    columns = zip(*(part.values for part in parts), strict=True)
+    return Part(OTHER, tuple(_sum(column) for column in columns))
+
+
+def _sum(values: tuple[Value | None, ...]) -> Value | None:
+    known = [value for value in values if value is not None]
+    return sum(known, 0) if known else None

@@ -1,0 +1,111 @@
+"""The four cards of a period: cost, requests, tokens, error rate, each with its change and its course."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+import streamlit as st
+
+from byok.ui import format
+
+Summary = Mapping[str, Any]
+DeltaColour = Literal["normal", "inverse", "off"]
+
+
+@dataclass(frozen=True)
+class Card:
+    """One number: how it is written, how it changed (None: nothing to compare with), its course, and what its growth means."""
+
+    label: str
+    value: str
+    delta: str | int | None
+    course: Sequence[float]
+    colour: DeltaColour
+    chart: Literal["area", "bar"]
+    help: str
+
+
+def cards(now: Summary, before: Summary | None, courses: Mapping[str, Sequence[float]]) -> list[Card]:
+    """The cards of two summaries (calls, failed, total_tokens, cost_usd, unpriced_calls); `before` None where it is no longer kept."""
+    rate, rate_before = _failed_share(now), _failed_share(before)
+    unpriced = now["unpriced_calls"]
+    left_out = f" {format.plural(unpriced, 'call')} without a known price not included." if unpriced else ""
+    return [
+        Card(
+            "Cost",
+            format.money(now["cost_usd"]),
+            _relative(now["cost_usd"], _of(before, "cost_usd")),
+            courses["cost"],
+            "inverse",
+            "area",
+            "At the vendors' official prices in force when each call was made." + left_out,
+        ),
+        Card(
+            "Requests",
+            format.count(now["calls"]),
+            _relative(now["calls"], _of(before, "calls")),
+            courses["calls"],
+            "off",
+            "area",
+            "Calls that reached a vendor, failed ones included.",
+        ),
+        Card(
+            "Tokens",
+            format.short(now["total_tokens"]),
+            _relative(now["total_tokens"], _of(before, "total_tokens")),
+            courses["tokens"],
+            "off",
+            "area",
+            f"{format.count(now['total_tokens'])} tokens: input and output, as the vendors report them.",
+        ),
+        Card(
+            "Error rate",
+            format.percent(rate),
+            _points(rate, rate_before),
+            courses["failed"],
+            "inverse",
+            "bar",
+            f"{format.count(now['failed'])} of {format.plural(now['calls'], 'call')} did not end with a 2xx status.",
+        ),
+    ]
+
+
+def draw(found: Sequence[Card], *, compared_with: str) -> None:
+    """Show the cards in one row of equal height, fewer per row on narrow screens."""
+    with st.grid(4, min_column_width=165, gap="small"):
+        for card in found:
+            st.metric(
+                card.label,
+                card.value,
+                card.delta,
+                delta_color=card.colour,
+                delta_description=compared_with if card.delta is not None else "no earlier period to compare",
+                chart_data=card.course if len(card.course) > 1 else [0.0, *card.course],
+                chart_type=card.chart,
+                border=True,
+                height="stretch",
+                help=card.help,
+            )
+
+
+def _of(summary: Summary | None, name: str) -> int | Decimal | None:
+    return summary[name] if summary else None
+
+
+def _failed_share(summary: Summary | None) -> float | None:
+    return summary["failed"] / summary["calls"] if summary and summary["calls"] else None
+
+
+def _relative(now: int | Decimal | None, before: int | Decimal | None) -> str | int | None:
+    share = format.change(now, before)
+    if share is None:
+        return None
+    return 0 if abs(share) < 0.0005 else format.signed_percent(share)
+
+
+def _points(now: float | None, before: float | None) -> str | int | None:
+    if now is None or before is None:
+        return None
+    points = (now - before) * 100
+    return 0 if abs(points) < 0.05 else f"{points:+.1f} points"

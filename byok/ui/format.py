@@ -1,0 +1,142 @@
+"""Numbers, money and times in words. A value that is not known is a dash, never a zero."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
+
+DASH = "—"
+_BIG = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "K"))
+Number = int | float | Decimal
+
+
+def money(usd: Number | None) -> str:
+    """USD with as many decimals as the amount deserves.
+
+    >>> money(None), money(0), money(Decimal("0.00042")), money(12.345), money(123456)
+    ('—', '$0.00', '$0.00042', '$12.35', '$123,456')
+    """
+    if usd is None:
+        return DASH
+    amount = Decimal(str(usd))
+    sign, amount = ("-", -amount) if amount < 0 else ("", amount)
+    if amount == 0:
+        return "$0.00"
+    if amount < Decimal("0.01"):
+        places = min(9, 1 - amount.adjusted())  # two digits that say something
+        rounded = amount.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
+        return f"{sign}${rounded:f}" if rounded else f"{sign}<$0.000000001"
+    if amount < 10_000:
+        return f"{sign}${amount:,.2f}"
+    return f"{sign}${amount:,.0f}"
+
+
+def count(number: Number | None) -> str:
+    """A whole number with comma groups.
+
+    >>> count(1234567), count(None)
+    ('1,234,567', '—')
+    """
+    return DASH if number is None else f"{int(number):,}"
+
+
+def short(number: Number | None) -> str:
+    """A large number in at most four digits and a letter.
+
+    >>> short(9999), short(12345), short(1_500_000), short(None)
+    ('9,999', '12.3K', '1.5M', '—')
+    """
+    if number is None:
+        return DASH
+    value = int(number)
+    if abs(value) < 10_000:
+        return f"{value:,}"
+    for size, letter in _BIG:
+        scaled = value / size
+        if abs(scaled) >= 1:
+            digits = 0 if abs(scaled) >= 100 else 1
+            return f"{scaled:.{digits}f}".removesuffix(".0") + letter
+    return f"{value:,}"
+
+
+def percent(share: float | None) -> str:
+    """A share of one as per cent.
+
+    >>> percent(0.5), percent(0.0123), percent(0.00004), percent(None)
+    ('50 %', '1.2 %', '<0.1 %', '—')
+    """
+    if share is None:
+        return DASH
+    value = share * 100
+    if 0 < abs(value) < 0.1:
+        return "<0.1 %"
+    return f"{value:.0f} %" if abs(value) >= 10 or value == 0 else f"{value:.1f} %"
+
+
+def change(now: Number | None, before: Number | None) -> float | None:
+    """How much `now` differs from `before`, as a share of `before`; None if that cannot be said."""
+    if now is None or before is None or not before:
+        return None
+    return float(now) / float(before) - 1
+
+
+def signed_percent(share: float) -> str:
+    """A change as the delta of a card: a leading ASCII sign, which is what turns the arrow.
+
+    >>> signed_percent(0.123), signed_percent(-0.5), signed_percent(24)
+    ('+12%', '-50%', '+2,400%')
+    """
+    value = share * 100
+    return f"{value:+,.0f}%" if abs(value) >= 10 else f"{value:+.1f}%"
+
+
+def ago(span: timedelta) -> str:
+    """How long ago, in one unit.
+
+    >>> ago(timedelta(seconds=12)), ago(timedelta(minutes=90)), ago(timedelta(days=3))
+    ('12 s ago', '1 h ago', '3 days ago')
+    """
+    seconds = max(0, int(span.total_seconds()))
+    if seconds < 60:
+        return f"{seconds} s ago"
+    if seconds < 3600:
+        return f"{seconds // 60} min ago"
+    if seconds < 86_400:
+        return f"{seconds // 3600} h ago"
+    days = seconds // 86_400
+    return f"{days} day ago" if days == 1 else f"{days} days ago"
+
+
+def day(moment: datetime, *, year: bool = False) -> str:
+    """A day in words, such as Nov 22 or Nov 22, 2026."""
+    text = f"{moment:%b} {moment.day}"
+    return f"{text}, {moment.year}" if year else text
+
+
+def minute(moment: datetime) -> str:
+    """Day and time of day, such as Nov 22, 14:03."""
+    return f"{day(moment)}, {moment:%H:%M}"
+
+
+def plural(number: int, noun: str) -> str:
+    """A number and its noun.
+
+    >>> plural(1, "call"), plural(2000, "call")
+    ('1 call', '2,000 calls')
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def cell(value: object) -> str:
+    """A stored value as the files have it: times in UTC with microseconds, a value that is not known as null."""
+    if value is None:
+        return "null"
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if isinstance(value, datetime) else str(value)
+
+
+def literal(text: str) -> str:
+    """Text of a user for a place that reads Markdown: every mark of it escaped, line breaks gone.
+
+    >>> literal("a*b")
+    'a\\\\*b'
+    """
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))

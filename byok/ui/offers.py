@@ -1,0 +1,28 @@
+"""The download link of a page: good once and for a minute, so it renews itself while the page is open and after each use."""
+
+from datetime import timedelta
+
+import streamlit as st
+
+from byok import downloads
+from byok.accounts.users import User
+from byok.ui import session
+from byok.ui.filters import Filters
+
+RENEW = downloads.VALID - timedelta(seconds=15)
+
+
+@st.fragment(run_every=RENEW)
+def link(user: User, chosen: Filters, fmt: str) -> None:
+    """A button that fetches the records of `chosen` as `fmt`. Only `byok web` has the route that serves it."""
+    if not session.behind_web():
+        st.caption("Downloads need the routes of `byok web`: start `byok up`, or use the line below.")
+        return
+    address = downloads.offer(user.id, chosen.scope, fmt, filename(chosen, fmt), now=session.now())
+    st.link_button(f"Download {fmt.upper()}", address, type="primary", icon=":material/download:", on_click="rerun", key=f"download-{fmt}")
+
+
+def filename(chosen: Filters, fmt: str) -> str:
+    """Such as usage-2026-11-16-to-2026-11-22.csv: the first and the last day that it holds, in the reader's zone."""
+    last = chosen.period.until - timedelta(microseconds=1)
+    return f"usage-{chosen.period.since:%Y-%m-%d}-to-{last:%Y-%m-%d}.{fmt}"

@@ -1,0 +1,102 @@
+"""Who is signed in. Asked at every rerun, of the accounts database: a revoked session ends with the next click."""
+
+from datetime import datetime
+
+import streamlit as st
+
+from byok import services
+from byok.accounts import access_tokens, passwords, sessions
+from byok.accounts.users import User
+from byok.errors import ByokError
+from byok.ui import format
+
+COOKIE = "byok_session"
+SIGN_IN_ADDRESS = "/auth/sign-in"
+SIGN_OUT_ADDRESS = "/auth/sign-out"
+_OWN = "own_session"  # the session's secret under a bare `streamlit run`, where no route can set a cookie
+
+
+def now() -> datetime:
+    """The instant of this rerun, in UTC."""
+    return services.current().now()
+
+
+def require_user() -> User:
+    """Return the signed-in user; without one, show the way to sign in and end the script."""
+    user = current_user()
+    if user is None:
+        show_sign_in()
+        st.stop()
+    return user
+
+
+def current_user() -> User | None:
+    """The user of the cookie, or of the form below; None if there is none or the session has ended."""
+    book = services.current()
+    for secret in (st.context.cookies.get(COOKIE), st.session_state.get(_OWN)):
+        if secret and (user := sessions.find(book.db, secret, now=book.now())):
+            return user
+    return None
+
+
+def show_sign_in() -> None:
+    """The way in: a link to the sign-in page where there is one, else a form of our own."""
+    if behind_web():
+        st.title("Signed out")
+        st.markdown("Your session has ended. Nothing is lost: the address of this page keeps your filters.")
+        st.link_button("Sign in", SIGN_IN_ADDRESS, type="primary", icon=":material/login:")
+    else:
+        _form()
+
+
+def behind_web() -> bool:
+    """Whether the routes of `byok web` are there: without them no cookie can be set, and nobody else guards the door."""
+    return services.current().behind_web
+
+
+def account(user: User) -> None:
+    """Who is signed in, and the way out."""
+    st.markdown(f"**{format.literal(user.name or user.email)}**")
+    st.caption(f"{format.literal(user.email) if user.name else ''} {user.plan} plan, keeps {format.plural(user.retention_days, 'day')}")
+    if _OWN in st.session_state:
+        st.button("Sign out", on_click=_sign_out, icon=":material/logout:", type="tertiary")
+    elif behind_web():
+        st.markdown(f"[:material/logout: Sign out]({SIGN_OUT_ADDRESS})")
+
+
+def _sign_out() -> None:
+    sessions.end(services.current().db, st.session_state.pop(_OWN))
+
+
+def _form() -> None:
+    with st.container(horizontal_alignment="center"):
+        with st.container(width=420):
+            st.title("BYOK")
+            st.markdown("Where your tokens and your money go. Never what was said.")
+            by_password, by_token = st.tabs(["Password", "Access token"])
+            with by_password.form("sign-in", clear_on_submit=False):
+                email = st.text_input("E-mail", autocomplete="username", max_chars=254)
+                password = st.text_input("Password", type="password", autocomplete="current-password", max_chars=1024)
+                sent = st.form_submit_button("Sign in", type="primary", width="stretch")
+            with by_token.form("sign-in-token", clear_on_submit=True):
+                token = st.text_input("Access token", type="password", autocomplete="off", max_chars=200)
+                sent_token = st.form_submit_button("Sign in", type="primary", width="stretch")
+            st.caption(
+                "This page runs without the routes of `byok web`, so it cannot set a cookie: a reload signs you out. "
+                "Start `byok up` for sign-ins that last."
+            )
+    if sent or sent_token:
+        book = services.current()
+        try:
+            if sent:
+                user = passwords.check(book.db, email, password, now=now(), address=st.context.ip_address or "")
+            else:
+                user = access_tokens.verify(book.db, token.strip(), now=now())
+        except ByokError as error:
+            st.error(f"{error.message} {error.remedy}")
+            return
+        if user is None:
+            st.error("That did not match. Check the e-mail and the password, or the token.")
+            return
+        st.session_state[_OWN] = sessions.start(book.db, user.id, now=now())
+        st.rerun()

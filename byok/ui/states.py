@@ -1,0 +1,106 @@
+"""What a page says when there is little to show, and how fresh, how complete and how well priced the rest is."""
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import streamlit as st
+
+from byok import services
+from byok.accounts.users import User
+from byok.store import questions
+from byok.ui import filters, format, links, session
+from byok.ui.filters import Filters
+
+POLL = timedelta(seconds=2)
+REFRESH = timedelta(seconds=10)
+
+
+def newest_of(user: User) -> datetime | None:
+    """When the newest record that the user can see was made; None if there is none."""
+    return questions.extent(services.current().engine, user.id)[1]
+
+
+def no_data_yet(user: User) -> None:
+    """No call was ever recorded: how to make the first one. Shows the page by itself as soon as it arrives."""
+    st.subheader("No calls yet")
+    st.markdown(
+        "Send the first one through the gateway: the built-in model `echo/echo-1` answers without any vendor key. "
+        "This page fills by itself as soon as the call arrives."
+    )
+    st.code(links.first_call(services.current().settings.gateway_url), language="bash", wrap_lines=True)
+    with st.container(horizontal=True, gap="small"):
+        st.page_link("pages/keys.py", label="Make an access token and store a vendor key", icon=":material/key:")
+        st.page_link("pages/what_we_store.py", label="What is stored of a call", icon=":material/visibility:")
+    _wait_for_the_first(user)
+
+
+@st.fragment(run_every=POLL)
+def _wait_for_the_first(user: User) -> None:
+    if newest_of(user) is not None:
+        st.rerun()
+    st.caption(":material/hourglass_empty: Waiting for the first call …")
+
+
+def nothing_matches(chosen: Filters) -> None:
+    """There are records, but none in this period with these filters."""
+    st.subheader("Nothing matches")
+    where = "with these filters " if chosen.narrowed else ""
+    fewer = ", or fewer filters" if chosen.narrowed else ""
+    st.markdown(f"No call was made {where}in {chosen.period.words()} ({chosen.zone.key}). Take a longer period{fewer}.")
+    if chosen.narrowed:
+        st.button("Clear filters", on_click=filters.clear, type="primary", icon=":material/filter_list_off:", key="clear-nothing")
+
+
+def out_of_retention(user: User, chosen: Filters) -> None:
+    """The whole period lies before what the plan keeps."""
+    st.subheader("No longer kept")
+    st.markdown(f"{_kept(user, chosen)} {chosen.period.words()} lies before that: its calls are no longer visible, and are deleted.")
+    st.button("Show the last 7 days", on_click=_last_week, type="primary", icon=":material/calendar_today:")
+
+
+def cut_by_retention(user: User, chosen: Filters) -> None:
+    """A part of the period lies before what the plan keeps: say so above the numbers."""
+    if chosen.cut and not chosen.gone:
+        st.caption(f":material/history_toggle_off: {_kept(user, chosen)} This period shows what is left of it.")
+
+
+def unpriced(calls: int) -> None:
+    """A banner for calls without a price: they are in no sum of money."""
+    if calls:
+        verb = "has" if calls == 1 else "have"
+        st.warning(
+            f"{format.plural(calls, 'call')} {verb} no known price. They are shown as {format.DASH} and are in no sum of money; "
+            "`byok prices list` names every price there is.",
+            icon=":material/money_off:",
+        )
+
+
+@st.fragment(run_every=REFRESH)
+def freshness(user: User, zone: ZoneInfo) -> None:
+    """Up to which call the numbers reach, and whether files are missing from them. Renews itself."""
+    newest = newest_of(user)
+    fresh = questions.freshness(services.current().engine)
+    if newest is None:
+        words = "No calls yet"
+    else:
+        local = newest.astimezone(zone)
+        clock = f"{local:%H:%M:%S}" if local.date() == session.now().astimezone(zone).date() else format.minute(local)
+        words = f"Data to {clock}, {format.ago(session.now() - newest)}"
+    if fresh.quarantined:
+        words += f" · :red[{format.plural(fresh.quarantined, 'file')} cannot be read: numbers are incomplete]"
+    st.caption(f":material/schedule: {words}")
+
+
+def demo_banner() -> None:
+    if services.current().settings.demo:
+        st.info("Sample data: nothing here was really called, and nothing costs anything.", icon=":material/science:")
+
+
+def _kept(user: User, chosen: Filters) -> str:
+    since = chosen.kept_from.astimezone(chosen.zone)
+    kept = format.plural(user.retention_days, "day")
+    return f"Your plan ({user.plan}) keeps {kept}: calls since {format.day(since, year=True)}, {since:%H:%M}."
+
+
+def _last_week() -> None:
+    st.session_state["range"] = "7d"

@@ -1,0 +1,103 @@
+"""The leaderboard: who or what costs how much, its share, its change and its course. A click on a row filters."""
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from byok.ui import format
+from byok.ui.breakdown import FIELD_OF
+
+Row = Mapping[str, Any]
+Courses = Mapping[str, Sequence[float]]
+_UNPRICED_HELP = "A dash: no price is known for these calls, so they are not in any sum of money."
+
+
+def leaderboard(
+    rows: Sequence[Row],
+    before: Sequence[Row] | None,
+    courses: Mapping[str, Sequence[float]],
+    *,
+    column: str,
+    metric: str,
+    shown: Callable[[str], str],
+) -> pd.DataFrame:
+    """One row per entity of `column`, largest first by `metric`; rows and `before` are those of `questions.usage` with cost.
+
+    Columns: id, name, share (0–1), cost, change (per cent or None), calls, errors, error_rate (0–100), tokens, course.
+    """
+    field = FIELD_OF[metric]
+    earlier = {str(row[column]): row for row in before or ()}
+    whole = sum(_number(row[field]) for row in rows)
+    ordered = sorted(rows, key=lambda row: (-_number(row[field]), -row["calls"], str(row[column])))
+    return pd.DataFrame(
+        [
+            {
+                "id": str(row[column]),
+                "name": shown(str(row[column])),
+                "share": _number(row[field]) / whole if whole and row[field] is not None else None,
+                "cost": None if row["cost_usd"] is None else float(row["cost_usd"]),
+                "change": _change(row, earlier.get(str(row[column])), field),
+                "calls": row["calls"],
+                "errors": row["failed"],
+                "error_rate": 100 * row["failed"] / row["calls"],
+                "tokens": row["total_tokens"],
+                "course": list(courses.get(str(row[column]), ())),
+            }
+            for row in ordered
+        ],
+        columns=["id", "name", "share", "cost", "change", "calls", "errors", "error_rate", "tokens", "course"],
+    )
+
+
+def draw(frame: pd.DataFrame, *, title: str, compared_with: str | None, key: str, on_select: Callable[[], None]) -> None:
+    """Show the leaderboard; `on_select` is called when a cell is clicked (see `clicked`)."""
+    config = {
+        "name": st.column_config.TextColumn(title, width="medium", pinned=True),
+        "share": st.column_config.ProgressColumn("Share", format="percent", min_value=0, max_value=1, width="small"),
+        "cost": st.column_config.NumberColumn("Cost", format=_cost_format(frame["cost"]), help=_UNPRICED_HELP),
+        "change": st.column_config.NumberColumn("Change", format="%+,.0f%%", help=f"Against {compared_with}." if compared_with else None),
+        "calls": st.column_config.NumberColumn("Requests", format="localized"),
+        "tokens": st.column_config.NumberColumn("Tokens", format="compact"),
+        "errors": st.column_config.NumberColumn("Errors", format="localized", help="Calls that did not end with a 2xx status."),
+        "error_rate": st.column_config.NumberColumn("Error rate", format="%.1f%%"),
+        "course": st.column_config.AreaChartColumn("Course", width="small", help="Over the period shown.", y_min=0),
+    }
+    order = [name for name in config if name != "change" or compared_with]
+    st.dataframe(
+        frame,
+        column_config=config,
+        column_order=order,
+        hide_index=True,
+        width="stretch",
+        height="content" if len(frame) <= 12 else 460,
+        placeholder=format.DASH,
+        on_select=on_select,
+        selection_mode="single-cell",
+        key=key,
+        alt=f"{title}s by share, with cost, change, requests, tokens and errors.",
+    )
+
+
+def clicked(key: str, frame_ids: Sequence[str]) -> str | None:
+    """The id of the row whose cell was clicked."""
+    cells = (st.session_state.get(key) or {}).get("selection", {}).get("cells", [])
+    at = cells[0][0] if cells else None
+    return frame_ids[at] if at is not None and at < len(frame_ids) else None
+
+
+def _number(value: int | Decimal | None) -> float:
+    return float(value or 0)
+
+
+def _change(row: Row, before: Row | None, field: str) -> float | None:
+    share = format.change(row[field], before[field]) if before else None
+    return None if share is None else 100 * share
+
+
+def _cost_format(costs: "pd.Series[float]") -> str:
+    known = costs.dropna()
+    least = known[known > 0].min() if (known > 0).any() else 1.0
+    return "$%,.2f" if least >= 0.01 else "$%,.4f" if least >= 0.0001 else "$%,.6f"

@@ -1,0 +1,83 @@
+"""The vendor keys of a user: list, add, make default, revoke. A secret goes in and never comes out."""
+
+from datetime import datetime
+
+import streamlit as st
+
+from byok import services
+from byok.accounts import key_vault
+from byok.accounts.key_vault import VendorKey
+from byok.accounts.users import User
+from byok.errors import ByokError
+from byok.gateway.vendors import vendors
+from byok.ui import format, session
+
+
+def draw(user: User) -> None:
+    """The list with its actions, and the form below it."""
+    keys = key_vault.of_user(services.current().db, user.id)
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.subheader("Vendor keys", anchor=False, width="content")
+        with st.popover("Add a key", icon=":material/add:", type="secondary" if keys else "primary", key="add-key"):
+            _add_form(user)
+    if not keys:
+        st.markdown(
+            "No key stored yet. The built-in model `echo/echo-1` answers without one; to call a real vendor through the gateway, add its key."
+        )
+    for key in keys:
+        _row(user, key)
+    st.caption(":material/lock: Encrypted at rest. Only the gateway opens a key, for its own vendor; nobody can read it back.")
+
+
+def _row(user: User, key: VendorKey) -> None:
+    name = f"**{key.vendor}**" + (f" · {format.literal(key.label)}" if key.label else "") + f" · `…{key.last_four}`"
+    marks = (" :blue-badge[default]" if key.default else "") + (" :red-badge[refused by the vendor]" if key.refused_at else "")
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", border=True):
+        with st.container(width="content", gap=None):
+            st.markdown(name + marks)
+            st.caption(history(key.created_at, key.last_used_at))
+        with st.container(horizontal=True, width="content", gap="small"):
+            if not key.default:
+                st.button("Make default", key=f"default-{key.id}", on_click=_make_default, args=(user, key), type="tertiary")
+            if st.button("Revoke", key=f"revoke-{key.id}", icon=":material/delete:", type="tertiary"):
+                _confirm_revocation(user, key)
+
+
+def history(created_at: datetime, last_used_at: datetime | None) -> str:
+    """When something was made and last used, in words."""
+    used = f"last used {format.ago(session.now() - last_used_at)}" if last_used_at else "never used"
+    return f"Added {format.day(created_at, year=True)} · {used}"
+
+
+def _add_form(user: User) -> None:
+    # The form forgets the secret as soon as it is sent, also when it is refused.
+    with st.form("add-key-form", clear_on_submit=True, border=False):
+        vendor = st.selectbox("Vendor", sorted(set(vendors(services.current().settings)) - {"echo"}))
+        label = st.text_input("Label", placeholder="production", max_chars=60, help="Tells several keys of one vendor apart.")
+        secret = st.text_input("Key", type="password", autocomplete="off", max_chars=4096)
+        sent = st.form_submit_button("Store key", type="primary", width="stretch")
+    if sent:
+        book = services.current()
+        try:
+            key = key_vault.add(book.db, book.master, user.id, vendor, secret, now=session.now(), label=label)
+        except ByokError as error:
+            st.error(f"{error.message} {error.remedy}")
+            return
+        st.toast(f"Stored the {key.vendor} key ending in {key.last_four}.", icon=":material/check:")
+        st.rerun()
+
+
+def _make_default(user: User, key: VendorKey) -> None:
+    key_vault.make_default(services.current().db, user.id, key.id)
+
+
+@st.dialog("Revoke this key?")
+def _confirm_revocation(user: User, key: VendorKey) -> None:
+    st.markdown(
+        f"The **{key.vendor}** key `…{key.last_four}` is deleted here, and calls that need it fail from the next one on. "
+        "Its past usage stays. Revoke it at the vendor, too, if it may have leaked."
+    )
+    typed = st.text_input(f"Type {key.last_four} to confirm", autocomplete="off", max_chars=20)
+    if st.button("Revoke key", type="primary", disabled=typed.strip() != key.last_four):
+        key_vault.revoke(services.current().db, user.id, key.id)
+        st.rerun()
