@@ -1,0 +1,1 @@
+"""What a call costs: dated, sourced prices, and the arithmetic over them."""

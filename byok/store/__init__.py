@@ -1,0 +1,1 @@
+"""The only reader of usage files, and the only SQL over them."""

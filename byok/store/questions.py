@@ -1,0 +1,160 @@
+"""What can be asked of the usage: one function per question, its SQL in sql/. Every question says whose data and when (`Scope`)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from byok.store import wording, zones
+from byok.store.engine import Engine
+from byok.store.scope import AnyScope, Scope
+from byok.store.zones import EARLIEST, LATEST
+
+Grain = Literal["hour", "day", "month"]
+_SLICE_ROWS = 100_000
+_NANO = Decimal("1e-9")
+
+
+@dataclass(frozen=True)
+class UsageAnswer:
+    """`rows`: group columns, then the sums, as contract 6 orders them; `totals` over all rows; `incomplete` if a broken file was left out."""
+
+    rows: list[dict[str, Any]]
+    totals: dict[str, Any]
+    incomplete: bool
+
+    def body(self) -> dict[str, Any]:
+        """The body of `GET /usage`; costs are Decimals with nine places."""
+        return {"usage": self.rows, **self.totals}
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """How current an answer is: the newest record, rows still in the journal, published files, and how many of them cannot be read."""
+
+    newest_ts: datetime | None
+    pending_rows: int
+    files: int
+    quarantined: int
+
+
+def usage(engine: Engine, scope: AnyScope, *, group_by: Sequence[str] = ("vendor", "model"), cost: bool = False) -> UsageAnswer:
+    """Tokens and calls per group, most tokens first; with hour, day or month among `group_by` by that first, ascending.
+
+    `cost` adds `cost_usd` (Decimal, USD; None for a row none of whose calls is priced) and `unpriced_calls`.
+    """
+    timed = any(name in wording.TIMES for name in group_by)
+    table = engine.ask("usage_by_time" if timed else "usage", scope, group_by=tuple(group_by), priced=cost)
+    sums = [
+        "prompt_tokens",
+        "completion_tokens",
+        "total_tokens",
+        "calls",
+        "success",
+        "failed",
+        *(["cost_usd", "unpriced_calls"] if cost else []),
+    ]
+    rows = table.select([*group_by, *sums]).to_pylist()
+    return UsageAnswer(rows, _totals(rows, cost), bool(engine.quarantined))
+
+
+def series(engine: Engine, scope: AnyScope, *, grain: Grain, by: str | None = None) -> pa.Table:
+    """One row per local hour, day or month (and value of `by`) in which something happened, in order of time.
+
+    Columns: bucket (as `GET /usage` writes it), start (its first instant, timestamptz), `by` under its own name if given, calls, failed,
+    prompt_tokens, completion_tokens, total_tokens, cost_usd (decimal, null if nothing is priced), unpriced_calls.
+    """
+    group_by = (grain, by) if by else (grain,)
+    table = engine.ask("usage_by_time", scope, group_by=group_by, priced=True)
+    buckets = table[grain].to_pylist()
+    starts = {bucket: _start(bucket, grain, scope.tz) for bucket in dict.fromkeys(buckets)}
+    columns: dict[str, Any] = {"bucket": table[grain], "start": pa.array([starts[b] for b in buckets], pa.timestamp("us", "UTC"))}
+    if by:
+        columns[by] = table[by]
+    sums = ("calls", "failed", "prompt_tokens", "completion_tokens", "total_tokens", "cost_usd", "unpriced_calls")
+    return pa.table(columns | {name: table[name] for name in sums})
+
+
+def summary(engine: Engine, scope: AnyScope) -> dict[str, Any]:
+    """calls, success, failed, prompt_/completion_/total_/cached_/cache_write_/reasoning_tokens, cost_usd (Decimal; None if nothing is priced),
+    unpriced_calls. Ask twice to compare two periods."""
+    row: dict[str, Any] = engine.ask("summary", scope).to_pylist()[0]
+    row["cost_usd"] = _cost(row["cost_usd"], row["calls"])
+    return row
+
+
+def facets(engine: Engine, scope: AnyScope) -> dict[str, list[str]]:
+    """What the period holds to filter by: sorted values of vendor, model, key_id and status, whatever is filtered now."""
+    unfiltered = replace(scope, vendors=(), models=(), key_ids=(), statuses=())
+    row = engine.ask("facets", unfiltered).to_pylist()[0]
+    return {name: [str(value) for value in values or []] for name, values in row.items()}
+
+
+def extent(engine: Engine, user_id: str) -> tuple[datetime | None, datetime | None, int]:
+    """A user's oldest and newest record that the plan keeps, and how many there are."""
+    row = engine.ask("extent", Scope(user_id, EARLIEST, LATEST)).to_pylist()[0]
+    return row["oldest"], row["newest"], row["rows"]
+
+
+def records(engine: Engine, scope: AnyScope, *, priced: bool = False) -> Iterator[pa.RecordBatch]:
+    """The records of `scope` in order of time, columns of the record (and cost_usd, price_source if `priced`).
+
+    Read slice by slice, cut between hours, so that memory does not grow with the rows. At least one batch comes, maybe empty.
+    """
+    slices = _slices(engine, scope) or [scope]
+    for part in slices:
+        yield from engine.stream("records", part, priced=priced)
+
+
+def freshness(engine: Engine) -> Freshness:
+    """How current every answer is."""
+    view = engine.view()
+    return Freshness(view.newest_ts, view.tail.num_rows, len(view.files), len(engine.quarantined))
+
+
+def price_list(engine: Engine, *, at: datetime | None = None) -> list[dict[str, Any]]:
+    """The rates in force now (or `at`): vendor, model, input_/output_/cached_/write_usd_per_mtok (Decimal; None = the input rate), valid_from
+    (None = always), price_source; by vendor and model."""
+    rows: list[dict[str, Any]] = engine.ask("price_list", at=at or engine.now()).to_pylist()
+    return rows
+
+
+def _totals(rows: list[dict[str, Any]], cost: bool) -> dict[str, Any]:
+    totals: dict[str, Any] = {
+        "total_tokens": sum(row["total_tokens"] for row in rows),
+        "total_calls": sum(row["calls"] for row in rows),
+        "success": sum(row["success"] for row in rows),
+        "failed": sum(row["failed"] for row in rows),
+    }
+    if cost:
+        priced = [row["cost_usd"] for row in rows if row["cost_usd"] is not None]
+        totals["cost_usd"] = _cost(sum(priced) if priced else None, totals["total_calls"])
+        totals["unpriced_calls"] = sum(row["unpriced_calls"] for row in rows)
+    return totals
+
+
+def _cost(found: Decimal | None, calls: int) -> Decimal | None:
+    """Nothing called costs nothing; something called at no known price costs an unknown sum."""
+    return Decimal(0).quantize(_NANO) if found is None and calls == 0 else found
+
+
+def _start(bucket: str, grain: Grain, tz: str) -> datetime:
+    if grain == "hour":
+        return datetime.fromisoformat(bucket).astimezone(UTC)
+    return zones.midnight(date.fromisoformat(bucket if grain == "day" else f"{bucket}-01"), tz)
+
+
+def _slices(engine: Engine, scope: AnyScope) -> list[AnyScope]:
+    """The scope cut between hours into parts of about `_SLICE_ROWS`."""
+    hours = engine.ask("records_per_hour", scope).to_pydict()
+    cuts, count = [], 0
+    for hour_s, calls in zip(hours["hour_s"], hours["calls"], strict=True):
+        if count and count + calls > _SLICE_ROWS:
+            cuts.append(datetime.fromtimestamp(hour_s, UTC))
+            count = 0
+        count += calls
+    bounds = [scope.since, *cuts, scope.until]
+    return [replace(scope, since=since, until=until) for since, until in zip(bounds, bounds[1:], strict=False)]

@@ -1,0 +1,3 @@
+-- Every record of a view that has no published files.
+create or replace temp view usage_rows as
+select * from usage_tail

@@ -1,0 +1,55 @@
+"""The small tables that stand beside the records in every question: who is kept how long, what is charged, which keys there are."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from byok.store.zones import EARLIEST, LATEST
+
+_INSTANT = pa.timestamp("us", "UTC")
+_DAY_US = 86_400_000_000
+_MOST_DAYS = 365_000
+KEYS = pa.schema(
+    [
+        ("key_id", pa.string()),
+        ("user_id", pa.string()),
+        ("vendor", pa.string()),
+        ("label", pa.string()),
+        ("last_four", pa.string()),
+        ("is_default", pa.bool_()),
+        ("created_at", _INSTANT),
+        ("last_used_at", _INSTANT),
+    ]
+)
+
+
+def days_kept(retention: Mapping[str, int]) -> pa.Table:
+    """user_id and how many days are kept."""
+    return pa.table(
+        {
+            "user_id": pa.array(retention.keys(), pa.string()),
+            "days": pa.array([min(days, _MOST_DAYS) for days in retention.values()], pa.int64()),
+        }
+    )
+
+
+def kept(days: pa.Table, now: datetime) -> pa.Table:
+    """user_id and `keep_after`: the instant before which records are past retention."""
+    now_us = pa.scalar(now, _INSTANT).cast(pa.int64())
+    after = pc.subtract(now_us, pc.multiply(days["days"], _DAY_US)).cast(_INSTANT)
+    return pa.table({"user_id": days["user_id"], "keep_after": after})
+
+
+def spans(prices: pa.Table) -> pa.Table:
+    """The price table with bounds that compare: null becomes the earliest and the latest instant."""
+    for name, bound in (("valid_from", datetime.min.replace(tzinfo=EARLIEST.tzinfo)), ("valid_until", LATEST)):
+        column = pc.fill_null(prices[name], pa.scalar(bound, _INSTANT))
+        prices = prices.set_column(prices.schema.get_field_index(name), name, column)
+    return prices
+
+
+def keys(rows: Iterable[Mapping[str, object]]) -> pa.Table:
+    """The view `keys`: names and last four characters."""
+    return pa.Table.from_pylist([{name: row.get(name) for name in KEYS.names} for row in rows], KEYS)

@@ -1,0 +1,114 @@
+"""Time zones: where a local day begins, and which offset holds when. One source of rules for filters and for groups."""
+
+import math
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+from typing import NamedTuple
+from zoneinfo import ZoneInfo, available_timezones
+
+from byok.errors import BadRequest
+
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(9999, 12, 30, tzinfo=UTC)  # a day short, so that no zone's local time overflows
+_RULES_UNTIL = datetime(2100, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
+_STEP = timedelta(days=4)  # no zone has changed twice within it since 1970
+
+
+class ZoneUnknown(BadRequest):
+    """`tz` is not a zone of the IANA database."""
+
+    code = "invalid_parameter"
+
+    def __init__(self) -> None:
+        super().__init__("tz is not a known time zone.", remedy="Use an IANA name such as Europe/Berlin, Asia/Kolkata or UTC.")
+
+
+class Offsets(NamedTuple):
+    """Spans of constant offset, in order: seconds since 1970 (start included, end not), the offset in seconds and as text."""
+
+    starts: list[int]
+    ends: list[int]
+    seconds: list[int]
+    labels: list[str]
+
+
+def zone(name: str) -> ZoneInfo:
+    """The zone of that name, or `ZoneUnknown`; a name is never looked up as a path.
+
+    >>> zone("Asia/Kolkata").key
+    'Asia/Kolkata'
+    """
+    if name not in _names():
+        raise ZoneUnknown
+    return ZoneInfo(name)
+
+
+def midnight(day: date, name: str) -> datetime:
+    """The first instant of a local day, in UTC. A midnight that exists twice counts from the first; one that a clock change skips, from the change.
+
+    >>> midnight(date(2026, 3, 29), "Europe/Berlin").isoformat()
+    '2026-03-28T23:00:00+00:00'
+    """
+    where, wanted = zone(name), datetime.combine(day, time())
+    try:
+        first, last = sorted(wanted.replace(tzinfo=where, fold=fold).astimezone(UTC) for fold in (0, 1))
+    except OverflowError:
+        return EARLIEST if day.year < EARLIEST.year else LATEST
+    if _local(first, where) == wanted:
+        return first
+    while last - first > _SECOND:
+        middle = first + (last - first) // 2
+        first, last = (first, middle) if _local(middle, where) >= wanted else (middle, last)
+    return last.replace(microsecond=0)
+
+
+@cache
+def offsets(name: str) -> Offsets:
+    """Every span of constant offset of a zone from 1970 on.
+
+    >>> offsets("Asia/Kolkata").labels
+    ['+05:30']
+    """
+    where = zone(name)
+    changes, at, held = [EARLIEST], EARLIEST, EARLIEST.astimezone(where).utcoffset()
+    while at < _RULES_UNTIL:
+        following = at + _STEP
+        holds = following.astimezone(where).utcoffset()
+        if holds != held:
+            changes.append(_change(at, following, where))
+        at, held = following, holds
+    starts = [int(change.timestamp()) for change in changes]
+    shifts = [change.astimezone(where).utcoffset() or timedelta() for change in changes]
+    return Offsets(starts, [*starts[1:], int(LATEST.timestamp())], [int(s.total_seconds()) for s in shifts], [_label(s) for s in shifts])
+
+
+def step(spans: Offsets, since: datetime) -> int:
+    """The widest step in seconds, at most a quarter of an hour, that no clock change or offset of these spans cuts, from `since` on.
+
+    A quarter nearly everywhere; a minute where clocks once changed at 00:01.
+    """
+    at = since.timestamp()
+    return math.gcd(900, *(number for start, end, shift in zip(*spans[:3], strict=True) if end > at for number in (max(start, 0), shift)))
+
+
+@cache
+def _names() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def _local(instant: datetime, where: ZoneInfo) -> datetime:
+    return instant.astimezone(where).replace(tzinfo=None, fold=0)
+
+
+def _change(before: datetime, after: datetime, where: ZoneInfo) -> datetime:
+    old = before.astimezone(where).utcoffset()
+    while after - before > _SECOND:
+        middle = before + (after - before) // 2
+        before, after = (middle, after) if middle.astimezone(where).utcoffset() == old else (before, middle)
+    return after.replace(microsecond=0)
+
+
+def _label(shift: timedelta) -> str:
+    minutes = round(shift.total_seconds() / 60)
+    return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
