@@ -1,4 +1,4 @@
-"""What runs by itself, and when: journal to Parquet, merging, purge, and finishing deletions that were killed. One at a time per data directory."""
+"""What runs by itself: journal to Parquet, merging, purge, finishing killed deletions. One keeper at a time per data directory."""
 
 import contextlib
 import fcntl

@@ -94,10 +94,9 @@ def _connection(spill: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection
             "memory_limit": "1GB",
             "temp_directory": str(spill or ""),
             "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            "TimeZone": "UTC",
         }
     )
+    db.execute("set TimeZone = 'UTC'")
     try:
         yield db
     finally:

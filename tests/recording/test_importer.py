@@ -1,0 +1,188 @@
+"""Import books every row once, refuses what no record can be, and survives kills."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from byok.recording.files import SCHEMA
+from byok.recording.importer import FileUnreadable, Imported, Rounds, import_file
+from byok.recording.reader import Reader
+from byok.recording.table import Table
+from tests.samples import usage_record
+
+VENDORS = {"openai", "anthropic"}
+
+
+class Place:
+    """A table, and what is remembered about files."""
+
+    def __init__(self, root):
+        self.root, self.memory = root, {}
+        self.table = Table(root / "usage")
+
+    def book(self, path, users=("usr_ada1",), **options):
+        rounds = Rounds(lambda digest: self.memory.get(digest, []), self.memory.__setitem__)
+        options = {"vendors": VENDORS, "safe_model": lambda name: name if name.startswith("gpt") else "other"} | options
+        return import_file(path, self.table, rounds, known_users=lambda ids: ids & set(users), **options)
+
+    def rows(self):
+        parts = [pq.read_table(file.path, partitioning=None) for file in Reader(self.root / "usage", self.root / "journal").view().files]
+        return sorted(pa.concat_tables([SCHEMA.empty_table(), *parts]).to_pylist(), key=lambda row: (row["ts"], row["user_id"]))
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Place(tmp_path)
+
+
+def dicts(count, **fields):
+    return [msgspec.structs.asdict(usage_record(n, **fields)) for n in range(count)]
+
+
+def parquet(path, rows):
+    pq.write_table(pa.Table.from_pylist(rows, SCHEMA), path)
+    return path
+
+
+def text(row):
+    return {name: value.isoformat() if name == "ts" else value for name, value in row.items()}
+
+
+def jsonl(path, rows):
+    path.write_text("".join(json.dumps(text(row)) + "\n" for row in rows))
+    return path
+
+
+def csv_file(path, rows):
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(text(row) for row in rows)
+    path.write_text(out.getvalue())
+    return path
+
+
+@pytest.mark.parametrize("write", [parquet, jsonl, csv_file])
+def test_every_format_gives_the_same_rows(place, write):
+    rows = dicts(50)
+    assert place.book(write(place.root / "file", rows)) == Imported(50, 50, 0, 0)
+    assert place.rows() == rows
+
+
+def test_the_same_file_twice_books_nothing_twice_and_equal_rows_are_two_calls(place):
+    path = parquet(place.root / "a.parquet", dicts(1) * 3 + dicts(10))
+    assert place.book(path) == Imported(13, 13, 0, 0)
+    assert place.book(path) == Imported(13, 0, 13, 0)
+    assert len(place.rows()) == 13
+
+
+def test_rows_of_unknown_users_are_refused_until_they_are_known(place):
+    path = parquet(place.root / "a.parquet", dicts(5) + dicts(4, user_id="usr_bob1"))
+    assert place.book(path) == Imported(9, 5, 0, 4)
+    assert place.book(path, users=("usr_ada1", "usr_bob1")) == Imported(9, 4, 5, 0)
+    assert place.book(path, users=("usr_ada1", "usr_bob1")) == Imported(9, 0, 9, 0)
+    assert len(place.rows()) == 9
+
+
+def test_missing_optional_columns_are_null_and_a_total_is_made_of_its_parts(place):
+    path = place.root / "few.csv"
+    path.write_text("ts,user_id,vendor,model,status,prompt_tokens,completion_tokens\n2026-11-20 10:00:00,usr_ada1,openai,gpt-4o,200,7,\n"
+                    "2026-11-20T11:00:00+01:00,usr_ada1,openai,gpt-4o,200,7,3\n")  # fmt: skip
+    assert place.book(path).booked == 2
+    first, second = place.rows()
+    assert first["ts"] == second["ts"], "a naive time is UTC"
+    assert sorted([first["total_tokens"], second["total_tokens"]], key=str) == [10, None]
+    assert (first["endpoint"], first["usage_source"], first["latency_ms"]) == ("other", "vendor", None)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"vendor": "nobody"},
+        {"endpoint": "telepathy"},
+        {"usage_source": "rumour"},
+        {"prompt_tokens": -1},
+        {"status": 7},
+        {"key_id": "sk-proj-secret"},
+        {"user_id": None},
+        {"ts": None},
+        {"latency_ms": -5},
+    ],
+    ids=lambda wrong: f"{next(iter(wrong))}={next(iter(wrong.values()))}",
+)
+def test_a_row_that_no_record_can_be_is_refused(place, wrong):
+    rows = dicts(3)
+    rows[1] = rows[1] | wrong
+    assert place.book(parquet(place.root / "a.parquet", rows)) == Imported(3, 2, 0, 1)
+
+
+@pytest.mark.parametrize("cell", ["12.5", "many", "1e3", "99999999999999999999"])
+def test_an_unreadable_count_is_refused_not_rounded(place, cell):
+    path = place.root / "a.csv"
+    path.write_text(f"ts,user_id,vendor,model,status,prompt_tokens\n2026-11-20,usr_ada1,openai,gpt-4o,200,{cell}\n")
+    done = place.book(path)
+    assert done.refused == 1 or place.rows()[0]["prompt_tokens"] == 1000
+
+
+def test_a_model_that_is_not_safe_to_store_becomes_other(place):
+    path = parquet(place.root / "a.parquet", dicts(2) + dicts(2, model="=HYPERLINK(1)"))
+    assert place.book(path).booked == 4
+    assert sorted(row["model"] for row in place.rows()) == ["gpt-4o-mini", "gpt-4o-mini", "other", "other"]
+
+
+@pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"PAR1 but not really", b'{"ts": \n', b"ts,user_id,vendor,model,status,prompt\n"])
+def test_a_file_that_is_none_of_ours_is_named_as_such(place, content):
+    path = place.root / "odd"
+    path.write_bytes(content)
+    with pytest.raises(FileUnreadable, match="odd cannot be imported"):
+        place.book(path)
+    assert place.rows() == []
+
+
+IMPORTER = """
+import sys, json
+from pathlib import Path
+from byok.recording.importer import Rounds, import_file
+from byok.recording.table import Table
+print("ready", flush=True)
+root = Path(sys.argv[1]); memory = root / "rounds.json"
+rounds = Rounds(lambda d: [set(r) for r in json.loads(memory.read_text())] if memory.exists() else [],
+                lambda d, plan: memory.write_text(json.dumps([sorted(r) for r in plan])))
+done = import_file(root / "big.parquet", Table(root / "usage"), rounds, known_users=lambda ids: ids, vendors={"openai"},
+                   safe_model=lambda name: name, chunk_rows=500)
+print(done.read, done.booked + done.duplicates)
+"""
+
+
+@pytest.mark.slow
+def test_an_import_killed_again_and_again_books_every_row_once(place):
+    parquet(place.root / "big.parquet", dicts(20_000))
+    kills = 0
+    while True:
+        run = subprocess.Popen([sys.executable, "-c", IMPORTER, str(place.root)], stdout=subprocess.PIPE, text=True)
+        assert run.stdout is not None and run.stdout.readline() == "ready\n"
+        try:
+            run.wait(0.1 + 0.05 * kills)
+        except subprocess.TimeoutExpired:
+            run.kill()
+            run.wait()
+            kills += 1
+            continue
+        break
+    assert run.stdout.read() == "20000 20000\n"
+    assert kills > 0, "it was never killed, so this proves nothing"
+    assert [row["prompt_tokens"] for row in place.rows()] == [100 + n for n in range(20_000)]
+
+
+def test_a_file_is_booked_chunk_by_chunk(place):
+    path = parquet(place.root / "a.parquet", dicts(1000))
+    place.book(path, chunk_rows=100)
+    assert place.table.snapshot().version == 10
+    assert len(place.rows()) == 1000
