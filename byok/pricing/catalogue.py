@@ -1,5 +1,6 @@
-"""The price catalogue: dated, sourced entries per vendor and model, one YAML file per vendor; and the models themselves with their other names."""
+"""The price catalogue: models with their other names, and dated, sourced prices. One YAML file per vendor."""
 
+import itertools
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -164,7 +165,7 @@ def _read(file: Traversable, faults: list[str]) -> list[Model]:
 def _faults(model: _ModelEntry) -> list[str]:
     found = []
     days = [entry.from_ for entry in model.prices]
-    if any(later <= earlier for earlier, later in zip(days, days[1:], strict=False)):
+    if any(later <= earlier for earlier, later in itertools.pairwise(days)):
         found.append("its prices overlap: each `from` must be later than the one before")
     for entry in model.prices:
         for name in ("input", "output", "cached", "cache_write"):

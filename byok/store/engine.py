@@ -29,13 +29,8 @@ MEMORY_LIMIT_MB = 768
 BATCH_ROWS = 32_768
 _TRIES = 5
 _IDLE_DESKS = 8
-_FILE_FAULTS = (
-    duckdb.IOException,
-    duckdb.InvalidInputException,
-    duckdb.SerializationException,
-    duckdb.InternalException,
-    duckdb.FatalException,
-)
+_CRASHES = (duckdb.InternalException, duckdb.FatalException)
+_FILE_FAULTS = (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException, *_CRASHES)
 
 _log = structlog.get_logger()
 T = TypeVar("T")
@@ -53,9 +48,9 @@ class StoreUnreadable(ByokError):
 class Engine:
     """Answers the questions in sql/. Thread-safe.
 
-    `retention` gives each known user's days and is asked for every question, so that a shorter plan hides rows at once; rows of users it does
-    not name are hidden. `keys` gives the rows of the view `keys`. A broken file that the table names is left out, remembered in
-    `quarantined`, and read again when it changes.
+    `retention` gives each known user's days and is asked for every question, so that a shorter plan hides rows at once; rows of
+    users it does not name are hidden. `keys` gives the rows of the view `keys`. A broken file that the table names is left out,
+    remembered in `quarantined`, and read again when it changes.
     """
 
     def __init__(
@@ -116,7 +111,7 @@ class Engine:
                 return
 
     def connection(self) -> duckdb.DuckDBPyConnection:
-        """A connection of one's own for the operator: `usage`, `usage_priced`, `prices` and `keys` over everything that is kept, as of now."""
+        """A connection of one's own for the operator: `usage`, `usage_priced`, `prices`, `keys` over all that is kept, as of now."""
         desk = Desk(self._database.cursor(), self._prices, self._spans)
         desk.lay_out(self._reader.view(), self._without(), self._kept())
         desk.connection.register("keys", tables.keys(self._keys()))
@@ -186,7 +181,7 @@ class Engine:
         """Find out why a question failed: return if another try can succeed, else raise."""
         if last or not isinstance(error, _FILE_FAULTS):
             raise error
-        if isinstance(error, duckdb.InternalException | duckdb.FatalException):
+        if isinstance(error, _CRASHES):
             self._reopen()
         files = [file.path for file in view.files if file.path not in self._without()]
         if any(not Path(path).exists() for path in files) and self._reader.view().stamp != view.stamp:
@@ -210,13 +205,8 @@ def _values(scope: AnyScope | None) -> dict[str, object]:
         return {}
     offsets = zones.offsets(scope.tz)
     found = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(scope).items()}
-    found["step_s"] = zones.step(offsets, scope.since)
-    return found | {
-        "zone_starts": offsets.starts,
-        "zone_ends": offsets.ends,
-        "zone_seconds": offsets.seconds,
-        "zone_labels": offsets.labels,
-    }
+    found |= {f"zone_{name}": values for name, values in offsets._asdict().items()}
+    return found | {"step_s": zones.step(offsets, scope.since)}
 
 
 def _print_of(path: str) -> object:

@@ -1,5 +1,6 @@
 """What can be asked of the usage: one function per question, its SQL in sql/. Every question says whose data and when (`Scope`)."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -14,13 +15,15 @@ from byok.store.scope import AnyScope, Scope
 from byok.store.zones import EARLIEST, LATEST
 
 Grain = Literal["hour", "day", "month"]
+_SUMS = ("prompt_tokens", "completion_tokens", "total_tokens", "calls", "success", "failed")
+_COST_SUMS = ("cost_usd", "unpriced_calls")
 _SLICE_ROWS = 100_000
 _NANO = Decimal("1e-9")
 
 
 @dataclass(frozen=True)
 class UsageAnswer:
-    """`rows`: group columns, then the sums, as contract 6 orders them; `totals` over all rows; `incomplete` if a broken file was left out."""
+    """`rows`: group columns, then the sums; `totals` over all rows; `incomplete` if a broken file was left out."""
 
     rows: list[dict[str, Any]]
     totals: dict[str, Any]
@@ -48,16 +51,7 @@ def usage(engine: Engine, scope: AnyScope, *, group_by: Sequence[str] = ("vendor
     """
     timed = any(name in wording.TIMES for name in group_by)
     table = engine.ask("usage_by_time" if timed else "usage", scope, group_by=tuple(group_by), priced=cost)
-    sums = [
-        "prompt_tokens",
-        "completion_tokens",
-        "total_tokens",
-        "calls",
-        "success",
-        "failed",
-        *(["cost_usd", "unpriced_calls"] if cost else []),
-    ]
-    rows = table.select([*group_by, *sums]).to_pylist()
+    rows = table.select([*group_by, *_SUMS, *(_COST_SUMS if cost else ())]).to_pylist()
     return UsageAnswer(rows, _totals(rows, cost), bool(engine.quarantined))
 
 
@@ -79,8 +73,11 @@ def series(engine: Engine, scope: AnyScope, *, grain: Grain, by: str | None = No
 
 
 def summary(engine: Engine, scope: AnyScope) -> dict[str, Any]:
-    """calls, success, failed, prompt_/completion_/total_/cached_/cache_write_/reasoning_tokens, cost_usd (Decimal; None if nothing is priced),
-    unpriced_calls. Ask twice to compare two periods."""
+    """One period in figures; ask twice to compare two.
+
+    calls, success, failed, prompt_tokens, completion_tokens, total_tokens, cached_tokens, cache_write_tokens, reasoning_tokens,
+    cost_usd (Decimal; None if nothing is priced), unpriced_calls.
+    """
     row: dict[str, Any] = engine.ask("summary", scope).to_pylist()[0]
     row["cost_usd"] = _cost(row["cost_usd"], row["calls"])
     return row
@@ -116,8 +113,10 @@ def freshness(engine: Engine) -> Freshness:
 
 
 def price_list(engine: Engine, *, at: datetime | None = None) -> list[dict[str, Any]]:
-    """The rates in force now (or `at`): vendor, model, input_/output_/cached_/write_usd_per_mtok (Decimal; None = the input rate), valid_from
-    (None = always), price_source; by vendor and model."""
+    """The rates in force now (or `at`), by vendor and model.
+
+    vendor, model, input_/output_/cached_/write_usd_per_mtok (Decimal; None = the input rate), valid_from (None = always), price_source.
+    """
     rows: list[dict[str, Any]] = engine.ask("price_list", at=at or engine.now()).to_pylist()
     return rows
 
@@ -157,4 +156,4 @@ def _slices(engine: Engine, scope: AnyScope) -> list[AnyScope]:
             count = 0
         count += calls
     bounds = [scope.since, *cuts, scope.until]
-    return [replace(scope, since=since, until=until) for since, until in zip(bounds, bounds[1:], strict=False)]
+    return [replace(scope, since=since, until=until) for since, until in itertools.pairwise(bounds)]

@@ -71,9 +71,9 @@ class Asker(Protocol):
 def parse_scope(params: Mapping[str, Sequence[str]], *, user: Asker, now: datetime) -> Scope:
     """Return the scope that query parameters (or command options) describe, for this user.
 
-    `since` and `until` are ISO dates (midnights of `tz`, by default the user's zone) or instants (one without offset is local time). Without
-    `since`: all that the plan keeps; without `until`: everything after. Raises `InvalidParameter` or `ZoneUnknown`. Other names than
-    `PARAMETERS` are not looked at.
+    `since` and `until` are ISO dates (midnights of `tz`, by default the user's zone) or instants (one without offset is local time).
+    Without `since`: all that the plan keeps; without `until`: everything after. Other names than `PARAMETERS` are not looked at.
+    Raises `InvalidParameter` or `ZoneUnknown`.
     """
     return Scope(user_id=user.id, **_common(params, user.tz, _kept_since(user.retention_days, now)))
 
@@ -106,7 +106,7 @@ def parse_instant(text: str, tz: str, *, name: str = "since") -> datetime:
 
 
 def parse_group_by(values: Sequence[str], *, everyone: bool = False) -> tuple[str, ...]:
-    """The group columns of a repeatable or comma-separated `group_by`; vendor and model if there is none. `InvalidParameter` for another name."""
+    """The columns of a repeatable or comma-separated `group_by`; vendor and model if none. `InvalidParameter` for another name."""
     allowed = ("vendor", "model", "key_id", "status", "day", "hour", "month") + (("user_id",) if everyone else ())
     asked = [part.strip() for value in values for part in value.split(",")]
     if any(part not in allowed for part in asked):

@@ -45,7 +45,9 @@ def zone(name: str) -> ZoneInfo:
 
 
 def midnight(day: date, name: str) -> datetime:
-    """The first instant of a local day, in UTC. A midnight that exists twice counts from the first; one that a clock change skips, from the change.
+    """The first instant of a local day, in UTC.
+
+    A midnight that exists twice counts from the first; one that a clock change skips, from the change.
 
     >>> midnight(date(2026, 3, 29), "Europe/Berlin").isoformat()
     '2026-03-28T23:00:00+00:00'
