@@ -1,0 +1,237 @@
+"""The engine inside the locked process: copied rows, locked settings, one harmless statement at a time, capped answers."""
+
+import re
+from typing import Any, BinaryIO
+
+import duckdb
+import pyarrow as pa
+import pyarrow.ipc
+
+from byok.store.console_rows import Rows
+from byok.usage import COLUMN_NAMES
+
+_DATABASE: dict[str, str | bool | int | float | list[str]] = {"threads": 1, "async_threads": 0, "temp_directory": ""}
+# Set in this order and then read back; `lock_configuration` is last and makes them final.
+_LOCKS: tuple[tuple[str, str], ...] = (
+    ("TimeZone", "UTC"),
+    ("arrow_lossless_conversion", "true"),
+    ("max_expression_depth", "250"),
+    ("max_temp_directory_size", "0 bytes"),
+    ("home_directory", "nowhere"),
+    ("secret_directory", "nowhere"),
+    ("allow_persistent_secrets", "false"),
+    ("allow_community_extensions", "false"),
+    ("autoload_known_extensions", "false"),
+    ("autoinstall_known_extensions", "false"),
+    ("python_enable_replacements", "false"),
+    ("python_scan_all_frames", "false"),
+    ("enable_logging", "0"),
+    ("enable_external_access", "false"),
+)
+_FINAL = (*_LOCKS, ("threads", "1"), ("async_threads", "0"), ("temp_directory", ""), ("lock_configuration", "true"))
+_AS_IT_IS = {
+    "boolean",
+    "tinyint",
+    "smallint",
+    "integer",
+    "bigint",
+    "utinyint",
+    "usmallint",
+    "uinteger",
+    "ubigint",
+    "float",
+    "double",
+    "decimal",
+} | {"varchar", "blob", "date", "time", "timestamp", "timestamp_s", "timestamp_ms", "timestamp_ns", "timestamp with time zone"}
+_AS_JSON = {"list", "struct", "map", "union", "array", "variant", "tuple"}
+_WIDE_INTEGERS = {"hugeint", "uhugeint"}
+_WIDE = pa.decimal256(39, 0)
+_ONLY_SELECT = "Only SELECT and EXPLAIN can run here."
+_REFUSALS = ("has been locked", "disabled by configuration")
+_PATH = re.compile(r"(?:/[\w.+@%-]+){2,}/?")
+_EXPLAIN = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*explain\b", re.IGNORECASE | re.DOTALL)
+
+
+class _Refused(Exception):
+    """The statement is not one that the console runs; the text says which are."""
+
+
+class _SettingNotHeld(Exception):
+    """The engine did not take a setting that the console's safety rests on."""
+
+
+class Session:
+    """One in-memory database. `load`, `lock`, then `answer` as often as wanted; nothing is left over from one answer to the next."""
+
+    def __init__(self) -> None:
+        self._db = duckdb.connect(":memory:", config=_DATABASE)
+        self.rows_cut = False
+        self._warm_up()
+
+    def load(self, source: BinaryIO, setup: dict[str, Any]) -> None:
+        """Read the Arrow streams of the rows and then of the tables `setup["tables"]`, and lay the views over them."""
+        self._db.execute("CREATE SCHEMA stored")
+        with pa.ipc.open_stream(source) as stream:
+            rows = Rows(self._db, stream.schema, keep=setup["usage_rows"])
+            for batch in stream:
+                rows.add(batch)
+        self._db.execute(f"CREATE VIEW usage_priced AS {rows.view()}")
+        self._db.execute(f"CREATE VIEW usage AS SELECT {', '.join(COLUMN_NAMES)} FROM usage_priced")  # noqa: S608
+        self.rows_cut = rows.cut
+        for name in setup["tables"]:
+            with pa.ipc.open_stream(source) as stream:
+                self._copy(name, stream.read_all())
+
+    def limit_memory(self, more_bytes: int) -> None:
+        """Let the engine use `more_bytes` beyond what the rows already take."""
+        used = self._db.execute("SELECT sum(memory_usage_bytes) FROM duckdb_memory()").fetchone()
+        self._db.execute(f"SET memory_limit = '{(int(used[0]) if used else 0) + more_bytes} bytes'")
+
+    def lock(self, setup: dict[str, Any]) -> None:
+        """Make the engine's settings final and read each of them back."""
+        self._limits = setup
+        milliseconds = str(int(setup["seconds"] * 1000))
+        for name, value in (*_LOCKS, ("max_execution_time", milliseconds), ("lock_configuration", "true")):
+            self._db.execute(f"SET {name} = '{value}'")
+        held = dict(self._db.execute("SELECT name, value FROM duckdb_settings()").fetchall())
+        for name, value in (*_FINAL, ("max_execution_time", milliseconds)):
+            if held.get(name) != value:
+                raise _SettingNotHeld(name)
+
+    def answer(self, query: str) -> tuple[dict[str, Any], bytes]:
+        """Return the head of the answer and, unless refused or failed, the rows as one uncompressed Arrow stream."""
+        try:
+            statement = self._only_statement(query)
+            self._db.execute("BEGIN TRANSACTION READ ONLY")
+            try:
+                return self._fetch(self._flat(self._db.sql(statement)))
+            finally:
+                self._db.execute("ROLLBACK")
+        except _Refused as refusal:
+            return {"refused": str(refusal)}, b""
+        except Exception as error:
+            return _failure(error, query), b""
+
+    def _only_statement(self, query: str) -> str:
+        """The one statement of `query`; whatever else it is, is refused by the engine's own parser, not by words."""
+        if "\0" in query:
+            raise _Refused("A query holds no NUL character.")
+        statements = self._db.extract_statements(query)
+        if len(statements) != 1:
+            raise _Refused(f"Exactly one statement can run at a time; there are {len(statements)} here.")
+        kind, text = statements[0].type, statements[0].query
+        if kind == duckdb.StatementType.EXPLAIN and (start := _EXPLAIN.match(text)):
+            rest = self._db.extract_statements(text[start.end() :])
+            if len(rest) == 1 and rest[0].type == duckdb.StatementType.SELECT:
+                return str(text)
+            raise _Refused("EXPLAIN takes a SELECT, without ANALYZE.")
+        if kind == duckdb.StatementType.MULTI:
+            raise _Refused(_ONLY_SELECT + " For a PIVOT, name the values: PIVOT … ON column IN (value, …) USING …")
+        if kind != duckdb.StatementType.SELECT:
+            raise _Refused(_ONLY_SELECT)
+        return str(text)
+
+    def _flat(self, answer: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+        """The same rows in types that every reader has: nested values as JSON text, odd ones as the engine's own text."""
+        columns = (_flat_column(at, kind.id, name) for at, (kind, name) in enumerate(zip(answer.types, answer.columns, strict=True), 1))
+        return answer.project(", ".join(columns))
+
+    def _fetch(self, answer: duckdb.DuckDBPyRelation) -> tuple[dict[str, Any], bytes]:
+        most_rows, most_bytes = self._limits["rows"], self._limits["bytes"]
+        wide = [at for at, kind in enumerate(answer.types) if kind.id in _WIDE_INTEGERS]
+        # What the names and signs of JSON add to each row, so that the written answer keeps within the limit too.
+        syntax = sum(len(name.encode()) + 6 for name in answer.columns)
+        truncated, kept, rows, size = "", [], 0, 0
+        with answer.to_arrow_reader(2048) as reader:
+            for batch in reader:
+                cut = batch.slice(0, most_rows - rows)
+                truncated = truncated or (f"only the first {most_rows:,} rows are shown" if len(cut) < len(batch) else "")
+                fits = _rows_within(cut, most_bytes - size, syntax)
+                if fits < len(cut):
+                    truncated = f"only the first {rows + fits:,} rows are shown, the limit is {most_bytes // 1_000_000} MB"
+                    cut = cut.slice(0, fits)
+                kept.append(cut)
+                rows, size = rows + len(cut), size + _bytes_of(cut, syntax)
+                if truncated:
+                    break
+            table = pa.Table.from_batches(kept, reader.schema)
+        return {"truncated": truncated, "rows": rows}, _stream(_narrow(table, wide))
+
+    def _copy(self, name: str, table: Any) -> None:
+        self._db.register("arriving", table)
+        self._db.execute(f'CREATE TABLE "{name}" AS SELECT * FROM arriving')  # noqa: S608  (our own names)
+        self._db.unregister("arriving")
+
+    def _warm_up(self) -> None:
+        """Walk once through all that reads files when first used; afterwards no file can be opened."""
+        self._limits = {"rows": 1, "bytes": 1_000}
+        self._db.execute("SET TimeZone = 'UTC'")
+        self._db.execute("SET arrow_lossless_conversion = true")
+        self._copy("warm", pa.table({"a": pa.array(["x"]).dictionary_encode(), "b": pa.array([1], pa.timestamp("us", "UTC"))}))
+        wide = "SELECT *, 1::HUGEINT AS h, [1] AS l, b::VARCHAR AS v, 'a'::BLOB AS bl, b AT TIME ZONE 'Asia/Tokyo' AS z FROM warm"
+        for query in (wide, "EXPLAIN SELECT 1", "SELECT", "SELECT no_such_function()", "SELECT 'x'::INTEGER"):
+            self.answer(query)
+        self._db.execute("DROP TABLE warm")
+
+
+def _flat_column(at: int, kind: str, name: str) -> str:
+    alias = '"' + name.replace('"', '""') + '"'
+    if kind in _AS_IT_IS or kind in _WIDE_INTEGERS:
+        return f"#{at} AS {alias}"
+    if kind in _AS_JSON:
+        return f"CASE WHEN #{at} IS NOT NULL THEN to_json(#{at})::VARCHAR END AS {alias}"
+    return f"#{at}::VARCHAR AS {alias}"
+
+
+def _bytes_of(batch: Any, syntax: int) -> int:
+    return int(batch.nbytes) + len(batch) * syntax
+
+
+def _rows_within(batch: Any, room: int, syntax: int) -> int:
+    """How many of the first rows take at most `room` bytes."""
+    if _bytes_of(batch, syntax) <= room:
+        return len(batch)
+    low, high = 0, len(batch)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if _bytes_of(batch.slice(0, middle), syntax) <= room else (low, middle - 1)
+    return low
+
+
+def _narrow(table: Any, wide: list[int]) -> Any:
+    """128-bit integers, which Arrow does not have, as decimals without a fraction: 38 digits where they suffice, else 39."""
+    for at in wide:
+        field = table.schema.field(at)
+        signed = field.type.type_name == "hugeint"
+        numbers = [int.from_bytes(raw, "little", signed=signed) if raw is not None else None for raw in _storage(table.column(at))]
+        fits = all(number is None or abs(number) < 10**38 for number in numbers)
+        values = pa.array(numbers, pa.decimal128(38, 0) if fits else _WIDE)
+        table = table.set_column(at, field.name, values)
+    return table
+
+
+def _storage(column: Any) -> list[bytes | None]:
+    return [value for chunk in column.chunks for value in chunk.storage.to_pylist()]
+
+
+def _stream(table: Any) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table.combine_chunks())
+    return bytes(sink.getvalue())
+
+
+def _failure(error: Exception, query: str) -> dict[str, Any]:
+    """The engine's own words for the user's own query, without anything of this machine."""
+    text = str(error).split("\n\nStack Trace")[0].strip()
+    if isinstance(error, duckdb.InterruptException):
+        return {"failed": "The time limit was reached."}
+    if isinstance(error, (MemoryError, duckdb.OutOfMemoryException)):
+        return {"failed": "The memory limit was reached."}
+    if isinstance(error, (duckdb.InternalException, duckdb.FatalException)) or not isinstance(error, duckdb.Error):
+        return {"failed": "The engine could not run this query.", "broken": True}
+    text = _PATH.sub(lambda found: found.group() if found.group() in query else "…", text)
+    if "read-only mode" in text:
+        return {"refused": _ONLY_SELECT}
+    refused = isinstance(error, duckdb.PermissionException) or any(words in text for words in _REFUSALS)
+    return {"refused" if refused else "failed": text[:4000]}

@@ -1,0 +1,68 @@
+"""The locked process: one session of one user's SQL over copies of that user's rows. `byok.store.console` starts it.
+
+Before a query can arrive it has closed every door behind itself: it was started by exec with an empty environment and an empty directory,
+imports, limits itself, connects, locks itself into the kernel's sandbox, takes the rows from standard input and locks the engine. A step
+that fails ends the process: there is no half-locked console.
+"""
+
+import json
+import os
+import struct
+import sys
+from typing import Any, BinaryIO
+
+from byok.store import sandbox
+
+LENGTH = struct.Struct("<Q")
+_SESSION_CPU_S = 300
+_LOADING_BYTES = 2 << 30
+
+
+def main(parent: int) -> None:
+    """Serve queries from standard input until it is closed; answers go to standard output."""
+    # Arrow's allocator must start no thread (Landlock binds threads one by one), and numpy, which nothing here needs, costs half the start.
+    os.environ.update(JE_ARROW_MALLOC_CONF="background_thread:false", ARROW_DEFAULT_MEMORY_POOL="system")
+    sys.modules.update(dict.fromkeys(("numpy", "pandas", "polars")))  # type: ignore[arg-type]  # None means: cannot be imported
+    source, sink = sys.stdin.buffer, sys.stdout.buffer
+    try:
+        from byok.store import console_session
+
+        os.environ.clear()
+        sandbox.limit_resources(cpu_s=_SESSION_CPU_S)
+        sandbox.limit_memory(_LOADING_BYTES)
+        session = console_session.Session()
+        statm = open("/proc/self/statm", "rb", buffering=0) if sys.platform == "linux" else None  # noqa: SIM115, PTH123
+        layers = sandbox.lock(parent)
+        setup = json.loads(_read(source))
+        session.load(source, setup)
+        _leave_room(statm, session, setup["memory_bytes"])
+        session.lock(setup)
+    except Exception as error:
+        _answer(sink, {"broken": type(error).__name__})
+        return
+    _answer(sink, {"ready": layers, "rows_cut": session.rows_cut})
+    while query := _read(source):
+        sandbox.limit_cpu(setup["seconds"] + 1)
+        head, body = session.answer(query.decode())
+        _answer(sink, head, body)
+
+
+def _leave_room(statm: BinaryIO | None, session: Any, memory_bytes: int) -> None:
+    """What is left of `memory_bytes` (resident) after the rows becomes the room to grow, and a good half of it the engine's."""
+    size, resident = (int(part) * os.sysconf("SC_PAGE_SIZE") for part in statm.read().split()[:2]) if statm else (0, memory_bytes // 3)
+    room = max(memory_bytes - resident, memory_bytes // 4)
+    session.limit_memory(room * 3 // 5)
+    if statm:
+        sandbox.limit_address_space(size + room)
+        statm.close()
+
+
+def _read(source: BinaryIO) -> bytes:
+    head = source.read(LENGTH.size)
+    return source.read(LENGTH.unpack(head)[0]) if len(head) == LENGTH.size else b""
+
+
+def _answer(sink: BinaryIO, head: dict[str, Any], body: bytes = b"") -> None:
+    text = json.dumps(head | {"body": len(body)}).encode()
+    sink.write(LENGTH.pack(len(text)) + text + body)
+    sink.flush()
