@@ -141,12 +141,6 @@ def test_a_late_record_of_an_erased_user_is_dropped(house):
 
 
 STEPS = [f"byok.retention.{step}" for step in ("users.remove", "publish", "rewrite", "Table.commit", "scrub")]
-    "byok.retention.users.remove",
-    "byok.retention.publish",
-    "byok.retention.rewrite",
-    "byok.retention.Table.commit",
-    "byok.retention.scrub",
-]
 
 
 @pytest.mark.parametrize("step", STEPS)
