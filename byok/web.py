@@ -35,6 +35,8 @@ def create_app(settings: Settings) -> ASGIApp:
     import streamlit as st
 
     opened = Services(settings).open()
+    opened.behind_web = True
+    opened.behind_web = True
     services.use(opened)
     pool = Pool()
     middleware = [Middleware(Door, **parts(opened, pool))]
