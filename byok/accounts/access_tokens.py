@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from byok.accounts.database import Database
 from byok.accounts.errors import UserUnknown
-from byok.accounts.ids import random_characters
+from byok.accounts.ids import is_id, random_characters
 from byok.accounts.tables import access_tokens, users
 from byok.accounts.users import User, from_row
 from byok.errors import BadRequest
@@ -81,6 +81,8 @@ def of_user(db: Database, user_id: str) -> list[AccessToken]:
 
 def revoke(db: Database, user_id: str, token_id: str) -> bool:
     """Delete the token if it is this user's; returns whether it was."""
+    if not is_id(token_id):
+        return False
     with db.writing() as connection:
         mine = (access_tokens.c.id == token_id) & (access_tokens.c.user_id == user_id)
         return connection.execute(sa.delete(access_tokens).where(mine)).rowcount == 1

@@ -21,6 +21,7 @@ HEAD = "0001"  # the newest step in migrations/versions
 PATIENCE_MS = 10_000
 NOTE_PATIENCE_MS = 50
 _MIGRATION_LOCK = 0x62796F6B  # any number that only we use
+_READ_ONLY = "read only"
 
 
 class Database:
@@ -127,13 +128,20 @@ def _sqlite_engine(place: URL) -> Engine:
     options: dict[str, Any] = {"poolclass": StaticPool} if in_memory else {"pool_size": 8, "max_overflow": 32}
     engine = sa.create_engine(place, hide_parameters=True, connect_args={"check_same_thread": False}, **options)
 
-    @event.listens_for(engine, "connect")
-    def _prepare(raw: Any, _record: object) -> None:
-        raw.isolation_level = None  # transactions begin where we say, not where the driver guesses
-        for pragma in (f"busy_timeout = {PATIENCE_MS}", "secure_delete = ON", "foreign_keys = ON"):
-            raw.execute(f"PRAGMA {pragma}")
-        if not in_memory:
-            _use_write_ahead_log(raw)
+    @event.listens_for(engine, "do_connect")
+    def _connect(_dialect: object, record: Any, arguments: list[Any], options: dict[str, Any]) -> sqlite3.Connection:
+        try:
+            return _prepared(sqlite3.connect(*arguments, **options), in_memory=in_memory)
+        except sqlite3.OperationalError:
+            if in_memory or (raw := _read_only(Path(str(place.database)))) is None:
+                raise
+            record.info[_READ_ONLY] = True
+            return raw
+
+    @event.listens_for(engine, "checkin")
+    def _try_anew(_raw: object, record: Any) -> None:
+        if record.info.pop(_READ_ONLY, False):  # the next one may find the disk writable again
+            record.invalidate()
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -153,7 +161,34 @@ def _make_private_file(path: Path) -> None:
             raise AccountsUnavailable(f"{type(error).__name__} at its place") from None
 
 
-def _use_write_ahead_log(raw: Any) -> None:
+def _prepared(raw: sqlite3.Connection, *, in_memory: bool) -> sqlite3.Connection:
+    raw.isolation_level = None  # transactions begin where we say, not where the driver guesses
+    try:
+        for pragma in (f"busy_timeout = {PATIENCE_MS}", "secure_delete = ON", "foreign_keys = ON"):
+            raw.execute(f"PRAGMA {pragma}")
+        if not in_memory:
+            _use_write_ahead_log(raw)
+    except BaseException:
+        raw.close()
+        raise
+    return raw
+
+
+def _read_only(path: Path) -> sqlite3.Connection | None:
+    """On a disk that cannot be written, known users still get in: read what is there, if necessary without its log."""
+    for mode in ("mode=ro", "mode=ro&immutable=1"):
+        with contextlib.suppress(sqlite3.OperationalError):
+            raw = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, check_same_thread=False, isolation_level=None)
+            try:
+                raw.execute("select version_num from alembic_version").fetchone()
+            except sqlite3.OperationalError:
+                raw.close()
+                raise
+            return raw
+    return None
+
+
+def _use_write_ahead_log(raw: sqlite3.Connection) -> None:
     # Turning it on needs the file alone, and SQLite does not wait for that itself.
     deadline = time.monotonic() + PATIENCE_MS / 1000
     while raw.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
@@ -197,5 +232,6 @@ def _translated() -> Iterator[None]:
         yield
     except IntegrityError:
         raise
-    except DBAPIError as error:
-        raise AccountsUnavailable(str(error.orig).splitlines()[0][:120] if error.orig else "no reason given") from None
+    except (DBAPIError, sqlite3.Error) as error:
+        reason = str(error.orig if isinstance(error, DBAPIError) else error)
+        raise AccountsUnavailable(reason.splitlines()[0][:120] if reason else "no reason given") from None

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
 
 from byok.accounts import jobs
 from byok.accounts.database import Database
@@ -43,11 +44,10 @@ def begin(db: Database, email: str, address: str, now: datetime) -> None:
 
     Raises `TooManyRequests`, with the seconds to wait, while a delay runs.
     """
-    with db.writing() as connection:
-        subjects = _subjects(connection, email, address)
-        _refuse_early(connection, list(subjects), now)
-        for subject, limit in subjects.items():
-            _count(connection, subject, limit, now)
+    try:
+        _begin(db, email, address, now)
+    except IntegrityError:  # two first attempts at the same moment; now there is a row to count on
+        _begin(db, email, address, now)
 
 
 def succeed(db: Database, email: str, address: str) -> None:
@@ -67,6 +67,14 @@ def forget(connection: Connection, subject: str) -> None:
 def of_email(connection: Connection, email: str) -> str:
     """The name under which an e-mail's failures are kept."""
     return _subject(connection, "email", email)
+
+
+def _begin(db: Database, email: str, address: str, now: datetime) -> None:
+    with db.writing() as connection:
+        subjects = _subjects(connection, email, address)
+        _refuse_early(connection, list(subjects), now)
+        for subject, limit in subjects.items():
+            _count(connection, subject, limit, now)
 
 
 def _subjects(connection: Connection, email: str, address: str) -> dict[str, Limit]:

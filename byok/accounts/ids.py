@@ -5,7 +5,8 @@ import secrets
 import string
 
 ALPHABET = string.ascii_letters + string.digits
-USER_ID = re.compile(r"usr_[A-Za-z0-9]{4,40}")
+_ID = re.compile(r"[A-Za-z0-9_]{1,64}")
+_USER_ID = re.compile(r"usr_[A-Za-z0-9]{4,40}")
 
 
 def new_id(prefix: str, length: int = 16) -> str:
@@ -17,5 +18,10 @@ def random_characters(length: int) -> str:
     return "".join(secrets.choice(ALPHABET) for _ in range(length))
 
 
+def is_id(text: str) -> bool:
+    """Whether this could be an id of ours; what a stranger sends instead never reaches the database."""
+    return _ID.fullmatch(text) is not None
+
+
 def is_user_id(text: str) -> bool:
-    return USER_ID.fullmatch(text) is not None
+    return _USER_ID.fullmatch(text) is not None

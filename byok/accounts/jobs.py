@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
 
 from byok.accounts.database import Database
 from byok.accounts.tables import jobs
@@ -13,8 +14,12 @@ def get(db: Database, name: str) -> str | None:
 
 
 def put(db: Database, name: str, value: str) -> None:
-    with db.writing() as connection:
-        write(connection, name, value)
+    try:
+        with db.writing() as connection:
+            write(connection, name, value)
+    except IntegrityError:  # another process put the same name at this moment; now it is there to be changed
+        with db.writing() as connection:
+            write(connection, name, value)
 
 
 def drop(db: Database, name: str) -> None:

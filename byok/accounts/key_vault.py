@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from byok.accounts import envelope
 from byok.accounts.database import Database
 from byok.accounts.errors import UserUnknown, VendorKeyInvalid, VendorKeyUnreadable
-from byok.accounts.ids import new_id
+from byok.accounts.ids import is_id, new_id
 from byok.accounts.tables import users, vendor_keys
 from byok.errors import BadRequest, NotFound, VendorKeyMissing
 
@@ -94,6 +94,8 @@ def of_user(db: Database, user_id: str) -> list[VendorKey]:
 
 def revoke(db: Database, user_id: str, key_id: str) -> bool:
     """Delete the key if it is this user's; returns whether it was. If it was the default, the vendor's next oldest takes its place."""
+    if not is_id(key_id):
+        return False
     with db.writing() as connection:
         gone = sa.delete(vendor_keys).where(vendor_keys.c.id == key_id, vendor_keys.c.user_id == user_id)
         row = connection.execute(gone.returning(vendor_keys.c.vendor, vendor_keys.c.is_default)).first()
@@ -108,7 +110,7 @@ def revoke(db: Database, user_id: str, key_id: str) -> bool:
 def make_default(db: Database, user_id: str, key_id: str) -> None:
     """Make this key the one that its vendor's calls use unless they name another. Raises `NotFound`."""
     with db.writing() as connection:
-        vendor = connection.execute(_vendor_of(user_id, key_id)).scalar()
+        vendor = connection.execute(_vendor_of(user_id, key_id)).scalar() if is_id(key_id) else None
         if vendor is None:
             raise NotFound("There is no such key.", remedy="byok key list EMAIL shows the keys of a user.")
         connection.execute(sa.update(vendor_keys).where(_of(user_id, vendor), vendor_keys.c.is_default).values(is_default=False))
@@ -122,6 +124,8 @@ def choose(db: Database, master: bytes, user_id: str, vendor: str, key_id: str |
     if its record was tampered with or another master key is in use.
     """
     which = vendor_keys.c.is_default if key_id is None else vendor_keys.c.id == key_id
+    if key_id is not None and not is_id(key_id):
+        raise VendorKeyMissing(vendor)
     with db.reading() as connection:
         row = connection.execute(sa.select(vendor_keys).where(_of(user_id, vendor), which)).first()
     if row is None:

@@ -18,7 +18,7 @@ from byok.accounts import common_passwords, delays
 from byok.accounts.database import Database
 from byok.accounts.errors import LinkInvalid, PasswordTooWeak, UserUnknown
 from byok.accounts.tables import password_hashes, password_links, sessions, users
-from byok.accounts.users import User, from_row, normal_email
+from byok.accounts.users import User, from_row, is_email, normal_email
 from byok.errors import TooManyRequests
 
 SHORTEST = 12
@@ -50,9 +50,11 @@ def check(db: Database, email: str, password: str, *, now: datetime, address: st
     """
     known_as = normal_email(email)[:300]
     delays.begin(db, known_as, address, now)
-    with db.reading() as connection:
-        joined = sa.select(*users.c, password_hashes.c.hash).join_from(users, password_hashes)
-        row = connection.execute(joined.where(users.c.email == known_as)).first()
+    row = None
+    if is_email(known_as):
+        with db.reading() as connection:
+            joined = sa.select(*users.c, password_hashes.c.hash).join_from(users, password_hashes)
+            row = connection.execute(joined.where(users.c.email == known_as)).first()
     fits = _fits(_hash_of_nobody() if row is None else row.hash, password)
     if row is None or not fits or row.disabled:
         return None

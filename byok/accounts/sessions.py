@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from byok.accounts.database import Database
 from byok.accounts.errors import UserUnknown
-from byok.accounts.ids import new_id
+from byok.accounts.ids import is_id, new_id
 from byok.accounts.tables import sessions, users
 from byok.accounts.users import User, from_row
 
@@ -76,6 +76,8 @@ def of_user(db: Database, user_id: str, *, now: datetime) -> list[Session]:
 
 def revoke(db: Database, user_id: str, session_id: str) -> bool:
     """End one session by the id that `of_user` shows, if it is this user's; returns whether it was."""
+    if not is_id(session_id):
+        return False
     with db.writing() as connection:
         mine = (sessions.c.id == session_id) & (sessions.c.user_id == user_id)
         return connection.execute(sa.delete(sessions).where(mine)).rowcount == 1

@@ -37,4 +37,4 @@ def bury(connection: Connection, user_id: str, now: datetime) -> None:
 
 
 def _hash(user_id: str) -> str:
-    return hashlib.sha256(user_id.encode()).hexdigest()
+    return hashlib.sha256(user_id.encode(errors="surrogatepass")).hexdigest()

@@ -114,14 +114,18 @@ def add_many(db: Database, people: Iterable[tuple[str, str]], plan: str, now: da
 
 def by_email(db: Database, email: str) -> User:
     """Return the user with this e-mail, upper or lower case. Raises `UserUnknown`."""
-    with db.reading() as connection:
-        row = connection.execute(sa.select(users).where(users.c.email == normal_email(email))).first()
+    row = None
+    if is_email(email):
+        with db.reading() as connection:
+            row = connection.execute(sa.select(users).where(users.c.email == normal_email(email))).first()
     if row is None:
         raise UserUnknown
     return from_row(row)
 
 
 def by_id(db: Database, user_id: str) -> User | None:
+    if not is_user_id(user_id):
+        return None
     with db.reading() as connection:
         row = connection.execute(sa.select(users).where(users.c.id == user_id)).first()
     return None if row is None else from_row(row)
@@ -209,6 +213,12 @@ def normal_email(email: str) -> str:
     return unicodedata.normalize("NFC", email).strip().lower()
 
 
+def is_email(text: str) -> bool:
+    """Whether this could be an e-mail: one @, a host, no spaces, quotes or control characters."""
+    normal = normal_email(text)
+    return normal.isprintable() and _EMAIL.fullmatch(normal) is not None
+
+
 def _taken(connection: Connection, wanted: dict[str, str]) -> tuple[set[str], set[str]]:
     ids: set[str] = set()
     emails: set[str] = set()
@@ -229,10 +239,9 @@ def _checked_id(user_id: str) -> str:
 
 
 def _checked_email(email: str) -> str:
-    normal = normal_email(email)
-    if not _EMAIL.fullmatch(normal):
+    if not is_email(email):
         raise _senseless("The e-mail", "name@host")
-    return normal
+    return normal_email(email)
 
 
 def _checked_plan(plan: str) -> Plan:
