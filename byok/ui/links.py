@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from byok.store.scope import Scope
 
-TOKEN_PLACE = "$BYOK_TOKEN"
+IN_SHELL = "$BYOK_TOKEN"  # the place of a token, not one
 ECHO_MODEL = "echo/echo-1"
 PAGES = {"overview": "", "keys": "keys", "exports": "exports", "what_we_store": "what_we_store"}
 
@@ -21,18 +21,17 @@ def page(base_url: str, name: str, filters: Mapping[str, str | Sequence[str]] | 
     return f"{base_url.rstrip('/')}/{PAGES[name]}{query}"
 
 
-def first_call(gateway_url: str, token: str = TOKEN_PLACE) -> str:
+def first_call(gateway_url: str, token: str = IN_SHELL) -> str:
     """A first call through the gateway, to the built-in vendor that needs no key."""
     return (
         f"curl {gateway_url}/v1/chat/completions \\\n"
         f'  -H "Authorization: Bearer {token}" \\\n'
         '  -H "Content-Type: application/json" \\\n'
-        f"""  -d '{{"model": "{TOKEN_PLACE = "$BYOK_TOKEN"
-ECHO_MODEL}", "messages": [{{"role": "user", "content": "Hello"}}]}}'"""
+        f"""  -d '{{"model": "{ECHO_MODEL}", "messages": [{{"role": "user", "content": "Hello"}}]}}'"""
     )
 
 
-def export_call(web_url: str, scope: Scope, fmt: str, token: str = TOKEN_PLACE) -> str:
+def export_call(web_url: str, scope: Scope, fmt: str, token: str = IN_SHELL) -> str:
     """The export of a scope by the API."""
     query: dict[str, str | Sequence[object]] = {"format": fmt, "since": _instant(scope.since), "until": _instant(scope.until)}
     for name, values in (("vendor", scope.vendors), ("model", scope.models), ("key_id", scope.key_ids), ("status", scope.statuses)):

@@ -15,6 +15,7 @@ RENEW = downloads.VALID - timedelta(seconds=15)
 @st.fragment(run_every=RENEW)
 def link(user: User, chosen: Filters, fmt: str) -> None:
     """A button that fetches the records of `chosen` as `fmt`. Only `byok web` has the route that serves it."""
+    session.still(user)
     if not session.behind_web():
         st.caption("Downloads need the routes of `byok web`: start `byok up`, or use the line below.")
         return

@@ -65,7 +65,8 @@ def period(word: str, *, now: datetime, zone: ZoneInfo, first: date | None = Non
         this = here.date().replace(day=1)
         previous = (this - timedelta(days=1)).replace(day=1)
         earlier = (previous - timedelta(days=1)).replace(day=1)
-X
+        start, end, before = (_midnight(day, zone) for day in (previous, this, earlier))
+        return Period(start, end, before, start, False, f"{earlier:%B}")
     return _custom(first, last, here, zone)
 
 

@@ -39,6 +39,13 @@ def current_user() -> User | None:
     return None
 
 
+def still(user: User) -> None:
+    """For a part of a page that reruns by itself: when the session has ended meanwhile, the whole page runs again and says so."""
+    found = current_user()
+    if found is None or found.id != user.id:
+        st.rerun()
+
+
 def show_sign_in() -> None:
     """The way in: a link to the sign-in page where there is one, else a form of our own."""
     if behind_web():

@@ -36,6 +36,7 @@ def no_data_yet(user: User) -> None:
 
 @st.fragment(run_every=POLL)
 def _wait_for_the_first(user: User) -> None:
+    session.still(user)
     if newest_of(user) is not None:
         st.rerun()
     st.caption(":material/hourglass_empty: Waiting for the first call …")
@@ -76,24 +77,28 @@ def unpriced(calls: int) -> None:
 
 
 @st.fragment(run_every=REFRESH)
-def freshness(user: User, zone: ZoneInfo) -> None:
-    """Up to which call the numbers reach, and whether files are missing from them. Renews itself."""
+def freshness(user: User, chosen: Filters) -> None:
+    """The period in words, up to which call the numbers reach, and whether files are missing from them. Renews itself."""
+    session.still(user)
     newest = newest_of(user)
-    fresh = questions.freshness(services.current().engine)
-    if newest is None:
-        words = "No calls yet"
-    else:
-        local = newest.astimezone(zone)
-        clock = f"{local:%H:%M:%S}" if local.date() == session.now().astimezone(zone).date() else format.minute(local)
-        words = f"Data to {clock}, {format.ago(session.now() - newest)}"
-    if fresh.quarantined:
-        words += f" · :red[{format.plural(fresh.quarantined, 'file')} cannot be read: numbers are incomplete]"
-    st.caption(f":material/schedule: {words}")
+    missing = questions.freshness(services.current().engine).quarantined
+    words = [f"{chosen.period.words()} ({chosen.zone.key})"]
+    if newest is not None:
+        words.append(f"Data to {_clock(newest, chosen.zone)}, {format.ago(session.now() - newest)}")
+    if missing:
+        words.append(f":red[{format.plural(missing, 'file')} cannot be read: numbers are incomplete]")
+    st.caption(" · ".join(words))
 
 
 def demo_banner() -> None:
     if services.current().settings.demo:
         st.info("Sample data: nothing here was really called, and nothing costs anything.", icon=":material/science:")
+
+
+def _clock(moment: datetime, zone: ZoneInfo) -> str:
+    here = moment.astimezone(zone)
+    today = here.date() == session.now().astimezone(zone).date()
+    return f"{here:%H:%M:%S}" if today else format.minute(here)
 
 
 def _kept(user: User, chosen: Filters) -> str:

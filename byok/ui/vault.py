@@ -21,9 +21,7 @@ def draw(user: User) -> None:
         with st.popover("Add a key", icon=":material/add:", type="secondary" if keys else "primary", key="add-key"):
             _add_form(user)
     if not keys:
-        st.markdown(
-            "No key stored yet. The built-in model `echo/echo-1` answers without one; to call a real vendor through the gateway, add its key."
-        )
+        st.markdown("No key stored yet. The built-in model `echo/echo-1` answers without one; to call a real vendor, add its key.")
     for key in keys:
         _row(user, key)
     st.caption(":material/lock: Encrypted at rest. Only the gateway opens a key, for its own vendor; nobody can read it back.")
