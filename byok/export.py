@@ -1,0 +1,203 @@
+"""An answer as CSV, JSON, JSON Lines or Parquet, piece by piece: memory does not grow with the rows.
+
+Cells are made column by column in Arrow; Python sees each distinct text once.
+"""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
+from typing import Any, Literal, get_args
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from byok.errors import BadRequest
+
+Format = Literal["csv", "json", "jsonl", "parquet"]
+FORMATS: tuple[str, ...] = get_args(Format)
+_ROW_GROUP_ROWS = 122_880
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a spreadsheet's formula begins
+
+Quote = Callable[[str], str]
+
+
+class FormatUnknown(BadRequest):
+    """A format that is none of `FORMATS`."""
+
+    code = "invalid_parameter"
+
+    def __init__(self) -> None:
+        super().__init__("The parameter format is not understood.", remedy=f"format: one of {', '.join(FORMATS)}")
+
+
+def write(fmt: str, batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
+    """Yield the bytes of a whole file in pieces. `batches` holds at least one batch, maybe an empty one: it names the columns.
+
+    Instants are written as 2026-11-22T10:00:00.123456Z, decimals with all digits, null as an empty cell or `null`. A csv text that begins
+    like a formula gets a leading apostrophe. Raises `FormatUnknown` at once.
+
+    >>> b"".join(write("csv", [pa.RecordBatch.from_pydict({"model": ["=1+1", None], "calls": [3, 4]})]))
+    b"model,calls\\r\\n'=1+1,3\\r\\n,4\\r\\n"
+    """
+    if fmt not in FORMATS:
+        raise FormatUnknown
+    return {"csv": _csv, "json": _json, "jsonl": _jsonl, "parquet": _parquet}[fmt](iter(batches))
+
+
+def _csv(batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
+    for index, batch in enumerate(batches):
+        if index == 0:
+            yield (",".join(_csv_text(name) for name in batch.schema.names) + "\r\n").encode()
+        cells = [_cells(column, _csv_text, null="") for column in batch.columns]
+        parts: list[Any] = [part for cell in cells for part in (cell, ",")]
+        yield _joined([*parts[:-1], "\r\n"], batch.num_rows)
+
+
+def _jsonl(batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
+    for batch in batches:
+        yield _joined([*_object(batch), "}\n"], batch.num_rows)
+
+
+def _json(batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
+    yield b"["
+    begun = False
+    for batch in batches:
+        piece = _joined([",\n", *_object(batch), "}"], batch.num_rows)
+        if piece:
+            yield piece if begun else piece[1:]
+            begun = True
+    yield b"\n]\n"
+
+
+def _parquet(batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
+    first = next(batches)
+    sink = _Pieces()
+    with pq.ParquetWriter(pa.PythonFile(sink, mode="w"), first.schema, compression="zstd") as writer:
+        for table in _row_groups(first, batches):
+            writer.write_table(table, row_group_size=_ROW_GROUP_ROWS)
+            yield sink.taken()
+    yield sink.taken()
+
+
+class _Pieces(io.RawIOBase):
+    """A file that forgets what was taken from it."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._length = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._length
+
+    def write(self, data: Any) -> int:
+        self._parts.append(bytes(data))
+        self._length += len(data)
+        return len(data)
+
+    def taken(self) -> bytes:
+        piece, self._parts = b"".join(self._parts), []
+        return piece
+
+
+def _row_groups(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    pending, count = [first], first.num_rows
+    for batch in rest:
+        if count and count + batch.num_rows > _ROW_GROUP_ROWS:
+            yield pa.Table.from_batches(pending)
+            pending, count = [], 0
+        pending.append(batch)
+        count += batch.num_rows
+    yield pa.Table.from_batches(pending, first.schema)
+
+
+def _object(batch: pa.RecordBatch) -> list[Any]:
+    """The parts of a JSON object per row, but for the closing brace."""
+    parts: list[Any] = []
+    for index, (name, column) in enumerate(zip(batch.schema.names, batch.columns, strict=True)):
+        parts += ["{" if index == 0 else ",", f"{_json_text(name)}:", _cells(column, _json_text, null="null")]
+    return parts
+
+
+def _joined(parts: list[Any], rows: int) -> bytes:
+    """Row by row what the parts (columns of text, or texts that stand in each row) make together."""
+    if rows == 0:
+        return b""
+    lines = pc.binary_join_element_wise(*(pa.scalar(p) if isinstance(p, str) else p for p in parts), "")
+    offsets = pa.Array.from_buffers(pa.int32(), rows + 1, [None, lines.buffers()[1]], offset=lines.offset)
+    start, end = offsets[0].as_py(), offsets[rows].as_py()
+    return bytes(memoryview(lines.buffers()[2])[start:end])
+
+
+def _cells(column: pa.Array, quote: Quote, *, null: str) -> pa.Array:
+    return pc.fill_null(_texts(column, quote), null)
+
+
+def _texts(column: pa.Array, quote: Quote) -> pa.Array:
+    kind = column.type
+    if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+        return column.cast(pa.string())
+    if pa.types.is_timestamp(kind):
+        return _distinct(_instants(column), quote) if kind.tz is None else _framed(_instants(column), quote)
+    if pa.types.is_decimal(kind):
+        return _decimals(column)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind):
+        return _distinct(column, quote)
+    return pa.array([_odd(value, quote) for value in column.to_pylist()], pa.string())
+
+
+def _instants(column: pa.Array) -> pa.Array:
+    end = "" if column.type.tz is None else "Z"
+    naive = column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(pa.timestamp("us"))
+    return pc.binary_join_element_wise(pc.replace_substring(naive.cast(pa.string()), " ", "T"), end, "")
+
+
+def _framed(texts: pa.Array, quote: Quote) -> pa.Array:
+    """Texts of our own making, which need the format's quotation marks and no escapes."""
+    marks = quote("x").split("x")
+    return pc.binary_join_element_wise(marks[0], texts, marks[1], "")
+
+
+def _decimals(column: pa.Array) -> pa.Array:
+    texts = column.cast(pa.string())
+    if not pc.any(pc.match_substring(texts, "E")).as_py():
+        return texts
+    return pa.array([None if text is None else format(Decimal(text), "f") for text in texts.to_pylist()], pa.string())
+
+
+def _distinct(column: pa.Array, quote: Quote) -> pa.Array:
+    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    quoted = [None if value is None else quote(str(value)) for value in encoded.dictionary.to_pylist()]
+    return pa.array(quoted, pa.string()).take(encoded.indices)
+
+
+def _odd(value: Any, quote: Quote) -> str | None:
+    """What the record has no column of, but an ad-hoc question may: floats, dates, lists, structs, bytes."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, bytes):
+        return quote(value.hex())
+    if isinstance(value, list | dict | tuple):
+        text = json.dumps(value, ensure_ascii=False, default=str)
+        return text if quote is _json_text else quote(text)
+    return quote(value.isoformat() if hasattr(value, "isoformat") else str(value))
+
+
+def _json_text(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _csv_text(text: str) -> str:
+    if text.startswith(_FORMULA):
+        text = "'" + text
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow([text])
+    return line.getvalue() if text else ""
