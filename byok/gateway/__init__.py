@@ -1,0 +1,1 @@
+"""A request in, its answer streamed out, one UsageRecord handed on."""

@@ -1,0 +1,141 @@
+"""A stream cut into its events: server-sent events, or the elements of a JSON array. Cut anywhere, ended by LF, CRLF or CR.
+
+Reference: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
+"""
+
+import re
+
+MAX_EVENT_BYTES = 4 * 2**20  # a finished response with an image in it is one event; larger ones are skipped
+
+_STRUCTURE = re.compile(rb'["\[\]{}]')
+_IN_STRING = re.compile(rb'(?:[^"\\]|\\.)*+', re.DOTALL)
+
+
+class EventSplitter:
+    """Cuts server-sent events. `feed` returns whole events, as their lines between LFs."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []  # of the event that is not complete yet
+        self._size = 0
+        self._after_cr = False
+        self._skipping = False
+
+    @property
+    def between_events(self) -> bool:
+        """Whether what comes next begins an event."""
+        return not self._pieces and not self._skipping and not self._after_cr
+
+    def feed(self, data: bytes) -> list[bytes]:
+        if self._after_cr or b"\r" in data:
+            data = self._with_plain_line_ends(data)
+        events: list[bytes] = []
+        if self._pieces and data[:1] == b"\n" and self._pieces[-1].endswith(b"\n"):
+            events.append(self._take(b""))
+            data = data[1:]
+        *complete, rest = data.split(b"\n\n")
+        if complete:
+            events.append(self._take(complete[0]))
+            events += complete[1:]
+        if rest:
+            self._keep(rest)
+        return [event for event in events if event]
+
+    def rest(self) -> bytes:
+        """What came after the last whole event; a stream may end without its last blank line."""
+        return self._take(b"")
+
+    def _with_plain_line_ends(self, data: bytes) -> bytes:
+        if self._after_cr and data[:1] == b"\n":
+            data = data[1:]
+            if not data:
+                self._after_cr = False
+                return data
+        self._after_cr = data.endswith(b"\r")
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def _take(self, last: bytes) -> bytes:
+        event = b"" if self._skipping else b"".join((*self._pieces, last))
+        self._pieces = []
+        self._size = 0
+        self._skipping = False
+        return event
+
+    def _keep(self, piece: bytes) -> None:
+        self._size += len(piece)
+        if self._skipping or self._size > MAX_EVENT_BYTES:
+            self._skipping = True
+            self._pieces = [piece[-1:]]  # enough to see the blank line that ends it
+        else:
+            self._pieces.append(piece)
+
+
+class ArraySplitter:
+    """Cuts a JSON array into its elements, which are objects. `feed` returns whole elements."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+        self._at = 0
+        self._depth = 0
+        self._in_string = False
+        self._skipping = False
+        self.ended = False
+
+    def feed(self, data: bytes) -> list[bytes]:
+        self._held += data
+        held, elements, begin = self._held, [], 0
+        while self._at < len(held):
+            if self._in_string:
+                if not self._leave_string():
+                    break
+                continue
+            found = _STRUCTURE.search(held, self._at)
+            if found is None:
+                self._at = len(held)
+                break
+            mark, self._at = held[found.start()], found.end()
+            if mark == 0x22:  # a quotation mark
+                self._in_string = True
+            elif mark in b"{[":
+                self._depth += 1
+                if self._depth == 2:
+                    begin = found.start()
+            else:
+                self._depth -= 1
+                if self._depth == 1 and not self._skipping:
+                    elements.append(bytes(held[begin : self._at]))
+                if self._depth <= 1:
+                    self._skipping, begin = False, self._at
+                self.ended = self.ended or self._depth <= 0
+        self._forget(begin)
+        return elements
+
+    def _leave_string(self) -> bool:
+        found = _IN_STRING.match(self._held, self._at)
+        self._at = found.end() if found else self._at
+        if self._at < len(self._held) and self._held[self._at] == 0x22:
+            self._in_string = False
+            self._at += 1
+            return True
+        return False  # the string, or an escape in it, goes on in the next piece
+
+    def _forget(self, begin: int) -> None:
+        if self._depth <= 1 and not self._in_string:
+            begin = self._at
+        if len(self._held) - begin > MAX_EVENT_BYTES:
+            self._skipping = True
+            begin = self._at
+        del self._held[:begin]
+        self._at -= begin
+
+
+def data_of(event: bytes) -> bytes:
+    """Return the data of one event: its `data:` lines without the field name, joined by LF; empty if it has none."""
+    if event.startswith(b"data: ") and b"\n" not in event:
+        return event[6:]
+    lines = (line[5:] for line in event.split(b"\n") if line.startswith(b"data:"))
+    return b"\n".join(line[1:] if line.startswith(b" ") else line for line in lines)
+
+
+def is_named_error(event: bytes) -> bool:
+    """Whether the event's name is `error`."""
+    return event.startswith((b"event: error", b"event:error")) or b"\nevent: error" in event or b"\nevent:error" in event

@@ -1,0 +1,138 @@
+"""Anthropic Messages. Reference: https://docs.anthropic.com/en/api/messages, …/api/messages-streaming
+
+Streams report in `message_start` and again, cumulatively, in `message_delta`: each field's last value that is not null stands. Some
+compatible vendors send input and cache counts only in `message_delta`.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from byok.errors import ByokError
+from byok.gateway.formats.failure import base_resp_status, error_status, first_status
+from byok.gateway.formats.shape import Format, Seen, add, first, mapping, number, whole
+from byok.usage import TokenCounts
+
+_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    504: "timeout_error",
+}
+
+
+class _Message(msgspec.Struct):
+    model: Any = None
+    usage: Any = None
+
+
+class _Event(msgspec.Struct):
+    type: Any = None
+    model: Any = None
+    usage: Any = None
+    error: Any = None
+    base_resp: Any = None
+    message: Any = None  # an object in message_start; vendors' errors put a text here
+
+
+_decode = msgspec.json.Decoder(_Event).decode
+
+
+def read_event(data: bytes, seen: Seen) -> None:
+    """Update `seen` by one event's data."""
+    event = _decode(data)
+    message = mapping(event.message)
+    _read_model(event.model or message.get("model"), seen)
+    seen.failure = _failure(event) or seen.failure
+    seen.ended = seen.ended or event.type in ("message_stop", "error")
+    usage = mapping(event.usage or message.get("usage"))
+    if usage:
+        known = {name: value for name, value in usage.items() if value is not None}
+        seen.report({**(seen.usage or {}), **known}, final=event.type == "message_delta")
+
+
+def read_answer(body: bytes, seen: Seen) -> None:
+    """Update `seen` by a whole answer."""
+    answer = _decode(body)
+    _read_model(answer.model, seen)
+    seen.failure = _failure(answer) or seen.failure
+    seen.ended = True
+    if usage := mapping(answer.usage):
+        seen.report(usage, final=True)
+
+
+def counts(usage: Mapping[str, Any]) -> TokenCounts:
+    """Return the counts: `input_tokens` leaves cached input out, so the whole is the sum of three.
+
+    The top level of a compacted answer leaves the compaction out, which `iterations` names and which is billed at this model's rate;
+    an advisor's iterations are another model's and stay out.
+
+    >>> counts({"input_tokens": 5, "cache_read_input_tokens": 90, "cache_creation_input_tokens": 5, "output_tokens": 7})
+    TokenCounts(prompt_tokens=100, completion_tokens=7, total_tokens=107, cached_tokens=90, cache_write_tokens=5, reasoning_tokens=None)
+    """
+    read, written = number(usage.get("cache_read_input_tokens")), _written(usage)
+    uncached, completion = number(usage.get("input_tokens")), number(usage.get("output_tokens"))
+    for iteration in _compactions(usage):
+        read = add(read, number(iteration.get("cache_read_input_tokens")))
+        written = add(written, _written(iteration))
+        uncached = add(uncached, number(iteration.get("input_tokens")))
+        completion = add(completion, number(iteration.get("output_tokens")))
+    prompt = None if uncached is None and not read and not written else add(uncached, read, written)
+    reasoning = number(mapping(usage.get("output_tokens_details")).get("thinking_tokens"))
+    return whole(prompt, completion, cached=read, cache_write=written, reasoning=reasoning)
+
+
+def error_body(error: ByokError) -> bytes:
+    """Return an error of ours as Anthropic words it; the SDK picks the exception class by the HTTP status, as OpenAI's does."""
+    told = {
+        "type": _TYPES.get(error.status, "api_error"),
+        "message": f"{error.message} {error.remedy}",
+        "code": error.code,
+        "remedy": error.remedy,
+    }
+    return msgspec.json.encode({"type": "error", "error": told})
+
+
+def error_event(error: ByokError) -> bytes:
+    """The same inside a stream; the SDK raises APIStatusError when it meets the event."""
+    return b"event: error\ndata: " + error_body(error) + b"\n\n"
+
+
+def _read_model(model: object, seen: Seen) -> None:
+    if seen.model is None and isinstance(model, str) and model:
+        seen.model = model
+
+
+def _failure(event: _Event) -> int | None:
+    error = event.error or ({"type": "api_error"} if event.type == "error" else None)
+    return first_status(error_status(error), base_resp_status(event.base_resp))
+
+
+def _written(usage: Mapping[str, Any]) -> int | None:
+    by_age = mapping(usage.get("cache_creation"))
+    split = add(number(by_age.get("ephemeral_5m_input_tokens")), number(by_age.get("ephemeral_1h_input_tokens")))
+    return first(number(usage.get("cache_creation_input_tokens")), split)
+
+
+def _compactions(usage: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    iterations = usage.get("iterations")
+    if not isinstance(iterations, list):
+        return []
+    return [step for step in map(mapping, iterations[:1000]) if step.get("type") == "compaction"]
+
+
+FORMAT = Format(
+    name="anthropic",
+    read_event=read_event,
+    read_answer=read_answer,
+    counts=counts,
+    marks=re.compile(rb'"usage"\s*:\s*\{|"type"\s*:\s*"(?:message_stop|error)"|"error"\s*:\s*[^n\s]|"status_code"\s*:\s*[1-9]'),
+    content=re.compile(rb'"(?:text|thinking|partial_json)"\s*:\s*"((?:[^"\\]|\\.)+)"'),
+    error_body=error_body,
+    error_event=error_event,
+)

@@ -1,0 +1,112 @@
+"""Gemini generateContent and streamGenerateContent. Reference: https://ai.google.dev/api/generate-content#UsageMetadata
+
+Streams are server-sent events (`alt=sse`) or one JSON array. `usageMetadata` comes with every chunk as a running total: the last one
+stands. Thoughts are output beside the candidates, the prompt of tool use is input beside the prompt; cached content is inside it.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from byok.errors import ByokError
+from byok.gateway.formats.failure import error_status, first_status
+from byok.gateway.formats.shape import Format, Seen, add, mapping, number, whole
+from byok.usage import TokenCounts
+
+_FINISHED = re.compile(rb'"finishReason"\s*:\s*"')
+_STATUSES = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 413: "INVALID_ARGUMENT"}
+_STATUSES |= {429: "RESOURCE_EXHAUSTED", 502: "UNAVAILABLE", 504: "DEADLINE_EXCEEDED"}
+
+
+class _Chunk(msgspec.Struct, rename="camel"):
+    usage_metadata: Any = None
+    model_version: Any = None
+    candidates: msgspec.Raw = msgspec.Raw(b"[]")
+    prompt_feedback: Any = None
+    error: Any = None
+
+
+_decode = msgspec.json.Decoder(_Chunk).decode
+
+
+def read_event(data: bytes, seen: Seen) -> None:
+    """Update `seen` by one chunk of a stream."""
+    chunk = _decode(data)
+    _read(chunk, seen, final=_FINISHED.search(bytes(chunk.candidates)) is not None)
+
+
+def read_answer(body: bytes, seen: Seen) -> None:
+    """Update `seen` by a whole answer."""
+    chunk = _decode(body)
+    seen.ended = True
+    _read(chunk, seen, final=True)
+
+
+def counts(usage: Mapping[str, Any]) -> TokenCounts:
+    """Return the counts of one `usageMetadata`.
+
+    >>> counts({"promptTokenCount": 9, "candidatesTokenCount": 23, "thoughtsTokenCount": 302, "totalTokenCount": 334})
+    TokenCounts(prompt_tokens=9, completion_tokens=325, total_tokens=334, cached_tokens=None, cache_write_tokens=None, reasoning_tokens=302)
+    """
+    thoughts = number(usage.get("thoughtsTokenCount"))
+    prompt = add(number(usage.get("promptTokenCount")), number(usage.get("toolUsePromptTokenCount")))
+    completion = add(number(usage.get("candidatesTokenCount")), thoughts)
+    total = number(usage.get("totalTokenCount"))
+    if total is not None and prompt is not None and completion is not None and total > prompt + completion:
+        completion = total - prompt
+    return whole(prompt, completion, total, cached=number(usage.get("cachedContentTokenCount")), reasoning=thoughts)
+
+
+def embedding_counts(usage: Mapping[str, Any]) -> TokenCounts:
+    """Return the counts of an embedding, which has no output."""
+    prompt = number(usage.get("promptTokenCount"))
+    return whole(prompt, None if prompt is None else 0)
+
+
+def error_body(error: ByokError) -> bytes:
+    """Return an error of ours as Google words it: the SDK raises ClientError for 4xx and ServerError for 5xx, with this message."""
+    reason = {
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "reason": error.code,
+        "domain": "byok",
+        "metadata": {"remedy": error.remedy},
+    }
+    told = {
+        "code": error.status,
+        "message": f"{error.message} {error.remedy}",
+        "status": _STATUSES.get(error.status, "INTERNAL"),
+        "details": [reason],
+    }
+    return msgspec.json.encode({"error": told})
+
+
+def error_event(error: ByokError) -> bytes:
+    """The same inside a stream of events."""
+    return b"data: " + error_body(error) + b"\r\n\r\n"
+
+
+def _read(chunk: _Chunk, seen: Seen, *, final: bool) -> None:
+    if seen.model is None and isinstance(chunk.model_version, str) and chunk.model_version:
+        seen.model = chunk.model_version
+    blocked = mapping(chunk.prompt_feedback).get("blockReason")
+    # A refused prompt gets a 200 without candidates.
+    seen.failure = first_status(error_status(chunk.error), 400 if blocked else None, seen.failure)
+    if usage := mapping(chunk.usage_metadata):
+        seen.report(usage, final=final or bool(blocked))
+
+
+FORMAT = Format(
+    name="gemini",
+    read_event=read_event,
+    read_answer=read_answer,
+    counts=counts,
+    marks=re.compile(rb'"usageMetadata"\s*:\s*\{|"blockReason"|"error"\s*:\s*[^n\s]'),
+    content=re.compile(rb'"text"\s*:\s*"((?:[^"\\]|\\.)+)"'),
+    error_body=error_body,
+    error_event=error_event,
+    in_arrays=True,
+)
+EMBEDDINGS = replace(FORMAT, name="gemini_embeddings", counts=embedding_counts, in_arrays=False)

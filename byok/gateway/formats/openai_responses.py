@@ -1,0 +1,89 @@
+"""OpenAI Responses. Reference: https://platform.openai.com/docs/api-reference/responses/object, …/responses-streaming
+
+Nothing has to be asked: the usage stands in the response that `response.completed`, `response.incomplete` or `response.failed` carries.
+"""
+
+import re
+from typing import Any
+
+import msgspec
+
+from byok.errors import ByokError
+from byok.gateway.formats import openai_chat, openai_usage
+from byok.gateway.formats.failure import base_resp_status, error_status, first_status
+from byok.gateway.formats.shape import Format, Seen, mapping
+
+_LAST = ("response.completed", "response.incomplete", "response.failed", "response.cancelled", "response.done", "error")
+
+
+class _Response(msgspec.Struct):
+    model: Any = None
+    usage: Any = None
+    error: Any = None
+    status: Any = None
+
+
+class _Event(msgspec.Struct):
+    type: Any = None
+    response: _Response | None = None
+    error: Any = None
+    code: Any = None
+
+
+class _Answer(_Response):
+    base_resp: Any = None
+
+
+_decode_event = msgspec.json.Decoder(_Event).decode
+_decode_answer = msgspec.json.Decoder(_Answer).decode
+
+
+def read_event(data: bytes, seen: Seen) -> None:
+    """Update `seen` by one event's data."""
+    if data.startswith(b"[DONE]"):
+        seen.ended = True
+        return
+    event = _decode_event(data)
+    last = event.type in _LAST
+    seen.ended = seen.ended or last
+    error = event.error or ({"code": event.code} if event.type == "error" else None)
+    seen.failure = error_status(error) or seen.failure
+    if event.response is not None:
+        _read(event.response, seen, final=last)
+
+
+def read_answer(body: bytes, seen: Seen) -> None:
+    """Update `seen` by a whole answer."""
+    answer = _decode_answer(body)
+    seen.failure = base_resp_status(answer.base_resp)
+    seen.ended = True
+    _read(answer, seen, final=True)
+
+
+def error_event(error: ByokError) -> bytes:
+    """Return an error of ours inside a stream; the SDK raises APIError when it meets the event."""
+    told = {"type": "error", "code": error.code, "message": f"{error.message} {error.remedy}", "param": None}
+    return b"event: error\ndata: " + msgspec.json.encode(told) + b"\n\n"
+
+
+def _read(response: _Response, seen: Seen, *, final: bool) -> None:
+    if seen.model is None and isinstance(response.model, str) and response.model:
+        seen.model = response.model
+    failed = 502 if response.status == "failed" else None
+    seen.failure = first_status(error_status(response.error), failed, seen.failure)
+    if usage := mapping(response.usage):
+        seen.report(usage, final=final)
+
+
+FORMAT = Format(
+    name="openai_responses",
+    read_event=read_event,
+    read_answer=read_answer,
+    counts=openai_usage.counts,
+    marks=re.compile(
+        rb'"usage"\s*:\s*\{|"type"\s*:\s*"(?:response\.(?:completed|incomplete|failed|cancelled|done)|error)"|"error"\s*:\s*[^n\s]|\[DONE\]'
+    ),
+    content=re.compile(rb'"delta"\s*:\s*"((?:[^"\\]|\\.)+)"'),
+    error_body=openai_chat.error_body,
+    error_event=error_event,
+)

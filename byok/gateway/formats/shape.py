@@ -1,0 +1,103 @@
+"""What every wire format offers, and what is remembered of one answer while it passes by: counts, never text."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from byok.errors import ByokError
+from byok.usage import TokenCounts
+
+_MOST = 2**53  # larger is no count of tokens, and would not survive a JSON reader
+
+
+@dataclass(slots=True)
+class Seen:
+    """What one answer has told so far."""
+
+    usage: Mapping[str, Any] | None = None  # the vendor's own usage object, as last reported
+    model: str | None = None  # the vendor's word for what answers
+    failure: int | None = None  # an error inside a 200: its real class
+    final: bool = False  # `usage` is the vendor's last word
+    ended: bool = False  # the format's last event came
+    events: int = 0  # content events since `usage` was last reported
+    text_bytes: int = 0  # their text, as UTF-8, since then
+
+    def report(self, usage: Mapping[str, Any], *, final: bool) -> None:
+        """Take over a newer usage object: totals run on, so the last one stands for all before it."""
+        self.usage = usage
+        self.final = final
+        self.events = 0
+        self.text_bytes = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A wire format. The functions get JSON bytes, update `Seen`, and never raise on what a vendor may send."""
+
+    name: str
+    read_event: Callable[[bytes, Seen], None]  # one event of a stream
+    read_answer: Callable[[bytes, Seen], None]  # a whole JSON answer
+    counts: Callable[[Mapping[str, Any]], TokenCounts]  # from the usage object in `Seen`
+    marks: re.Pattern[bytes]  # an event without a match holds nothing but content
+    content: re.Pattern[bytes]  # matches each text of an answer; group 1 is the text
+    error_body: Callable[[ByokError], bytes]
+    error_event: Callable[[ByokError], bytes]  # the same inside a stream that has begun
+    in_arrays: bool = False  # streams may come as one JSON array
+
+
+def number(value: object) -> int | None:
+    """Return a vendor's count, or None if it is none: absent, negative, a fraction, a flag or beyond reason."""
+    if type(value) is float and value.is_integer():
+        value = int(value)
+    return value if type(value) is int and 0 <= value < _MOST else None
+
+
+def first(*values: int | None) -> int | None:
+    """Return the first that is known."""
+    return next((value for value in values if value is not None), None)
+
+
+def largest(*values: int | None) -> int | None:
+    """Return the largest that is known: a vendor that spells a count twice leaves one of them 0."""
+    return max((value for value in values if value is not None), default=None)
+
+
+def add(*values: int | None) -> int | None:
+    """Return the sum of what is known, None if nothing is."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """Return the object, or an empty one: vendors send null and other things where an object belongs."""
+    return value if isinstance(value, dict) else {}
+
+
+def whole(
+    prompt: int | None,
+    completion: int | None,
+    total: int | None = None,
+    *,
+    cached: int | None = None,
+    cache_write: int | None = None,
+    reasoning: int | None = None,
+) -> TokenCounts:
+    """Return counts that hold together: parts inside their whole, prompt + completion = total whenever both are known.
+
+    A part that a vendor reports larger than its whole is cut down to it, so that nothing priced from it can be negative.
+    """
+    if prompt is not None and completion is not None:
+        total = prompt + completion
+    elif total is not None and prompt is not None and total >= prompt:
+        completion = total - prompt
+    elif total is not None and completion is not None and total >= completion:
+        prompt = total - completion
+    if prompt is not None:
+        cached = None if cached is None else min(cached, prompt)
+        cache_write = None if cache_write is None else min(cache_write, prompt - (cached or 0))
+    if completion is not None and reasoning is not None:
+        reasoning = min(reasoning, completion)
+    if total is not None and (prompt or 0) + (completion or 0) > total:
+        total = None  # contradicts the one part that is known
+    return TokenCounts(prompt, completion, total, cached, cache_write, reasoning)

@@ -1,0 +1,163 @@
+"""Names of models: which vendor serves one, what a record calls it, and which names are never stored."""
+
+import difflib
+import math
+import re
+from collections import Counter
+from collections.abc import Collection, Container
+from functools import cache
+from typing import Any, NamedTuple
+
+from byok.errors import ModelUnknown
+from byok.gateway.known_models import PREFIXES, UNPRICED
+from byok.gateway.vendors import BUILT_IN, ECHO
+from byok.pricing import catalogue
+from byok.usage import OTHER_MODEL
+
+_STORABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,95}")
+# A date or number at the end names a state of a model; `-latest` its newest.
+_SNAPSHOT = re.compile(r"[-@](?:\d{4}-\d{2}-\d{2}|\d{8}|\d{6}|\d{4}|00\d|latest)$")
+_KEY_BEGINNING = re.compile(
+    r"(?<![A-Za-z0-9])(?:sk[-_]|pk[-_]|rk[-_]|gsk_|hf_|r8_|tgp_|byok_|key_|gh[opsur]_|github_pat_|glpat-|xai-[A-Za-z0-9]{16}|xox[a-z]-|AKIA|ASIA|AIza|eyJ|ya29)"
+)
+_LONGEST_WORD = 19  # longer runs of letters and digits without a break are no words
+_RANDOM_WORD = re.compile(r"(?=[^0-9]*[0-9])(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])[A-Za-z0-9]{14,}")
+
+
+class Found(NamedTuple):
+    """Who serves a model, and its name without the vendor's."""
+
+    vendor: str
+    model: str
+
+
+class _Names:
+    """The catalogue's names, lower case, for look-ups."""
+
+    def __init__(self, entries: list[tuple[str, str, tuple[str, ...]]]) -> None:
+        self.by_vendor: dict[str, dict[str, str]] = {}
+        self.owner: dict[str, Found] = {}
+        self.listed: list[Found] = []
+        for vendor, model, aliases in entries:
+            names = self.by_vendor.setdefault(vendor, {})
+            for name in (model, *aliases):
+                names.setdefault(name.lower(), model)
+            self.listed.append(Found(vendor, model))
+        for vendor in sorted(self.by_vendor, key=lambda name: name in _RESELLERS):
+            for name, model in self.by_vendor[vendor].items():
+                self.owner.setdefault(name, Found(vendor, model))
+
+    def known(self, vendor: str, name: str) -> str | None:
+        """The catalogue's name for `name`, its alias or its dated snapshot at this vendor."""
+        names = self.by_vendor.get(vendor, {})
+        low = name.lower().removeprefix("models/")
+        return names.get(low) or names.get(_SNAPSHOT.sub("", low))
+
+
+_RESELLERS = frozenset({"groq", "openrouter", "together", "ollama"})  # serve other people's models, under other people's names
+
+
+@cache
+def _names() -> _Names:
+    priced = [(entry.vendor, entry.model, entry.aliases) for entry in catalogue.load().models()]
+    return _Names(priced + [(vendor, model, ()) for vendor, models in UNPRICED.items() for model in models])
+
+
+def find_vendor(model: str, vendors: Container[str] = BUILT_IN) -> Found:
+    """Return who serves `model`: as `vendor/model` says, else the catalogue, else known beginnings; raises `ModelUnknown`.
+
+    >>> find_vendor("gpt-4o-mini-2024-07-18")
+    Found(vendor='openai', model='gpt-4o-mini-2024-07-18')
+    >>> find_vendor("groq/openai/gpt-oss-20b")
+    Found(vendor='groq', model='openai/gpt-oss-20b')
+    """
+    vendor, slash, rest = model.partition("/")
+    if slash and rest and vendor in vendors:
+        return Found(vendor, rest)
+    low = model.lower()
+    owner = _names().owner.get(low) or _names().owner.get(_SNAPSHOT.sub("", low))
+    if owner is not None and owner.vendor in vendors:
+        return Found(owner.vendor, model)
+    for beginning, serving in PREFIXES:
+        if low.startswith(beginning):
+            return Found(serving, model)
+    raise ModelUnknown(nearest(model))
+
+
+def booked_model(requested: str | None, answered: str | None, status: int, vendor: str, allowed: Collection[str] = ()) -> str:
+    """Return what a record calls the model: the one that answered if it may be stored, else the requested, else `other`.
+
+    Names of the catalogue are always stored, dated snapshots and aliases under their model's. Any other name is stored only after a 2xx,
+    if the vendor said it or an admin `allowed` it, and it cannot be a secret.
+
+    >>> booked_model("deepseek-chat", "deepseek-v4-flash", 200, "deepseek")
+    'deepseek-v4-flash'
+    >>> booked_model("my-secret-project", None, 404, "openai")
+    'other'
+    """
+    wanted = (requested or "").removeprefix(f"{vendor}/")
+    for name in (answered, wanted):
+        if name and (known := _catalogue_name(vendor, name[:200])):
+            if name is answered or not _may_be_stored(answered, status):
+                return known
+            return str(answered)
+    for name in (answered, wanted if wanted in allowed else None):
+        if name is not None and _may_be_stored(name, status):
+            return name
+    return OTHER_MODEL
+
+
+def looks_like_key(text: str) -> bool:
+    """Whether a name could be a secret: a known beginning of keys, a long run of hex or of letters and digits, or random letters.
+
+    >>> looks_like_key("sk-live-4f3a"), looks_like_key("Meta-Llama-3.1-405B-Instruct-Turbo")
+    (True, False)
+    """
+    if _KEY_BEGINNING.search(text):
+        return True
+    if re.search(r"[0-9a-f]{32}", re.sub(r"[-_:]", "", text.lower())):
+        return True
+    words = re.findall(r"[A-Za-z0-9]+", text)
+    return any(_is_random(word) for word in words)
+
+
+def nearest(model: str, count: int = 3) -> list[str]:
+    """Return the catalogue's names nearest to `model`, best first."""
+    return difflib.get_close_matches(model[:96].lower(), _names().owner, count, cutoff=0.5)
+
+
+def listing(vendors: Collection[str]) -> dict[str, Any]:
+    """Return the answer of GET /v1/models: the catalogue of these vendors and of echo, in OpenAI's shape; each id can be called as it is."""
+    shown = [found for found in _names().listed if found.vendor in vendors or found.vendor == ECHO]
+    return {"object": "list", "data": [_listed(found) for found in sorted(shown)]}
+
+
+def _listed(found: Found) -> dict[str, Any]:
+    plain = _names().owner[found.model.lower()].vendor == found.vendor and found.model.partition("/")[0] not in BUILT_IN
+    name = found.model if plain else f"{found.vendor}/{found.model}"
+    return {"id": name, "object": "model", "created": 0, "owned_by": found.vendor}
+
+
+def _catalogue_name(vendor: str, name: str) -> str | None:
+    if known := _names().known(vendor, name):
+        return known
+    maker, slash, rest = name.partition("/")
+    if slash and _names().known(maker, rest):  # a reseller's name for a maker's model, such as openai/gpt-4o
+        return name if _STORABLE.fullmatch(name) else None
+    return None
+
+
+def _may_be_stored(name: str | None, status: int) -> bool:
+    return name is not None and 200 <= status < 300 and _STORABLE.fullmatch(name) is not None and not looks_like_key(name)
+
+
+def _is_random(word: str) -> bool:
+    if len(word) > _LONGEST_WORD and not word.isdigit():
+        return True
+    if _RANDOM_WORD.fullmatch(word):
+        return True
+    return len(word) >= 16 and any(c.isdigit() for c in word) and _entropy_bits(word) > 3.3
+
+
+def _entropy_bits(word: str) -> float:
+    return -sum(n / len(word) * math.log2(n / len(word)) for n in Counter(word).values())

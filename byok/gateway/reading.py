@@ -1,0 +1,215 @@
+"""One answer of a vendor, read beside the relay: how much was used, never what was said. Bounded memory; never raises."""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from byok.gateway import decoding
+from byok.gateway.events import ArraySplitter, EventSplitter, data_of, is_named_error
+from byok.gateway.formats.shape import Format, Seen, whole
+from byok.gateway.stripping import UsageChunkRemover
+from byok.usage import TokenCounts, UsageSource
+
+MAX_ANSWER_BYTES = 32 * 2**20  # of a whole JSON answer, decoded; its counts stay unknown beyond
+MAX_DECODED_BYTES = 64 * 2**20  # of a compressed stream
+_BYTES_PER_TOKEN = 4  # the usual rule of thumb, for estimates only
+_WHITE = b" \t\r\n\xef\xbb\xbf"
+_FAULTS = (msgspec.MsgspecError, ValueError, TypeError, AttributeError, KeyError, RecursionError)
+
+
+class Outcome(NamedTuple):
+    """What an answer told. `failure_status` is the class of an error inside a 2xx answer and means nothing with other statuses."""
+
+    counts: TokenCounts
+    usage_source: UsageSource
+    model: str | None
+    failure_status: int | None
+    saw_final_usage: bool
+    saw_content: bool
+    complete: bool
+
+
+class Reading:
+    """Reads one answer. The relay calls `feed` with every piece as it came, then `finish`; `outcome` may be asked at any time.
+
+    `streamed` says whether the request asked for a stream; what the body really is shows its first byte. `strip_usage_chunk` takes the
+    extra chunk of `include_usage` out again: of plain bodies only, so ask the vendor for an uncompressed one.
+    """
+
+    __slots__ = ("_array", "_blind", "_body", "_decode", "_events", "_format", "_read", "_seen", "_size", "_strip", "saw_content")
+
+    def __init__(self, fmt: Format, *, streamed: bool, content_type: str, content_encoding: str, strip_usage_chunk: bool = False) -> None:
+        self._format = fmt
+        self._seen = Seen()
+        self._body: list[bytes] = []
+        self._size = 0
+        self._blind = False
+        self.saw_content = False
+        self._events: EventSplitter | None = None
+        self._array: ArraySplitter | None = None
+        self._read: Callable[[bytes], None] = self._read_first
+        self._decode: decoding.Decoder | None = None
+        try:
+            self._decode = decoding.decoder(content_encoding)
+        except decoding.Unreadable:
+            self._blind = True
+        stream = "event-stream" in content_type.lower() or (streamed and not content_type)
+        self._strip = UsageChunkRemover() if strip_usage_chunk and stream and not content_encoding else None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the format's last event has been read."""
+        return self._seen.ended
+
+    def feed(self, data: bytes) -> bytes:
+        """Read a piece of the body as it came, return what to relay: the same object, but for the extra usage chunk."""
+        if not self._blind:
+            try:
+                if self._decode is None:
+                    self._read(data)
+                else:
+                    self._read_decoded(self._decode.feed(data))
+            except (*_FAULTS, decoding.Unreadable):
+                self._give_up()
+        return data if self._strip is None else self._strip.feed(data)
+
+    def finish(self) -> bytes:
+        """Say that nothing more comes; return what is still to be relayed."""
+        try:
+            if self._events is not None:
+                if rest := self._events.rest():
+                    self._read_event(rest)
+            elif self._body and not self._blind:
+                self._read_body()
+        except _FAULTS:
+            pass
+        return b"" if self._strip is None else self._strip.finish()
+
+    def outcome(self) -> Outcome:
+        """Return what has been told up to now."""
+        if self._body and not self._blind and not self._seen.ended:
+            self._read_body()
+        seen = self._seen
+        counts, source = _counts(self._format, seen)
+        return Outcome(
+            counts=counts,
+            usage_source=source,
+            model=seen.model,
+            failure_status=seen.failure,
+            saw_final_usage=source == "vendor",
+            saw_content=self.saw_content,
+            complete=seen.ended,
+        )
+
+    def _read_decoded(self, pieces: Iterable[bytes]) -> None:
+        for piece in pieces:
+            self._size += len(piece)
+            if self._size > MAX_DECODED_BYTES:
+                self._give_up()
+            if self._blind:
+                return
+            if piece:
+                self._read(piece)
+
+    def _read_first(self, data: bytes) -> None:
+        """The first byte that is not white tells a JSON answer from a stream, whatever the header says."""
+        text = data.lstrip(_WHITE)
+        if not text:
+            return
+        if text[0] == 0x7B or (text[0] == 0x5B and not self._format.in_arrays):
+            self.saw_content = True
+            self._size = 0
+            self._read = self._collect
+        elif text[0] == 0x5B:
+            self._array = ArraySplitter()
+            self._read = self._read_elements
+        else:
+            self._events = EventSplitter()
+            self._read = self._read_events
+        self._read(text)
+
+    def _collect(self, data: bytes) -> None:
+        if self._decode is None:
+            self._size += len(data)
+        if self._size > MAX_ANSWER_BYTES:
+            self._give_up()
+        else:
+            self._body.append(data)
+
+    def _read_body(self) -> None:
+        body = b"".join(self._body)
+        self._body = [body]
+        try:
+            self._format.read_answer(body, self._seen)
+        except _FAULTS:
+            return  # not complete yet, or not JSON
+        self._body = []
+
+    def _read_elements(self, data: bytes) -> None:
+        assert self._array is not None
+        for element in self._array.feed(data):
+            self._read_data(element)
+        self._seen.ended = self._seen.ended or self._array.ended
+
+    def _read_events(self, data: bytes) -> None:
+        events = self._events
+        assert events is not None
+        if (
+            self.saw_content
+            and data.endswith(b"\n\n")
+            and events.between_events
+            and b"\r" not in data
+            and self._seen.model is not None
+            and self._format.marks.search(data) is None
+        ):
+            self._count_content(data)  # the hot path: whole events, and nothing in them but content
+            return
+        for event in events.feed(data):
+            self._read_event(event)
+
+    def _read_event(self, event: bytes) -> None:
+        if data := data_of(event):
+            self._read_data(data)
+        if is_named_error(event) and self._seen.failure is None:
+            self._seen.failure = 502
+
+    def _read_data(self, data: bytes) -> None:
+        self._count_content(data)
+        if self._seen.model is None or self._format.marks.search(data) is not None:
+            try:
+                self._format.read_event(data, self._seen)
+            except _FAULTS:
+                pass  # one event that is not JSON says nothing about the next
+
+    def _count_content(self, data: bytes) -> None:
+        found = self._format.content.findall(data)
+        if found:
+            self.saw_content = True
+            self._seen.events += len(found)
+            self._seen.text_bytes += sum(map(len, found))
+
+    def _give_up(self) -> None:
+        self._blind = True
+        self._body = []
+        self._events = None
+        self._array = None
+
+
+def _counts(fmt: Format, seen: Seen) -> tuple[TokenCounts, UsageSource]:
+    counts = TokenCounts() if seen.usage is None else fmt.counts(seen.usage)
+    known = counts != TokenCounts()
+    if known and seen.final:
+        return counts, "vendor"
+    unreported = max(seen.events, -(-seen.text_bytes // _BYTES_PER_TOKEN))  # an event holds at least one token
+    if unreported:
+        completion = (counts.completion_tokens or 0) + unreported
+        counts = whole(
+            counts.prompt_tokens,
+            completion,
+            cached=counts.cached_tokens,
+            cache_write=counts.cache_write_tokens,
+            reasoning=counts.reasoning_tokens,
+        )
+        return counts, "partial" if known else "estimated"
+    return counts, "partial" if known else "none"

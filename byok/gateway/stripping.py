@@ -1,0 +1,79 @@
+"""Takes the extra chunk of `stream_options.include_usage` out of a stream whose client did not ask for it.
+
+Every other byte passes unchanged and in order; only what may be the beginning of that chunk waits for its end.
+"""
+
+import re
+
+from byok.gateway.events import MAX_EVENT_BYTES, data_of
+from byok.gateway.formats.openai_chat import is_usage_chunk
+
+_EVENT_END = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
+_LINE_END = re.compile(rb"(?>\r\n|\n|\r)\Z")
+_USAGE = re.compile(rb'"usage"\s*:\s*\{')
+_HAS_CHOICE = re.compile(rb'"choices"\s*:\s*\[\s*[^\]\s]')
+_COMMENTS = re.compile(rb"(?:\s*:[^\r\n]*(?:\r\n|\n|\r(?!\Z)))+")
+_BEGINNING = b"data: {"
+
+
+class UsageChunkRemover:
+    """Passes a stream on without its usage chunk."""
+
+    def __init__(self) -> None:
+        self._held = b""
+        self._passing = False  # the current event's beginning is on its way already
+        self._line_end = b""  # and so is this line end, which may be half of the blank line
+        self._drop_lf = False  # the chunk ended with CR; an LF after it belongs to it
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what may be passed on: `data` itself whenever nothing has to wait or go."""
+        if not self._held and not self._passing and not self._drop_lf and data.endswith(b"\n\n") and _USAGE.search(data) is None:
+            return data
+        if self._drop_lf and data:
+            self._drop_lf = False
+            data = data.removeprefix(b"\n")
+        buffer = (self._line_end if self._passing else self._held) + data
+        kept, at = [], len(self._line_end) if self._passing else 0
+        for end in _EVENT_END.finditer(buffer):
+            event = buffer[at : end.end()]
+            at = end.end()
+            if self._passing or not _is_usage(event):
+                kept.append(event)
+            else:
+                kept.append(event[: len(event) - len(event.lstrip(b"\r\n"))])  # the rest of the line end before it
+                self._drop_lf = event.endswith(b"\r") and at == len(buffer)
+            self._passing = False
+        rest = buffer[at:]
+        if not self._passing and (comments := _COMMENTS.match(rest)):
+            kept.append(comments[0])
+            rest = rest[comments.end() :]
+        if self._passing or not _may_be_usage(rest):
+            kept.append(rest)
+            self._passing = self._passing or bool(rest)
+            self._line_end = ended[0] if (ended := _LINE_END.search(buffer)) else b""
+            rest = b""
+        self._held = rest
+        passed = b"".join(kept)
+        return data if passed == data else passed
+
+    def finish(self) -> bytes:
+        """Return what still waits; an unfinished event goes as it is."""
+        held, self._held = self._held, b""
+        return held
+
+
+def _is_usage(event: bytes) -> bool:
+    if _USAGE.search(event) is None:
+        return False
+    lines = event.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return is_usage_chunk(data_of(lines.strip(b"\n")))
+
+
+def _may_be_usage(rest: bytes) -> bool:
+    if not rest or len(rest) > MAX_EVENT_BYTES or _HAS_CHOICE.search(rest):
+        return False
+    text = rest.lstrip(b"\r\n")
+    if text.startswith((b":", b"event", b"id", b"retry")) or b"\n" in text or b"\r" in text:
+        return True  # its data line may follow
+    text = text.replace(b"data:{", b"data: {", 1)
+    return text.startswith(_BEGINNING[: len(text)])
