@@ -1,5 +1,6 @@
 """The API as one ASGI app: its routes, and one error body for all of them."""
 
+import asyncio
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request
@@ -37,7 +38,7 @@ def create_api(services: Services, pool: Pool, metrics: WebMetrics) -> FastAPI:
         responses=_ERRORS,
         dependencies=[Depends(refuse_repeated), DOCUMENTED],
     )
-    api.state.services, api.state.pool = services, pool
+    api.state.services, api.state.pool, api.state.erasing = services, pool, asyncio.Lock()
     for router in (usage.router, account.router, admin.router):
         api.include_router(router)
     api.add_api_route("/docs", docs.page, methods=["GET"], include_in_schema=False)

@@ -35,7 +35,7 @@ class PeriodQuery(Query):
 
 class UsageQuery(PeriodQuery):
     group_by: _Several = Field(
-        description="Any of vendor, model, key_id, status, day, hour, month (admins: user_id), with commas or repeated. Default: vendor,model.",
+        description="Any of vendor, model, key_id, status, day, hour, month; repeated or with commas. Default: vendor,model.",
         examples=[["day,vendor"]],
     )
     cost: Literal["true", "false"] = Field("false", description="Adds cost_usd and unpriced_calls.", examples=["true"])

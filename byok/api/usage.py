@@ -8,17 +8,35 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
-from byok import export
+from byok import downloads, export
 from byok.accounts.users import User
 from byok.answers import NO_STORE, ExactJson
 from byok.api import shapes
 from byok.api.caller import Me
+from byok.errors import ByokError
 from byok.pool import Pool
+from byok.retention import Retention
 from byok.services import Services
-from byok.store import questions
-from byok.store.scope import AnyScope, Scope, parse_group_by, parse_scope
+from byok.store import questions, zones
+from byok.store.scope import AnyScope, Scope, parse_group_by, parse_instant, parse_scope
 
 router = APIRouter(tags=["usage"])
+
+
+class ConfirmRequired(ByokError):
+    """A deletion that was not confirmed: nothing happened yet."""
+
+    status, code = 409, "confirm_required"
+
+    def __init__(self, rows: int) -> None:
+        super().__init__(f"{rows:,} records would be deleted for good.", remedy="Send the same request with confirm=true.")
+        self.rows = rows
+
+    def body(self) -> dict[str, dict[str, object]]:
+        facts = super().body()
+        facts["error"]["rows"] = self.rows
+        return facts
+
 
 MEDIA_TYPES = {
     "csv": "text/csv; charset=utf-8",
@@ -64,6 +82,24 @@ async def export_records(me: Me, query: Annotated[shapes.ExportQuery, Query()], 
     """Your records, oldest first, every column: a stream of any length."""
     scope = scope_of(request, me.user, me.now)
     return await exported(me.services, me.pool, scope, query.format, f"usage-{me.now:%Y-%m-%d}.{query.format}")
+
+
+@router.delete(
+    "/usage", response_model=shapes.Receipt, responses={409: {"model": shapes.Error, "description": "Not confirmed: `rows` would go."}}
+)
+async def erase(me: Me, query: Annotated[shapes.EraseQuery, Query()], request: Request) -> ExactJson:
+    """Delete your records, from every file, for good; the answer is a receipt."""
+    tz = query.tz or me.user.tz
+    zones.zone(tz)
+    before = None if query.before is None else parse_instant(query.before, tz, name="before")
+    place = me.services.settings
+    retention = Retention(me.services.db, place.usage_dir, place.journal_dir, place.exports_dir)
+    if query.confirm != "true":
+        raise ConfirmRequired(await me.ask(retention.preview, me.user.id, now=me.now, before=before))
+    async with request.app.state.erasing:  # one after the other: each may wait for a gateway, and must not take all threads
+        receipt = await me.ask(retention.erase_usage, me.user.id, now=me.now, before=before)
+    downloads.REGISTRY.forget(me.user.id)
+    return ExactJson(receipt)
 
 
 async def exported(services: Services, pool: Pool, scope: AnyScope, format: str, filename: str) -> StreamingResponse:

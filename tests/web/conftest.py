@@ -23,7 +23,6 @@ from byok.web import create_door
 from tests.samples import NOON, usage_record
 
 
-
 @dataclass
 class Person:
     user: User
@@ -104,7 +103,8 @@ def book(services: Services) -> Callable[..., None]:
 
     def write(*records: UsageRecord) -> None:
         journal = Journal(services.settings.journal_dir)
-        assert all([journal.append(record) for record in records])
+        for record in records:
+            assert journal.append(record)
         journal.close()
 
     return write

@@ -178,7 +178,17 @@ def test_wrong_passwords_get_the_one_401_and_then_wait(home):
 
 @pytest.mark.parametrize(
     "body",
-    [b"{", b"[]", b"null x", b'"text"', b'{"email": "a@b.c"}', b'{"email": 1, "password": "canary-7"}', b"[" * 20_000, b'{"email":"a@b.c","password":"canary-7","x":1}', b"\xff\xfe"],
+    [
+        b"{",
+        b"[]",
+        b"null x",
+        b'"text"',
+        b'{"email": "a@b.c"}',
+        b'{"email": 1, "password": "canary-7"}',
+        b"[" * 20_000,
+        b'{"email":"a@b.c","password":"canary-7","x":1}',
+        b"\xff\xfe",
+    ],
 )
 def test_bodies_that_are_no_credentials(home, body):
     answer = home.client.post("/auth/token", content=body, headers={"content-type": "application/json"})
@@ -219,7 +229,9 @@ def test_me(home):
 
 
 def test_keys_are_added_listed_and_revoked_and_never_shown(home):
-    made = home.client.post("/keys", json={"vendor": "openai", "secret": "sk-canary-0123456789wxyz", "label": "work"}, headers=home.ada.bearer)
+    made = home.client.post(
+        "/keys", json={"vendor": "openai", "secret": "sk-canary-0123456789wxyz", "label": "work"}, headers=home.ada.bearer
+    )
     assert made.status_code == 201
     key = made.json()
     assert (key["last_four"], key["default"], key["vendor"], key["label"]) == ("wxyz", True, "openai", "work")
@@ -232,7 +244,9 @@ def test_keys_are_added_listed_and_revoked_and_never_shown(home):
     assert get(home, "/keys")[1] == {"keys": []}
 
 
-@pytest.mark.parametrize("new", [{"vendor": "no-such-vendor", "secret": "sk-canary-1"}, {"vendor": "openai", "secret": "  "}, {"vendor": "openai"}])
+@pytest.mark.parametrize(
+    "new", [{"vendor": "no-such-vendor", "secret": "sk-canary-1"}, {"vendor": "openai", "secret": "  "}, {"vendor": "openai"}]
+)
 def test_keys_that_make_no_sense_are_refused(home, new):
     answer = home.client.post("/keys", json=new, headers=home.ada.bearer)
     assert answer.status_code == 400
@@ -305,6 +319,30 @@ def test_admins_see_all_users_and_others_do_not(home):
 def test_rows_past_retention_are_hidden(home):
     home.later(days=90, minutes=-59, seconds=-58)  # 90 days after the second record
     assert home.client.get("/usage", headers={"authorization": f"Bearer {home.ada.token}"}).json()["total_calls"] == 3
+
+
+def test_deleting_ones_records_needs_a_word_and_gives_a_receipt(home):
+    refused = home.client.delete("/usage", headers=home.ada.bearer)
+    assert (refused.status_code, refused.json()["error"]["code"], refused.json()["error"]["rows"]) == (409, "confirm_required", 5)
+    part = home.client.delete("/usage?before=2026-11-20T12:00:02Z", headers=home.ada.bearer)
+    assert part.json()["error"]["rows"] == 2
+    assert get(home, "/usage")[1]["total_calls"] == 5
+    receipt = home.client.delete("/usage?confirm=true&before=2026-11-20T12:00:02Z", headers=home.ada.bearer)
+    assert receipt.status_code == 200
+    assert list(receipt.json()) == ["receipt", "kind", "dry_run", "rows", "files", "seconds", "at"]
+    assert (receipt.json()["kind"], receipt.json()["rows"]) == ("erase", 2)
+    assert get(home, "/usage")[1]["total_calls"] == 3
+    assert home.client.delete("/usage?confirm=true", headers=home.ada.bearer).json()["rows"] == 3
+    assert get(home, "/usage")[1]["total_calls"] == 0
+    assert get(home, "/usage", home.bob)[1]["total_calls"] == 1
+
+
+@pytest.mark.parametrize(
+    "query", ["confirm=yes", "before=soon", "confirm=true&before=soon", "user_id=usr_bob1&confirm=true", "tz=Mars/Olympus"]
+)
+def test_a_deletion_that_is_not_understood_removes_nothing(home, query):
+    assert home.client.delete(f"/usage?{query}", headers=home.ada.bearer).status_code == 400
+    assert get(home, "/usage")[1]["total_calls"] == 5
 
 
 # -- for machines --
