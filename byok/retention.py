@@ -103,6 +103,10 @@ class Retention:
         jobs.put(self._db, _ERASE_USAGE + user_id, moment.isoformat())
         return self._finish_usage(user_id, moment, started, now)
 
+    def preview(self, user_id: str, *, now: datetime, before: datetime | None = None) -> int:
+        """How many rows `erase_usage` with the same words would remove now."""
+        return sum(found.rows for found in self._past({user_id: min(before, now) if before else now}, with_tail=True))
+
     def finish(self, *, now: datetime) -> list[Receipt]:
         """Finish every deletion that was begun and not ended; the receipts of those. Cheap when there is none."""
         done = []
