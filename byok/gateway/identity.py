@@ -1,0 +1,150 @@
+"""Who calls, and with which vendor key: read from the request's headers, checked against the accounts through a short memory."""
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Protocol
+
+from byok.accounts import key_vault, users
+from byok.accounts.api_tokens import LONGEST_TOKEN
+from byok.accounts.database import Database
+from byok.accounts.errors import AccountsUnavailable
+from byok.accounts.identify import identify
+from byok.accounts.key_vault import Secret
+from byok.accounts.users import User
+from byok.errors import BadRequest, ByokError, Unauthorized, VendorKeyMissing
+from byok.gateway.headers import CREDENTIALS
+from byok.gateway.remembered import Remembered
+
+THREADS = 4
+REFUSED_S = 2.0  # how long a token that was refused is not looked up again
+_TOKEN = re.compile(rb"byok_[A-Za-z0-9]{8}_[A-Za-z0-9_-]{43}")
+_JWT = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+
+
+class Accounts(Protocol):
+    """What the gateway needs of an opened installation; `byok.services.Services` is one. Opening may fail, and is tried again."""
+
+    @property
+    def db(self) -> Database: ...
+    @property
+    def master(self) -> bytes: ...
+    @property
+    def jwt_secret(self) -> bytes: ...
+
+
+class Identity:
+    """Checks credentials and picks vendor keys; what was found is remembered for less than 5 s (see `remembered`)."""
+
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="accounts")
+        self._users: Remembered[bytes, User] = Remembered(self._pool, no_s=REFUSED_S)
+        self._keys: Remembered[tuple[str, str, str | None], tuple[str, Secret]] = Remembered(self._pool)
+        self._vendors: Remembered[str, frozenset[str]] = Remembered(self._pool)
+
+    async def user(self, headers: Iterable[tuple[bytes, bytes]]) -> User:
+        """The user whose access token or JWT came along. Raises `Unauthorized`; `BadRequest` when it is not clear which one counts."""
+        credential = credential_in(headers)
+        digest = hashlib.sha256(credential).digest()  # the memory holds no token
+        if (known := self._users.fresh(digest)) is not None:
+            return known
+        user = await self._users.get(digest, lambda: self._identify(credential.decode("ascii")))
+        if user is None:
+            raise Unauthorized
+        return user
+
+    async def vendor_key(self, user_id: str, vendor: str, key_id: str | None) -> tuple[str, Secret]:
+        """(key id, secret) of the named key, else of the user's default. Raises `VendorKeyMissing`."""
+        which = (user_id, vendor, key_id)
+        found = self._keys.fresh(which) or await self._keys.get(which, lambda: self._choose(*which))
+        if found is None:
+            raise VendorKeyMissing(vendor)
+        return found
+
+    async def vendors_with_keys(self, user_id: str) -> frozenset[str]:
+        """The vendors that the user has stored a key for."""
+        return await self._vendors.get(user_id, lambda: self._vendors_of(user_id)) or frozenset()
+
+    def note_refused(self, key_id: str) -> None:
+        """The vendor answered 401 to this key: the Keys page shows it. Lost rather than waited for."""
+        self._pool.submit(lambda: key_vault.note_refused(self._accounts.db, key_id, now=datetime.now(UTC)))
+
+    async def fault(self) -> str | None:
+        """Why the accounts cannot be read, or None."""
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._pool, lambda: users.by_id(self._accounts.db, "usr_nobody"))
+        except Exception as error:
+            return f"the accounts database cannot be read: {type(error).__name__}"
+        return None
+
+    def forget_old(self) -> None:
+        for memory in (self._users, self._keys, self._vendors):
+            memory.forget_old()
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    # -- below: in the pool's threads --
+
+    def _identify(self, credential: str) -> User | None:
+        with _faults_as_unavailable():
+            return identify(self._accounts.db, self._accounts.jwt_secret, credential, now=datetime.now(UTC))
+
+    def _choose(self, user_id: str, vendor: str, key_id: str | None) -> tuple[str, Secret] | None:
+        with _faults_as_unavailable():
+            try:
+                found = key_vault.choose(self._accounts.db, self._accounts.master, user_id, vendor, key_id)
+            except VendorKeyMissing:
+                return None
+            key_vault.note_used(self._accounts.db, found[0], now=datetime.now(UTC))
+            return found
+
+    def _vendors_of(self, user_id: str) -> frozenset[str]:
+        with _faults_as_unavailable():
+            return frozenset(key.vendor for key in key_vault.of_user(self._accounts.db, user_id))
+
+
+def credential_in(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The one access token or JWT among the headers that SDKs use for keys. What cannot be one (a vendor's own key) is passed over.
+
+    Raises `Unauthorized` if there is none, `BadRequest` for a header sent twice or for two different tokens.
+    """
+    found: bytes | None = None
+    seen: list[bytes] = []
+    for name, value in headers:
+        if name not in CREDENTIALS:
+            continue
+        if name in seen:
+            raise BadRequest(f"The header {name.decode()} came twice.", remedy="Send one credential, in one header.")
+        seen.append(name)
+        if name == b"authorization":
+            value = value[7:].strip() if value[:7].lower() == b"bearer " else b""
+        if not _could_be_ours(value):
+            continue
+        if found is not None and found != value:
+            raise BadRequest("Two different access tokens came with this request.", remedy="Send one credential, in one header.")
+        found = value
+    if found is None:
+        raise Unauthorized
+    return found
+
+
+def _could_be_ours(value: bytes) -> bool:
+    """Cheap: a flood of nonsense never reaches the database."""
+    return _TOKEN.fullmatch(value) is not None or (len(value) <= LONGEST_TOKEN and _JWT.fullmatch(value) is not None)
+
+
+@contextmanager
+def _faults_as_unavailable() -> Iterator[None]:
+    """A database driver's error may quote what it was asked: it ends here."""
+    try:
+        yield
+    except ByokError:
+        raise
+    except Exception as error:
+        raise AccountsUnavailable(type(error).__name__) from None

@@ -1,0 +1,232 @@
+"""One call: send it, stream its answer back, read its usage beside, book exactly one record whatever happens."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from byok.errors import ByokError, VendorTimeout, VendorUnreachable
+from byok.gateway import headers as header_rules
+from byok.gateway import models
+from byok.gateway.reading import Outcome, Reading
+from byok.gateway.upstream import Answer, Broken, Outgoing, Silent, Unreachable, Upstream
+from byok.gateway.vendors import Route
+from byok.usage import TokenCounts, UsageRecord
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Book = Callable[[UsageRecord], Awaitable[None]]
+
+CLIENT_LEFT = 499
+DRAIN_S = 120.0
+DRAIN_BYTES = 16 * 1024 * 1024
+_NOTHING = Outcome(TokenCounts(), "none", None, failure_status=None, saw_final_usage=False, saw_content=False, complete=False)
+
+
+class Call(NamedTuple):
+    """What routing decided: whose call, for which model, to whom, and how its answer is to be read."""
+
+    request_id: bytes
+    ts: datetime
+    started: float  # time.monotonic() when the request came
+    user_id: str
+    key_id: str
+    route: Route
+    model: str | None
+    streamed: bool
+    strip_usage_chunk: bool
+    outgoing: Outgoing
+
+
+class Relay:
+    """Carries one call. `run` returns when the client has the whole answer or is gone; a fault before the first byte is raised.
+
+    `book` is awaited once per booked call, before the client gets its last byte: who has seen the end can rely on the record.
+    """
+
+    def __init__(self, call: Call, upstream: Upstream, receive: Receive, send: Send, book: Book, *, silence_s: float) -> None:
+        self.call = call
+        self.status = 0
+        self._upstream = upstream
+        self._receive = receive
+        self._send = send
+        self._book = book
+        self._silence_s = silence_s
+        self._reading: Reading | None = None
+        self._left = False
+        self._had_usage = False  # the final usage went out before the client left
+        self._ended = False
+        self._booked = not call.route.booked
+        self._ttft_ms: int | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._drain_limit: asyncio.TimerHandle | None = None
+
+    async def run(self) -> None:
+        self._task = asyncio.current_task()
+        watch = asyncio.ensure_future(self._until_client_leaves())
+        watch.add_done_callback(self._client_left)
+        try:
+            await self._exchange()
+        except asyncio.CancelledError:
+            await self._finish(self.status if self._left else 502)
+            if not self._left or self._task is None:  # the process is stopping
+                raise
+            self._task.uncancel()
+        except BaseException:
+            await self._finish(502)
+            raise
+        finally:
+            self._ended = True
+            watch.cancel()
+            if self._drain_limit is not None:
+                self._drain_limit.cancel()
+
+    async def _exchange(self) -> None:
+        try:
+            answer = await self._upstream.send(self.call.outgoing)
+        except Unreachable:
+            await self._finish(502)
+            self._refuse(VendorUnreachable(self.call.route.vendor.name))
+            return
+        except Silent:
+            await self._finish(504)
+            self._refuse(VendorTimeout(self.call.route.vendor.name, self._silence_s))
+            return
+        try:
+            await self._relay(answer)
+        finally:
+            answer.close()
+
+    def _refuse(self, error: ByokError) -> None:
+        if not self._left:
+            raise error
+
+    async def _relay(self, answer: Answer) -> None:
+        self.status = answer.status
+        call = self.call
+        if not self._booked and 200 <= answer.status < 300:  # an error's text is no usage
+            self._reading = _reading(call, answer)
+        strips = call.strip_usage_chunk and self._reading is not None
+        bodiless = answer.status in (204, 304)
+        await self._send(
+            {
+                "type": "http.response.start",
+                "status": answer.status,
+                "headers": header_rules.to_client(answer.headers, call.request_id, keep_length=not strips and not bodiless),
+            }
+        )
+        try:
+            await self._pass_on(answer, None if strips else _length(answer))
+        except Broken as error:
+            await self._cut(error.rest, 502)
+        except Silent:
+            await self._cut(b"", 504)
+
+    async def _pass_on(self, answer: Answer, length: int | None) -> None:
+        """Chunk by chunk; the end is sent only after the booking."""
+        reading, received = self._reading, 0
+        while data := await answer.read():
+            received += len(data)
+            if self._left and received > DRAIN_BYTES:
+                return await self._finish(self.status)
+            if reading is not None:
+                data = reading.feed(data)
+                if self._ttft_ms is None and reading.saw_content:
+                    self._ttft_ms = self._elapsed_ms()
+                if reading.complete and not self._booked:
+                    await self._finish(self.status)
+            if received == length:
+                break
+            if data and not self._left:
+                await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        await self._end(data + reading.finish() if reading is not None else data)
+
+    async def _end(self, last: bytes) -> None:
+        await self._finish(self.status)
+        self._ended = True
+        if not self._left:
+            await self._send({"type": "http.response.body", "body": last, "more_body": False})
+
+    async def _cut(self, rest: bytes, status: int) -> None:
+        """The vendor broke off: so does our answer, without the end that would make it look whole."""
+        reading = self._reading
+        if reading is not None:
+            rest = reading.feed(rest) if rest else b""
+            rest += reading.finish()
+        if rest and not self._left:
+            await self._send({"type": "http.response.body", "body": rest, "more_body": True})
+        await self._finish(status)
+
+    async def _finish(self, status: int) -> None:
+        """Book the call, once. A client that had the final usage before it left has had its answer."""
+        if self._left and not self._had_usage:
+            status = CLIENT_LEFT
+        self.status = status
+        if self._booked:
+            return
+        self._booked = True
+        outcome = self._reading.outcome() if self._reading is not None else _NOTHING
+        await self._book(self._record(status, outcome))
+
+    def _record(self, status: int, outcome: Outcome) -> UsageRecord:
+        call, counts = self.call, outcome.counts
+        if 200 <= status < 300 and outcome.failure_status is not None:
+            status = outcome.failure_status
+        return UsageRecord(
+            ts=call.ts,
+            user_id=call.user_id,
+            key_id=call.key_id,
+            vendor=call.route.vendor.name,
+            model=models.booked_model(call.model, outcome.model, status, call.route.vendor.name),
+            endpoint=call.route.endpoint,
+            prompt_tokens=counts.prompt_tokens,
+            completion_tokens=counts.completion_tokens,
+            total_tokens=counts.total_tokens,
+            cached_tokens=counts.cached_tokens,
+            cache_write_tokens=counts.cache_write_tokens,
+            reasoning_tokens=counts.reasoning_tokens,
+            status=status,
+            usage_source=outcome.usage_source,
+            latency_ms=self._elapsed_ms(),
+            ttft_ms=self._ttft_ms,
+        )
+
+    def _elapsed_ms(self) -> int:
+        return round((time.monotonic() - self.call.started) * 1000)
+
+    async def _until_client_leaves(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    def _client_left(self, watch: asyncio.Future[None]) -> None:
+        if self._ended or watch.cancelled() or self._task is None:
+            return
+        self._left = True
+        self._had_usage = self._reading is not None and self._reading.outcome().saw_final_usage
+        if self.call.route.vendor.leave == "drain":
+            self._drain_limit = self._task.get_loop().call_later(DRAIN_S, self._task.cancel)
+        else:
+            self._task.cancel()
+
+
+def _reading(call: Call, answer: Answer) -> Reading:
+    return Reading(
+        call.route.format,
+        streamed=call.streamed,
+        content_type=_text(answer, b"content-type"),
+        content_encoding=_text(answer, b"content-encoding"),
+        strip_usage_chunk=call.strip_usage_chunk,
+    )
+
+
+def _text(answer: Answer, name: bytes) -> str:
+    for found, value in answer.headers:
+        if found.lower() == name:
+            return value.decode("latin-1")
+    return ""
+
+
+def _length(answer: Answer) -> int | None:
+    length = _text(answer, b"content-length")
+    return int(length) if length.isdigit() else None

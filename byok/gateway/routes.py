@@ -1,0 +1,219 @@
+"""The gateway's ASGI routes: who calls, what is asked, and every fault of ours in the caller's own wire format."""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+import msgspec
+import structlog
+
+from byok.accounts.users import User
+from byok.errors import ByokError
+from byok.gateway import body, headers, models, refusals, web_door
+from byok.gateway.echo import EchoUpstream
+from byok.gateway.identity import Accounts, Identity
+from byok.gateway.metrics import CONTENT_TYPE, Metrics
+from byok.gateway.relay import Call, Relay
+from byok.gateway.routing import Arrival, Routing
+from byok.gateway.upstream import AiohttpUpstream, Upstream
+from byok.gateway.vendors import ECHO
+from byok.recording.journal import Journal
+from byok.services import Services
+from byok.settings import Settings
+from byok.usage import PASSTHROUGH_KEY, UsageRecord
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+TEND_EVERY_S = 1.0
+log = structlog.get_logger("byok.gateway")
+
+
+class Gateway:
+    """The ASGI app. Opens journal and connections on the lifespan's startup, closes them when all calls are booked.
+
+    `upstreams` are by vendor name; the one under "" serves the rest. `accounts` is closed by whoever opened it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        accounts: Accounts,
+        *,
+        upstreams: Mapping[str, Upstream] | None = None,
+        journal: Journal | None = None,
+    ) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self._identity = Identity(accounts)
+        self._routing = Routing(settings, self._identity)
+        self._upstreams: dict[str, Upstream] = {"": AiohttpUpstream(silence_s=settings.upstream_timeout_s), ECHO: EchoUpstream()}
+        self._upstreams.update(upstreams or {})
+        self._web = web_door.WebDoor(settings)
+        self._journal = journal
+        self._relays: set[asyncio.Task[Any]] = set()
+        self._tending: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+
+    # -- life --
+
+    async def start(self) -> None:
+        if self._journal is None:
+            self._journal = Journal(self.settings.journal_dir, fsync=self.settings.fsync)
+        await asyncio.to_thread(models.listing, ())  # reads the price files now, not in the first call
+        self._tending = asyncio.create_task(self._tend())
+
+    async def stop(self) -> None:
+        """Wait for calls that were cut to be booked, then seal the journal."""
+        if self._tending is not None:
+            self._tending.cancel()
+        if self._relays:
+            await asyncio.wait(self._relays, timeout=5)
+        for upstream in self._upstreams.values():
+            await upstream.close()
+        await self._web.close()
+        if self._journal is not None:
+            await asyncio.to_thread(self._journal.close)
+        await asyncio.to_thread(self._identity.close)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await self.start()
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                await self.stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _tend(self) -> None:
+        while True:
+            await asyncio.sleep(TEND_EVERY_S)
+            self._identity.forget_old()
+            self._follow_journal()
+
+    # -- one request --
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started, ts = time.monotonic(), datetime.now(UTC)
+        request_id = b"req_" + secrets.token_hex(12).encode()
+        path = scope.get("raw_path", scope["path"].encode()).decode("latin-1")
+        try:
+            await self._route(Arrival(scope, path, request_id, ts, started), receive, send)
+        except body.ClientGone:
+            self.metrics.refused("client_gone")
+        except ByokError as error:
+            await self._refuse(error, path, request_id, send)
+        except Exception as error:
+            log.error("gateway_fault", error=error, exc_info=error)
+            with contextlib.suppress(RuntimeError):  # an answer that has begun cannot be refused any more: it breaks off
+                await self._refuse(InternalFault(), path, request_id, send)
+
+    async def _route(self, arrival: Arrival, receive: Receive, send: Send) -> None:
+        path, method = arrival.path, arrival.scope["method"]
+        if (page := self._PAGES.get(path)) is not None and method in ("GET", "HEAD"):
+            await page(self, arrival, send)
+            return
+        if web_door.is_for_web(path):
+            return await self._web.pass_on(arrival.scope, path, receive, send, arrival.request_id)
+        target = self._routing.target(path, method)
+        user = await self._identity.user(arrival.scope["headers"])
+        body.check_length(arrival.scope["headers"], self.settings.max_body_mb)
+        if target is None:
+            return await self._models(arrival, user, send)
+        content = await body.read(receive, self.settings.max_body_mb)
+        call = await self._routing.call(arrival, target, user, content)
+        await self._relay(call, receive, send)
+
+    async def _relay(self, call: Call, receive: Receive, send: Send) -> None:
+        vendor = call.route.vendor.name
+        upstream = self._upstreams.get(vendor) or self._upstreams[""]
+        relay = Relay(call, upstream, receive, send, self._book, silence_s=self.settings.upstream_timeout_s)
+        task = asyncio.current_task()
+        if task is not None:
+            self._relays.add(task)
+        self.metrics.call_begins()
+        try:
+            await relay.run()
+        finally:
+            self.metrics.call_ended(vendor, relay.status, time.monotonic() - call.started)
+            if task is not None:
+                self._relays.discard(task)
+
+    async def _book(self, record: UsageRecord) -> None:
+        """Nothing that goes wrong here may reach the answer."""
+        journal = self._journal
+        if journal is None:
+            return
+        if self.settings.fsync == "always":  # waits for the disk, so not in the loop
+            await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, journal.append, record))
+        else:
+            journal.append(record)
+        self._follow_journal()
+        if record.status == 401 and record.key_id != PASSTHROUGH_KEY:
+            self._identity.note_refused(record.key_id)
+
+    def _follow_journal(self) -> None:
+        if self._journal is not None:
+            self.metrics.follow(self._journal)
+
+    async def _refuse(self, error: ByokError, path: str, request_id: bytes, send: Send) -> None:
+        self.metrics.refused(error.code)
+        content = refusals.body(error, path)
+        await send({"type": "http.response.start", "status": error.status, "headers": refusals.headers(error, len(content), request_id)})
+        await send({"type": "http.response.body", "body": content, "more_body": False})
+
+    # -- pages of our own --
+
+    async def _models(self, arrival: Arrival, user: User, send: Send) -> None:
+        """GET /v1/models: what the caller has keys for, in OpenAI's shape."""
+        allowed = await self._identity.vendors_with_keys(user.id)
+        await _page(arrival, send, 200, msgspec.json.encode(models.listing(allowed)))
+
+    async def _healthz(self, arrival: Arrival, send: Send) -> None:
+        await _page(arrival, send, 200, b'{"status": "ok"}')
+
+    async def _readyz(self, arrival: Arrival, send: Send) -> None:
+        faults = [fault for fault in (self._journal_fault(), await self._identity.fault()) if fault]
+        content = {"status": "not ready", "reasons": faults} if faults else {"status": "ready"}
+        await _page(arrival, send, 503 if faults else 200, msgspec.json.encode(content))
+
+    def _journal_fault(self) -> str | None:
+        return "the journal is not open" if self._journal is None else self._journal.fault
+
+    async def _metrics(self, arrival: Arrival, send: Send) -> None:
+        self._follow_journal()
+        await _page(arrival, send, 200, self.metrics.page(), CONTENT_TYPE)
+
+    _PAGES: ClassVar[Mapping[str, Any]] = {"/healthz": _healthz, "/readyz": _readyz, "/metrics": _metrics}
+
+
+class InternalFault(ByokError):
+    """A fault of ours that nobody foresaw; the log names it."""
+
+    status, code = 500, "internal_error"
+
+    def __init__(self) -> None:
+        super().__init__("Something went wrong inside the gateway.", remedy="Try again; the operator finds the reason in the log.")
+
+
+def create_app(settings: Settings, accounts: Accounts | None = None, **parts: Any) -> Gateway:
+    """The gateway as an ASGI app: send it the lifespan's startup first. Without `accounts` those of the settings are opened."""
+    return Gateway(settings, accounts if accounts is not None else Services(settings), **parts)
+
+
+async def _page(arrival: Arrival, send: Send, status: int, content: bytes, content_type: bytes = b"application/json") -> None:
+    found = [(b"content-type", content_type), (b"content-length", b"%d" % len(content)), (headers.REQUEST_ID, arrival.request_id)]
+    await send({"type": "http.response.start", "status": status, "headers": found})
+    await send({"type": "http.response.body", "body": content, "more_body": False})

@@ -1,0 +1,138 @@
+"""Which vendor, which key and which address serve a request. Only our own table decides on the address; the request picks from it."""
+
+import re
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from byok.accounts.users import User
+from byok.errors import BadRequest, NotFound
+from byok.gateway import headers as header_rules
+from byok.gateway import models, requests, vendors
+from byok.gateway.identity import Identity
+from byok.gateway.relay import Call
+from byok.gateway.upstream import Outgoing
+from byok.gateway.vendors import Route, Vendor
+from byok.settings import Settings
+from byok.usage import PASSTHROUGH_KEY
+
+MODELS_PATH = "/v1/models"
+ECHO_KEY = "key_echo"  # the built-in vendor needs no key; its calls are booked under this id
+_KEY_ID = re.compile(rb"key_[A-Za-z0-9]{4,40}")
+_SECRET = re.compile(rb"[!-~]{1,4096}")
+
+
+class Arrival(NamedTuple):
+    """One request as it came: ASGI scope, raw path, our id for it, wall clock and `time.monotonic()`."""
+
+    scope: dict[str, Any]
+    path: str
+    request_id: bytes
+    ts: datetime
+    started: float
+
+
+class Target(NamedTuple):
+    """What a path asks for: a route of a vendor, or one of the paths whose vendor the model decides."""
+
+    route: Route | None
+    one_api_path: str
+
+
+class Routing:
+    def __init__(self, settings: Settings, identity: Identity) -> None:
+        self._vendors: dict[str, Vendor] = vendors.vendors(settings)
+        self._identity = identity
+
+    def target(self, path: str, method: str) -> Target | None:
+        """What this path means; None for the model list. Raises `NotFound`, `PathNotAllowed`."""
+        if method == "POST" and path in vendors.ONE_API_PATHS:
+            return Target(None, path)
+        if method == "GET" and path == MODELS_PATH:
+            return None
+        name, _, rest = path[1:].partition("/")
+        vendor = self._vendors.get(name)
+        if vendor is None:
+            raise _no_such_route()
+        return Target(vendors.native_route(vendor, "/" + rest, method), "")
+
+    async def call(self, arrival: Arrival, target: Target, user: User, body: bytes) -> Call:
+        """Everything the relay needs. Raises `InvalidJson`, `ModelUnknown`, `VendorKeyMissing` and what is wrong with our own headers."""
+        model: str | None
+        head = _read_head(arrival, target, body)
+        if target.route is None:
+            vendor, model, body = self._by_model(head.model, body)
+            route = vendors.one_api_route(vendor, target.one_api_path)
+        else:
+            route, model = target.route, target.route.model or head.model
+        key_id, credential = await self._key(arrival, route, user)
+        adds_usage = route.asks_usage and head.stream and not head.include_usage
+        if adds_usage:
+            body = requests.add_include_usage(body)
+        return Call(
+            request_id=arrival.request_id,
+            ts=arrival.ts,
+            started=arrival.started,
+            user_id=user.id,
+            key_id=key_id,
+            route=route,
+            model=model,
+            streamed=head.stream or ":stream" in route.upstream_path,
+            strip_usage_chunk=adds_usage,
+            outgoing=Outgoing(
+                method=arrival.scope["method"],
+                url=route.url,
+                query=header_rules.without_key(arrival.scope["query_string"]),
+                headers=self._headers(arrival, route, credential, plain=adds_usage),
+                body=body,
+            ),
+        )
+
+    def _by_model(self, model: str | None, body: bytes) -> tuple[Vendor, str, bytes]:
+        """The vendor that serves this model. `vendor/model` names it; that prefix, and nothing else, is taken off the body."""
+        if not model:
+            raise BadRequest("The request names no model.", remedy='Add "model", for example "echo/echo-1" or "gpt-4o-mini".')
+        vendor, name = models.find_vendor(model, self._vendors)
+        return self._vendors[vendor], name, requests.strip_vendor_prefix(body, vendor) if name != model else body
+
+    async def _key(self, arrival: Arrival, route: Route, user: User) -> tuple[str, tuple[bytes, bytes] | None]:
+        """(key id, header with the vendor key): the caller's own for this one call, else a stored one."""
+        name = route.vendor.name
+        if name == vendors.ECHO:
+            return ECHO_KEY, None
+        sent = header_rules.first(arrival.scope["headers"], header_rules.VENDOR_KEY)
+        if sent is not None:
+            if not _SECRET.fullmatch(sent):
+                raise BadRequest("The header x-byok-vendor-key holds no key.", remedy="Send the key alone, without Bearer and spaces.")
+            return PASSTHROUGH_KEY, route.credential(sent.decode("ascii"))
+        named = header_rules.first(arrival.scope["headers"], header_rules.KEY_ID)
+        if named is not None and not _KEY_ID.fullmatch(named):
+            raise BadRequest("The header x-byok-key holds no key id.", remedy="Send the id that the Keys page shows, key_…")
+        key_id, secret = await self._identity.vendor_key(user.id, name, None if named is None else named.decode("ascii"))
+        return key_id, route.credential(secret.reveal())
+
+    def _headers(self, arrival: Arrival, route: Route, credential: tuple[bytes, bytes] | None, *, plain: bool) -> header_rules.Headers:
+        sent = arrival.scope["headers"]
+        if route.vendor.name == vendors.ECHO:
+            return [pair for pair in sent if pair[0].startswith(b"x-byok-echo-")]
+        found = header_rules.to_vendor(sent, credential)
+        if plain:  # only from a plain stream can the extra chunk be taken out again
+            found = [pair for pair in found if pair[0] != b"accept-encoding"]
+            found.append((b"accept-encoding", b"identity"))
+        return found
+
+
+_NO_HEAD = requests.RequestHead(model=None, stream=False, include_usage=False)
+
+
+def _read_head(arrival: Arrival, target: Target, body: bytes) -> requests.RequestHead:
+    """What the body says. What is passed on without being booked (files, lists) is not looked into."""
+    if target.route is not None and not target.route.booked:
+        return _NO_HEAD
+    content_type = header_rules.first(arrival.scope["headers"], b"content-type") or b""
+    if target.route is not None and content_type.lower().startswith(b"multipart/"):
+        return requests.RequestHead(model=requests.multipart_model(body), stream=False, include_usage=False)
+    return requests.read_request(body)
+
+
+def _no_such_route() -> NotFound:
+    return NotFound("There is no such route.", remedy="POST /v1/chat/completions, GET /v1/models and /<vendor>/… are.")
