@@ -3,7 +3,6 @@
 Cells are made column by column in Arrow; Python sees each distinct text once.
 """
 
-import csv
 import io
 import json
 import math
@@ -198,6 +197,5 @@ def _json_text(text: str) -> str:
 def _csv_text(text: str) -> str:
     if text.startswith(_FORMULA):
         text = "'" + text
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow([text])
-    return line.getvalue() if text else ""
+    quoted = text.replace('"', '""')
+    return f'"{quoted}"' if any(mark in text for mark in ',"\r\n') else text
