@@ -1,0 +1,86 @@
+"""After an erasure not one byte of the user is left in the files of the accounts database."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from byok.accounts import access_tokens, key_vault, passwords, receipts, sessions, users
+from byok.accounts.database import open_database, scrub
+from byok.accounts.tables import METADATA
+from byok.errors import TooManyRequests
+
+EMAIL = "erased.person@canary-host.example"
+
+
+def everything_of(db, master, now) -> list[bytes]:
+    """Make a user with all that a user can have; return the texts to search for."""
+    user = users.add(db, EMAIL, now=now, name="Canary Name", tz="Asia/Kathmandu", plan="enterprise")
+    key = key_vault.add(db, master, user.id, "openai", "sk-canary-secret-9z8y7x6w", now=now, label="canary label")
+    token = access_tokens.create(db, user.id, now=now, label="token canary")
+    session = sessions.start(db, user.id, now=now)
+    passwords.set_password(db, user.id, "tall canary sings at noon", now=now)
+    sessions.start(db, user.id, now=now)
+    link = passwords.set_link(db, user.id, now=now)
+    with pytest.raises(TooManyRequests):
+        for _ in range(9):
+            passwords.check(db, EMAIL, "wrong canary password", now=now, address="203.0.113.77")
+    shown = [user.id, EMAIL, EMAIL.upper(), "Canary Name", key.id, "canary label", "token canary", "canary", "x6w", "Kathmandu", "$argon2"]
+    stored = [row for table in METADATA.sorted_tables for row in texts_of(db, table, user.id)]
+    return [text.encode() for text in [*shown, token, token[5:13], session, link, *stored]]
+
+
+def texts_of(db, table, user_id) -> list[str]:
+    if "user_id" not in table.c:
+        return []
+    with db.reading() as connection:
+        rows = connection.execute(sa.select(table).where(table.c.user_id == user_id)).mappings()
+        return [value for row in rows for name, value in row.items() if isinstance(value, str) and len(value) > 8 and name != "kek_id"]
+
+
+def files_of(url: str) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in Path(url.removeprefix("sqlite:///")).parent.iterdir()}
+
+
+@pytest.mark.parametrize("crowd", [0, 3000])
+def test_no_byte_of_the_user_is_left(sqlite_url, master, now, crowd):
+    with open_database(sqlite_url) as db:
+        users.add_many(db, [(f"usr_a{n:05d}", f"a{n}@example.org") for n in range(crowd)], "free", now)
+        bob = users.add(db, "bob@example.org", now=now)
+        searched = everything_of(db, master, now)
+        user_id = searched[0].decode()
+        users.add_many(db, [(f"usr_b{n:05d}", f"b{n}@example.org") for n in range(crowd)], "free", now)
+        before = b"".join(files_of(sqlite_url).values())
+        assert [text for text in searched if text in before], "nothing was stored, so this test would prove nothing"
+        receipts.keep(
+            db, {"receipt": "rcp_1", "kind": "erase", "dry_run": False, "rows": 1, "files": 1, "seconds": 0.5, "at": "2026-11-22T10:00:00Z"}
+        )
+        users.remove(db, user_id, now=now)
+        scrub(db)
+        left = [(name, text) for name, content in files_of(sqlite_url).items() for text in searched if text in content]
+        assert left == []
+        assert users.by_id(db, bob.id) == bob
+        assert len(users.all_users(db)) == 2 * crowd + 1
+    assert [text for text in searched if text in b"".join(files_of(sqlite_url).values())] == []
+
+
+def test_the_files_are_clean_while_another_process_has_them_open(sqlite_url, master, now):
+    with open_database(sqlite_url) as web, open_database(sqlite_url) as db:
+        searched = everything_of(db, master, now)
+        assert users.by_email(web, EMAIL).id == searched[0].decode()
+        users.remove(db, searched[0].decode(), now=now)
+        scrub(db)
+        assert [text for text in searched if text in b"".join(files_of(sqlite_url).values())] == []
+        users.add(web, "next@example.org", now=now + timedelta(seconds=1))
+
+
+def test_removal_leaves_rows_of_nobody(db, master, now, bob):
+    key_vault.add(db, master, bob.id, "openai", "sk-of-bob-123456", now=now)
+    user_id = everything_of(db, master, now)[0].decode()
+    users.remove(db, user_id, now=now)
+    for table in METADATA.sorted_tables:
+        if "user_id" in table.c:
+            with db.reading() as connection:
+                assert set(connection.execute(sa.select(table.c.user_id)).scalars()) <= {bob.id}
+    assert len(key_vault.of_user(db, bob.id)) == 1
