@@ -3,7 +3,7 @@
 import click
 
 from byok import __version__
-from byok.cli import access, keys, processes, users
+from byok.cli import access, keys, processes, sql, upkeep, usage, users
 from byok.cli.frame import Group
 
 
@@ -16,7 +16,13 @@ def cli() -> None:
     """
 
 
-for _command in (processes.up, processes.gateway, processes.web, processes.keeper, users.user, keys.key, access.token, access.access_token):
+_COMMANDS: tuple[click.Command, ...] = (
+    *(processes.up, processes.gateway, processes.web, processes.keeper),
+    *(users.user, keys.key, access.token, access.access_token),
+    *(usage.usage, sql.sql, usage.export, usage.import_),
+    *(upkeep.purge, upkeep.compact, upkeep.prices, upkeep.doctor),
+)
+for _command in _COMMANDS:
     cli.add_command(_command)
 
 

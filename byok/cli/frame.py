@@ -1,9 +1,8 @@
 """What every command shares: `--data`, settings read once, errors as one line, secrets from standard input, plain tables."""
 
-import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -72,9 +71,8 @@ class Group(click.Group):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read us has seen enough; flushing would fail again
             ctx.exit(0)
         except OSError as error:
-            fail(
-                f"{error.strerror or type(error).__name__}: {error.filename or 'the system refused'}. Check path, permissions and free space."
-            )
+            where = f": {error.filename}" if error.filename else ""
+            fail(f"{error.strerror or type(error).__name__}{where}. Check the path, its permissions and the free space.")
         except (click.ClickException, click.exceptions.Exit, click.Abort, KeyboardInterrupt):
             raise
         except Exception as error:
@@ -109,20 +107,19 @@ def secret_from_stdin(what: str) -> str:
 
 
 def show_json(value: object) -> None:
-    """Print `value` as one line of JSON."""
-    click.echo(json.dumps(value, ensure_ascii=False))
+    """Print `value` as one line of JSON; a Decimal is a number with all its digits, an instant ends in Z."""
+    from byok.answers import encode
+
+    click.echo(encode(value))
 
 
-def show_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows under headers, columns aligned, numbers to the right."""
-    cells = [[_cell(value) for value in row] for row in rows]
-    numeric = [all(isinstance(row[i], int | float) for row in rows) for i in range(len(headers))] if isinstance(rows, list) and rows else []
-    widths = [max([len(header), *(len(row[i]) for row in cells)]) for i, header in enumerate(headers)]
-    for line in [list(headers), *cells]:
-        padded = [
-            text.rjust(width) if numeric and numeric[i] else text.ljust(width)
-            for i, (text, width) in enumerate(zip(line, widths, strict=True))
-        ]
+def show_table(headers: Sequence[str], rows: Sequence[Sequence[object]], *, right: Collection[int] = ()) -> None:
+    """Print rows under headers, columns aligned; columns of numbers, and those of index in `right`, to the right."""
+    numeric = {i for i in range(len(headers)) if rows and all(type(row[i]) in (int, float) for row in rows)} | set(right)
+    lines = [list(headers), *([_cell(value) for value in row] for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(headers))]
+    for line in lines:
+        padded = [text.rjust(widths[i]) if i in numeric else text.ljust(widths[i]) for i, text in enumerate(line)]
         click.echo("  ".join(padded).rstrip())
 
 

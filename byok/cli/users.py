@@ -138,15 +138,24 @@ def erase(settings: Settings, email: str, yes: bool, as_json: bool) -> None:
     Example: byok user erase ada@example.org --yes
     """
     from byok.accounts import users
+    from byok.accounts.errors import UserUnknown
     from byok.retention import Retention
     from byok.services import Services
 
+    now = utc_now()
     with Services(settings) as services:
-        found = users.by_email(services.db, email)
-        if not yes:
-            _confirm(found)
-        rooms = (settings.usage_dir, settings.journal_dir, settings.exports_dir)
-        receipt = Retention(services.db, *rooms).erase_user(found.id, now=utc_now())
+        rooms = Retention(services.db, settings.usage_dir, settings.journal_dir, settings.exports_dir)
+        try:
+            found = users.by_email(services.db, email)
+        except UserUnknown:
+            unfinished = [receipt for receipt in rooms.finish(now=now) if receipt["kind"] == "erase"]
+            if not unfinished:
+                raise
+            receipt = unfinished[0]  # the account went first when this command was killed
+        else:
+            if not yes:
+                _confirm(found)
+            receipt = rooms.erase_user(found.id, now=now)
     if as_json:
         show_json(receipt)
     else:

@@ -1,0 +1,155 @@
+"""`byok sql`: the operator's own DuckDB over everything, or one user's question in the locked process that the SQL page uses."""
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from byok.cli.frame import Command, fail
+from byok.settings import Settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from byok.services import Services
+
+PROMPT, MORE = "byok> ", "  ... "
+_BATCH_ROWS = 32_768
+
+
+@click.command(cls=Command)
+@click.argument("query", required=False)
+@click.option("--user", "email", metavar="EMAIL", help="Ask as this user: own rows only, locked process, at most 5 s, 10,000 rows, 8 MB.")
+@click.option("--format", "kind", type=click.Choice(["table", "csv", "json", "parquet"]), default="table", show_default=True)
+@click.option("--init", is_flag=True, help="Print the SQL that gives any DuckDB shell the same views.")
+@click.pass_obj
+def sql(settings: Settings, query: str | None, email: str | None, kind: str, init: bool) -> None:
+    """Ask in SQL over the views usage, usage_priced, prices and keys. Without QUERY, or with -, it comes from standard input.
+
+    Example: byok sql "select model, sum(cost_usd) from usage_priced group by all order by 2 desc"
+    """
+    from byok.services import Services
+
+    interactive = query is None and sys.stdin.isatty() and not init
+    with Services(settings) as services:
+        if init:
+            click.echo(_init(services), nl=False)
+        elif interactive:
+            _converse(services, email)
+        else:
+            _answer(services, sys.stdin.read() if query in (None, "-") else str(query), email, kind)
+
+
+def _init(services: "Services") -> str:
+    from byok.accounts import users
+    from byok.store import shell
+
+    places = services.settings.usage_dir, services.settings.journal_dir
+    keys = services.engine.connection().sql("from keys").to_arrow_table().to_pylist()
+    return shell.init_sql(*places, prices=services.catalogue.table(), keys=keys, retention=users.retention(services.db))
+
+
+def _answer(services: "Services", query: str, email: str | None, kind: str) -> None:
+    """Run one query and write its answer. A fault of the query is one line on standard error and exit code 1."""
+    import duckdb
+
+    from byok.store.console import SqlFailed, SqlRefused
+
+    try:
+        _write(_everything(services, query) if email is None else _own(services, query, email), kind)
+    except (SqlRefused, SqlFailed) as error:
+        fail(f"{error.code}: {' '.join(error.message.split())}")
+    except duckdb.Error as error:
+        fail(f"sql_failed: {' '.join(str(error).split())}")
+
+
+def _everything(services: "Services", query: str) -> "pa.RecordBatchReader | None":
+    """The operator's answer, batch by batch; None for a statement that has none."""
+    import duckdb
+
+    from byok.store import questions
+    from byok.store.scope import EveryonesScope
+    from byok.store.zones import EARLIEST, LATEST
+
+    engine, known = services.engine, len(services.engine.quarantined)
+    try:
+        found = engine.connection().sql(query)
+        return None if found is None else found.to_arrow_reader(_BATCH_ROWS)
+    except duckdb.IOException:
+        questions.summary(engine, EveryonesScope(EARLIEST, LATEST))  # a question of ours finds the broken file and leaves it out
+        if len(engine.quarantined) == known:
+            raise
+    click.echo("incomplete: a usage file is broken and was left out; byok doctor names it", err=True)
+    return engine.connection().sql(query).to_arrow_reader(_BATCH_ROWS)
+
+
+def _own(services: "Services", query: str, email: str) -> "pa.Table":
+    """One user's answer, from the locked process; says on standard error what was cut."""
+    from byok.accounts import users
+    from byok.store import console, questions
+    from byok.store.scope import parse_scope
+
+    owner = users.by_email(services.db, email)
+    rows = questions.records(services.engine, parse_scope({}, user=owner, now=services.now()), priced=True)
+    desk = services.engine.connection()
+    keys = desk.sql("select * from keys where user_id = $user_id", params={"user_id": owner.id})
+    tables = {"prices": desk.sql("from prices").to_arrow_table(), "keys": keys.to_arrow_table()}
+    answer = console.run(rows, tables, query)
+    if answer.truncated:
+        click.echo(f"truncated: {answer.truncated}", err=True)
+    return answer.rows
+
+
+def _write(answer: "pa.Table | pa.RecordBatchReader | None", kind: str) -> None:
+    from byok.store import formatting
+
+    if answer is None:
+        return
+    if kind == "parquet":
+        _write_parquet(answer)
+        return
+    for piece in formatting.write(kind, answer):
+        sys.stdout.write(piece)
+    sys.stdout.flush()
+
+
+def _write_parquet(answer: "pa.Table | pa.RecordBatchReader") -> None:
+    import pyarrow.parquet as pq
+
+    if sys.stdout.isatty():
+        raise click.UsageError("Parquet is not for a terminal: redirect it, as in > answer.parquet.")
+    with pq.ParquetWriter(sys.stdout.buffer, answer.schema, compression="zstd") as writer:
+        for batch in answer.to_batches() if hasattr(answer, "to_batches") else answer:
+            writer.write_batch(batch)
+    sys.stdout.buffer.flush()
+
+
+def _converse(services: "Services", email: str | None) -> None:
+    """Read statements that end with `;` and answer each, until Ctrl-D. Every statement sees the newest records."""
+    import contextlib
+
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401 - gives input() line editing and history
+    click.echo("Views: usage, usage_priced, prices, keys. End a statement with ; and the session with Ctrl-D.", err=True)
+    for query in _statements():
+        with contextlib.suppress(click.exceptions.Exit):  # the fault was said
+            _answer(services, query, email, "table")
+
+
+def _statements() -> Iterator[str]:
+    lines: list[str] = []
+    while True:
+        try:
+            line = input(MORE if lines else PROMPT)
+        except EOFError:
+            click.echo(err=True)
+            return
+        except KeyboardInterrupt:
+            click.echo(err=True)
+            lines = []
+            continue
+        lines.append(line)
+        if line.rstrip().endswith(";"):
+            yield "\n".join(lines)
+            lines = []

@@ -1,0 +1,183 @@
+"""What an operator does by hand now and then: purge, compact, prices, doctor."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from byok.cli.frame import Command, Group, show_json, show_table, utc_now
+from byok.errors import NotFound
+from byok.settings import Settings
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from byok.pricing.catalogue import Model
+
+
+@click.command(cls=Command)
+@click.option("--dry-run", is_flag=True, help="Count what would be deleted, and delete nothing.")
+@click.option("--force", is_flag=True, help="Also when the clock looks as if it had jumped.")
+@click.option("--json", "as_json", is_flag=True, help="The receipt as one JSON object.")
+@click.pass_obj
+def purge(settings: Settings, dry_run: bool, force: bool, as_json: bool) -> None:
+    """Delete usage older than each plan keeps it, from every file. The keeper does the same by itself.
+
+    Example: byok purge --dry-run
+    """
+    from byok.accounts import users
+    from byok.retention import Retention
+    from byok.services import Services
+
+    now = utc_now()
+    with Services(settings) as services:
+        rooms = Retention(services.db, settings.usage_dir, settings.journal_dir, settings.exports_dir)
+        receipt = rooms.purge(now=now, dry_run=dry_run, force=force)
+        emails = {user.id: user.email for user in users.all_users(services.db)}
+    if as_json:
+        show_json(receipt)
+        return
+    for line in receipt["users"]:
+        click.echo(f"{emails.get(line['user_id'], line['user_id']):40} {line['rows']:>12,} rows before {line['before']}")
+    verb = "would be deleted" if dry_run else "deleted"
+    click.echo(f"{receipt['rows']:,} rows in {receipt['files']:,} files {verb}, {receipt['seconds']:.1f} s. Receipt {receipt['receipt']}.")
+
+
+@click.command(cls=Command)
+@click.option("--json", "as_json", is_flag=True, help="What was done, as one JSON object.")
+@click.pass_obj
+def compact(settings: Settings, as_json: bool) -> None:
+    """Publish the sealed journal and merge small files, now. Waits for a running keeper.
+
+    Example: byok compact
+    """
+    import time
+
+    from byok import keeper
+    from byok.recording.table import Table
+    from byok.services import Services
+
+    started, table = time.monotonic(), Table(settings.usage_dir)
+    before = table.snapshot().files
+    with Services(settings) as services:
+        keeper.once(settings, services.db)
+    after = table.snapshot().files
+    done = {
+        "rows": sum(file.rows for file in after),
+        "files_before": len(before),
+        "files": len(after),
+        "bytes": sum(file.bytes for file in after),
+        "seconds": round(time.monotonic() - started, 3),
+    }
+    if as_json:
+        show_json(done)
+    else:
+        size = f"{done['bytes'] / 1e6:,.1f} MB"
+        click.echo(f"{done['rows']:,} rows in {done['files']} files (before: {done['files_before']}), {size}, {done['seconds']:.1f} s.")
+
+
+@click.group(cls=Group)
+def prices() -> None:
+    """The price table: list, show, check.
+
+    Example: byok prices show gpt-4o
+    """
+
+
+@prices.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+@click.pass_obj
+def list_(settings: Settings, as_json: bool) -> None:  # noqa: ARG001 - every command has them
+    """List the rates in force now, in USD per million tokens.
+
+    Example: byok prices list
+    """
+    from byok.pricing import catalogue
+
+    now = utc_now()
+    current = [
+        (model, price)
+        for model in catalogue.load().models()
+        for price in model.prices
+        if (price.valid_from is None or price.valid_from <= now) and (price.valid_until is None or now < price.valid_until)
+    ]
+    rows = [
+        (m.vendor, m.model, _usd(p.input_pico), _usd(p.output_pico), None if p.cached_pico is None else _usd(p.cached_pico), p.since)
+        for m, p in current
+    ]
+    names = ("vendor", "model", "input", "output", "cached", "from")
+    if as_json:
+        show_json([dict(zip(names, row, strict=True)) for row in rows])
+    else:
+        show_table(names, rows, right=(2, 3, 4))
+
+
+@prices.command()
+@click.argument("model")
+@click.pass_obj
+def show(settings: Settings, model: str) -> None:  # noqa: ARG001
+    """Show every dated price of a model (or vendor/model) with its source.
+
+    Example: byok prices show claude-haiku-4
+    """
+    from byok.pricing import catalogue
+
+    found = [known for known in catalogue.load().models() if _is_named(known, model)]
+    if not found:
+        raise NotFound(f"No price of '{model[:100]}' is known.", remedy="byok prices list shows all.")
+    for known in found:
+        click.echo(f"{known.vendor}/{known.model}" + (f", also {', '.join(known.aliases)}" if known.aliases else ""))
+        for price in known.prices:
+            cached = "" if price.cached_pico is None else f", cached {_usd(price.cached_pico):f}"
+            click.echo(
+                f"  from {price.since}  input {_usd(price.input_pico):f}, output {_usd(price.output_pico):f}{cached}  ({price.source})"
+            )
+        if not known.prices:
+            click.echo("  no price: its calls are counted as unpriced")
+
+
+@prices.command()
+@click.pass_obj
+def check(settings: Settings) -> None:  # noqa: ARG001
+    """Check the price files: shapes, dates, doubles. Faults are listed all at once.
+
+    Example: byok prices check
+    """
+    from byok.pricing import catalogue
+
+    models = catalogue.load().models()
+    unpriced = sum(not model.prices for model in models)
+    click.echo(f"{len(models)} models of {len({model.vendor for model in models})} vendors, {unpriced} without a price. No faults.")
+
+
+@click.command(cls=Command)
+@click.option("--json", "as_json", is_flag=True, help="One JSON array of the findings.")
+@click.pass_context
+def doctor(ctx: click.Context, as_json: bool) -> None:
+    """Check installation, settings, keys, files, disk and clock; name each fault and its remedy. Exit code 1 if there is one.
+
+    Example: byok doctor
+    """
+    import os
+
+    from byok import doctor
+
+    findings = doctor.examine(ctx.obj, os.environ, now=utc_now())
+    if as_json:
+        show_json([finding._asdict() for finding in findings])
+    else:
+        for finding in findings:
+            mark = "ok   " if finding.ok else "FAULT"
+            click.echo(f"{mark}  {finding.what:14} {finding.said}" + (f"\n       {'':14} -> {finding.remedy}" if finding.remedy else ""))
+    if not all(finding.ok for finding in findings):
+        ctx.exit(1)
+
+
+def _is_named(known: "Model", name: str) -> bool:
+    return name in {known.model, f"{known.vendor}/{known.model}", *known.aliases}
+
+
+def _usd(pico: int) -> "Decimal":
+    """USD per million tokens."""
+    from decimal import Decimal
+
+    return (Decimal(pico) / 1_000_000).normalize()

@@ -1,0 +1,252 @@
+"""Sample usage for `byok up --demo`: six people, a year, believable days. The same day always gets the same calls.
+
+What there is to find: working hours in four time zones, quiet weekends, slow growth; a team that left gpt-4o for gpt-4o-mini; an agent
+that ran away in a loop at night, twice; an afternoon on which one vendor was overloaded; a key that expired; plans that keep less.
+"""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from byok.accounts import jobs, key_vault, users
+from byok.accounts.database import Database
+from byok.services import Services
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+DAYS = 365
+_SEED = 20_260_606
+_FACT = "demo"
+Keys = Mapping[tuple[str, str], str]  # owner's e-mail and key's label -> key id
+_OFFICE = (0, 0, 0, 0, 0, 1, 2, 5, 10, 13, 14, 12, 7, 10, 13, 12, 10, 7, 4, 3, 2, 2, 1, 0)
+_EVENINGS = (3, 1, 0, 0, 0, 0, 1, 2, 3, 3, 3, 3, 4, 3, 3, 4, 5, 6, 8, 10, 12, 12, 9, 6)
+_AROUND_THE_CLOCK = (4,) * 24
+_WEEK = (1.0, 1.1, 1.15, 1.05, 0.85, 0.15, 0.12)  # Monday first
+_EVERY_DAY = (1.0,) * 7
+
+
+@dataclass(frozen=True)
+class _Person:
+    email: str
+    name: str
+    plan: str
+    tz: str
+    admin: bool = False
+
+
+@dataclass(frozen=True)
+class _Series:
+    """One habit: who calls what, how often (calls on a full working day), with how many tokens (medians), from and to which day.
+
+    Days are counted from the day of the first fill.
+    """
+
+    email: str
+    label: str
+    vendor: str
+    model: str
+    calls: float
+    prompt: int
+    completion: int
+    hours: tuple[int, ...] = _OFFICE
+    week: tuple[float, ...] = _WEEK
+    endpoint: str = "chat"
+    cached: float = 0.0
+    reasoning: float = 0.0
+    growth: float = 1.0
+    first_day: int = -DAYS
+    last_day: int | None = None
+
+
+PEOPLE = (
+    _Person("ada@demo.example", "Ada", "enterprise", "Europe/Berlin", admin=True),
+    _Person("ben@demo.example", "Ben", "enterprise", "America/New_York"),
+    _Person("chen@demo.example", "Chen", "enterprise", "Asia/Shanghai"),
+    _Person("dora@demo.example", "Dora", "team", "Europe/Berlin"),
+    _Person("eli@demo.example", "Eli", "indie", "Asia/Kolkata"),
+    _Person("fay@demo.example", "Fay", "free", "America/New_York"),
+)
+_SWITCH = -118
+SERIES = (
+    _Series("ada@demo.example", "support bot", "openai", "gpt-4o", 85, 1900, 320, cached=0.35, growth=1.8, last_day=_SWITCH),
+    _Series("ada@demo.example", "support bot", "openai", "gpt-4o-mini", 110, 1900, 330, cached=0.35, growth=1.3, first_day=_SWITCH),
+    _Series("ada@demo.example", "writing", "anthropic", "claude-sonnet-4-5", 28, 3200, 900, endpoint="messages", growth=1.5),
+    _Series(
+        "ada@demo.example", "side project", "gemini", "gemini-2.5-flash", 9, 900, 260, hours=_EVENINGS, week=_EVERY_DAY, endpoint="generate"
+    ),
+    _Series("ben@demo.example", "review", "anthropic", "claude-sonnet-4-5", 45, 9000, 1100, endpoint="messages", cached=0.6, growth=2.2),
+    _Series("ben@demo.example", "nightly agent", "openai", "gpt-4o", 14, 5200, 700, hours=_AROUND_THE_CLOCK, week=_EVERY_DAY),
+    _Series("ben@demo.example", "review", "anthropic", "claude-haiku-4", 60, 1500, 220, endpoint="messages", first_day=-210),
+    _Series("chen@demo.example", "research", "deepseek", "deepseek-v4-pro", 55, 2600, 1400, reasoning=0.55, growth=1.4),
+    _Series("chen@demo.example", "research", "qwen", "qwen3-max", 32, 2100, 640, growth=0.8),
+    _Series("chen@demo.example", "translation", "minimax", "minimax-m3", 24, 1200, 1150, hours=_AROUND_THE_CLOCK, week=_EVERY_DAY),
+    _Series("dora@demo.example", "reports", "gemini", "gemini-2.5-flash", 48, 7400, 520, endpoint="generate", cached=0.2),
+    _Series("eli@demo.example", "prototype", "openai", "gpt-4o-mini", 30, 700, 280, hours=_EVENINGS, week=_EVERY_DAY),
+    _Series("fay@demo.example", "homework", "openai", "gpt-4o-mini", 8, 380, 240, hours=_EVENINGS, week=_EVERY_DAY),
+)
+_RUNAWAY_DAYS = (-87, -9)
+_LOOP_CALLS, _LOOP_FROM_S, _LOOP_S = 2400, 8000, 12_000  # 02:13 to 05:33, an answer every five seconds, each with all of those before
+_OUTAGE_DAY, _OUTAGE_HOURS = -24, tuple(range(13, 17))
+_EXPIRED_DAY, _EXPIRED_HOURS = -41, tuple(range(12))
+_STATUSES = {200: 0.972, 429: 0.010, 500: 0.004, 400: 0.005, 499: 0.007, 504: 0.002}
+
+
+def is_sample(db: Database) -> bool:
+    """Whether this installation is empty or holds sample data: only then may more be put in."""
+    return jobs.get(db, _FACT) is not None or not users.all_users(db)
+
+
+def fill(services: Services, *, now: datetime) -> int:
+    """Make the people and their usage up to `now`; later calls add what has passed since. Returns how many calls were added."""
+    from byok import intake
+
+    known = json.loads(jobs.get(services.db, _FACT) or "null")
+    if known is None:
+        known = {"anchor": now.date().isoformat(), "until": None}
+        jobs.put(services.db, _FACT, json.dumps(known))
+    anchor = date.fromisoformat(known["anchor"])
+    since = datetime.fromisoformat(known["until"]) if known["until"] else datetime.combine(anchor - timedelta(days=DAYS), time(), UTC)
+    rows = calls(anchor, since, now, user_ids=_people(services.db, since), key_ids=_keys(services, now))
+    if rows.num_rows:
+        import pyarrow.parquet as pq
+
+        with tempfile.TemporaryDirectory(prefix="byok-demo-") as place:
+            pq.write_table(rows, Path(place) / "sample.parquet")
+            intake.book(Path(place) / "sample.parquet", services.settings, services.db, now=now)
+    jobs.put(services.db, _FACT, json.dumps(known | {"until": now.isoformat()}))
+    return int(rows.num_rows)
+
+
+def calls(anchor: date, since: datetime, until: datetime, *, user_ids: Mapping[str, str], key_ids: Keys) -> "pa.Table":
+    """The sample calls with `since <= ts < until` in the columns of the record, in order of time. `anchor` is the day of the first fill."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from byok.recording.files import SCHEMA
+
+    zones = {person.email: ZoneInfo(person.tz) for person in PEOPLE}
+    numbers = range((since.date() - anchor).days - 1, (until.date() - anchor).days + 2)  # a local day may begin on another day in UTC
+    parts = [SCHEMA.empty_table()]
+    for index, series in enumerate(SERIES):
+        days = [number for number in numbers if series.first_day <= number < (numbers.stop if series.last_day is None else series.last_day)]
+        drawn = _joined([_draw(series, index, number, anchor, zones[series.email]) for number in days])
+        if drawn is None:
+            continue
+        owner = {"user_id": user_ids[series.email], "key_id": key_ids[series.email, series.label]}
+        fixed = owner | {"vendor": series.vendor, "model": series.model, "endpoint": series.endpoint}
+        columns = _columns(series, drawn) | {name: pa.repeat(value, len(drawn.second)) for name, value in fixed.items()}
+        parts.append(pa.table([pa.array(columns[field.name]).cast(field.type) for field in SCHEMA], schema=SCHEMA))
+    rows = pa.concat_tables(parts)
+    instant = SCHEMA.field("ts").type
+    inside = pc.and_(pc.greater_equal(rows["ts"], pa.scalar(since, instant)), pc.less(rows["ts"], pa.scalar(until, instant)))
+    return rows.filter(inside).sort_by([("ts", "ascending"), ("user_id", "ascending")])
+
+
+class _Drawn(NamedTuple):
+    """What chance decided, one element per call. Drawn day by day, so that a day is the same whenever it is filled in."""
+
+    number: Any  # of the local day, from the anchor
+    midnight: Any  # of that day, seconds since 1970
+    second: Any  # of that day
+    loop: Any  # how far a runaway loop had come (0 to 1), -1 outside of one
+    uniform: Any  # three numbers in [0, 1)
+    normal: Any  # five standard normal numbers
+
+
+def _draw(series: _Series, index: int, number: int, anchor: date, zone: ZoneInfo) -> _Drawn:
+    import numpy as np
+
+    day = anchor + timedelta(days=number)
+    rng = np.random.default_rng([_SEED, index, day.toordinal()])
+    growth = series.growth ** min(1.0, (number + DAYS) / DAYS)
+    count = rng.poisson(series.calls * growth * series.week[day.weekday()] * rng.gamma(12, 1 / 12))
+    loop = np.full(count, -1.0)
+    if series.label == "nightly agent" and number in _RUNAWAY_DAYS:
+        loop = np.concatenate([loop, np.linspace(0, 1, _LOOP_CALLS)])
+    uniform = rng.random((len(loop), 3))
+    odds = np.cumsum(series.hours) / sum(series.hours)
+    second = (np.searchsorted(odds, uniform[:, 0], side="right") + uniform[:, 1]) * 3600
+    second = np.where(loop < 0, second, _LOOP_FROM_S + loop * _LOOP_S + uniform[:, 1] * 4)
+    midnight = datetime.combine(day, time(), zone).timestamp()
+    return _Drawn(np.full(len(loop), number), np.full(len(loop), midnight), second, loop, uniform, rng.standard_normal((len(loop), 5)))
+
+
+def _joined(days: list[_Drawn]) -> _Drawn | None:
+    import numpy as np
+
+    return _Drawn(*(np.concatenate(parts) for parts in zip(*days, strict=True))) if days else None
+
+
+def _columns(series: _Series, drawn: _Drawn) -> dict[str, Any]:
+    """The columns in which the calls of a series differ."""
+    import numpy as np
+    import pyarrow as pa
+
+    normal, status = drawn.normal.T, _statuses(series, drawn)
+    left = status == 499
+    known = (status == 200) | left
+    prompt = np.where(drawn.loop < 0, series.prompt * np.exp(0.7 * normal[0]), 4000 + 54_000 * drawn.loop).clip(12).astype(np.int64)
+    completion = (series.completion * np.exp(0.6 * normal[1]) / np.where(left, 3, 1)).clip(1).astype(np.int64)
+    ttft = 380 * np.exp(0.45 * normal[2]) + prompt / 60
+    latency = np.where(known, ttft + completion * (14 + 2 * normal[3]).clip(6), 160 * np.exp(0.6 * normal[4]))
+
+    def where_known(values: Any) -> "pa.Array":
+        return pa.array(values.astype(np.int64), mask=~known)
+
+    return {
+        "ts": ((drawn.midnight + drawn.second) * 1_000_000).astype(np.int64),
+        "prompt_tokens": where_known(prompt),
+        "completion_tokens": where_known(completion),
+        "total_tokens": where_known(prompt + completion),
+        "cached_tokens": where_known(prompt * series.cached * drawn.uniform[:, 0]),
+        "cache_write_tokens": where_known(np.zeros(len(prompt))),
+        "reasoning_tokens": where_known(completion * series.reasoning * drawn.uniform[:, 1]),
+        "status": status,
+        "usage_source": pa.array(np.where(left, "estimated", np.where(known, "vendor", "none"))),
+        "latency_ms": np.where(status == 504, 300_000, latency).astype(np.int64),
+        "ttft_ms": where_known(ttft),
+    }
+
+
+def _statuses(series: _Series, drawn: _Drawn) -> Any:
+    import numpy as np
+
+    chance = drawn.uniform[:, 2]
+    status = np.array(list(_STATUSES))[np.searchsorted(np.cumsum(list(_STATUSES.values())), chance * 0.999_999, side="right")]
+    hour = (drawn.second // 3600).astype(int)
+    if series.vendor == "anthropic":
+        status = np.where((drawn.number == _OUTAGE_DAY) & np.isin(hour, _OUTAGE_HOURS) & (chance < 0.7), 529, status)
+    if series.vendor == "deepseek":
+        status = np.where((drawn.number == _EXPIRED_DAY) & np.isin(hour, _EXPIRED_HOURS), 401, status)
+    return status
+
+
+def _people(db: Database, now: datetime) -> dict[str, str]:
+    """The sample users' ids by e-mail; makes those that are missing."""
+    ids = {user.email: user.id for user in users.all_users(db)}
+    for person in PEOPLE:
+        if person.email not in ids:
+            facts: dict[str, Any] = {"plan": person.plan, "admin": person.admin, "name": person.name, "tz": person.tz}
+            ids[person.email] = users.add(db, person.email, now=now, user_id=f"usr_demo{person.name}", **facts).id
+    return ids
+
+
+def _keys(services: Services, now: datetime) -> dict[tuple[str, str], str]:
+    """The sample keys' ids by owner's e-mail and label; makes those that are missing. Their secrets are invented and open nothing."""
+    ids: dict[tuple[str, str], str] = {}
+    for number, series in enumerate(SERIES):
+        if (series.email, series.label) in ids:
+            continue
+        owner = users.by_email(services.db, series.email).id
+        found = next((key.id for key in key_vault.of_user(services.db, owner) if key.label == series.label), None)
+        if found is None:
+            secret = f"sample-key-that-opens-nothing-{1000 + number * 137}"
+            found = key_vault.add(services.db, services.master, owner, series.vendor, secret, now=now, label=series.label).id
+        ids[series.email, series.label] = found
+    return ids

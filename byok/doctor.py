@@ -1,0 +1,238 @@
+"""`byok doctor`: looks at an installation from settings to the last usage file, and names each fault with its remedy. Changes nothing."""
+
+import shutil
+import sqlite3
+import stat
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from importlib import metadata
+from pathlib import Path
+from typing import NamedTuple
+
+from byok.errors import ByokError
+from byok.settings import Settings, unknown_names
+from byok.supervisor import answers_ready, port_is_free
+
+LEAST_FREE_BYTES = 1 << 30
+LATEST_AHEAD = timedelta(minutes=5)
+LONGEST_BACKLOG_S = 600
+_RESTORE = "Restore it from a backup (docs/operations.md)"
+_EARLIEST_CLOCK = datetime(2026, 1, 1, tzinfo=UTC)  # this software did not exist before
+
+
+class Finding(NamedTuple):
+    """One thing looked at. `remedy` stands with every fault, and as advice with some that are well."""
+
+    what: str
+    ok: bool
+    said: str
+    remedy: str = ""
+
+
+def _fault(what: str, said: str, remedy: str) -> Finding:
+    return Finding(what, False, said, remedy)
+
+
+def examine(settings: Settings, environ: Mapping[str, str], *, now: datetime, requirements: Path | None = None) -> list[Finding]:
+    """Look at everything; a part that cannot be looked at is a fault of its own and does not hide the others."""
+    parts: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
+        ("installation", lambda: _installation(requirements or Path(__file__).parents[1] / "requirements.txt")),
+        ("settings", lambda: _settings(settings, environ)),
+        ("clock", lambda: _clock(now)),
+        ("data", lambda: _directories(settings)),
+        ("disk", lambda: _disk(settings)),
+        ("master key", lambda: _master_key(settings)),
+        ("accounts", lambda: _accounts(settings)),
+        ("prices", _prices),
+        ("usage table", lambda: _table(settings)),
+        ("records", lambda: _records(settings, now)),
+        ("journal", lambda: _journal(settings, now)),
+        ("ports", lambda: _ports(settings)),
+    ]
+    return [finding for what, look in parts for finding in _guarded(what, look)]
+
+
+def _guarded(what: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    try:
+        yield from look()
+    except ByokError as error:
+        yield Finding(what, False, error.message, error.remedy)
+    except OSError as error:
+        place = error.filename or "a file"
+        yield _fault(what, f"{place}: {error.strerror}", "Correct its owner and mode, or restore it from a backup.")
+    except Exception as error:
+        yield _fault(what, f"cannot be examined ({type(error).__name__})", f"{_RESTORE}, or report this.")
+
+
+def _installation(requirements: Path) -> Iterator[Finding]:
+    wrong = []
+    lines = requirements.read_text(encoding="utf-8").splitlines() if requirements.exists() else []
+    for name, wanted in (line.split("#")[0].strip().split("==") for line in lines if "==" in line.split("#")[0]):
+        try:
+            found = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found = "missing"
+        if found != wanted:
+            wrong.append(f"{name} {found} instead of {wanted}")
+    python = ".".join(map(str, sys.version_info[:3]))
+    if wrong:
+        yield _fault("installation", f"Python {python}; {', '.join(wrong)}", "make install")
+    else:
+        yield Finding("installation", True, f"Python {python}, packages as required")
+
+
+def _settings(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
+    strangers = unknown_names(environ)
+    yield Finding("settings", True, "; ".join(["make sense", *strangers]), "Check these names." if strangers else "")
+    if settings.master_key is not None:
+        yield Finding("settings", True, "BYOK_MASTER_KEY is in the environment", "Safer in a file: BYOK_MASTER_KEY_FILE.")
+
+
+def _clock(now: datetime) -> Iterator[Finding]:
+    well = now > _EARLIEST_CLOCK
+    yield Finding("clock", well, now.strftime("%Y-%m-%d %H:%M:%SZ"), "" if well else "Set the clock; is a time service (NTP) running?")
+
+
+def _directories(settings: Settings) -> Iterator[Finding]:
+    if not settings.data.exists():
+        yield Finding("data", True, f"{settings.data} does not exist yet; the first start makes it")
+        return
+    for directory in (settings.data, settings.journal_dir, settings.usage_dir, settings.exports_dir):
+        if directory.exists():
+            with tempfile.TemporaryFile(dir=directory) as probe:
+                probe.write(b"x")
+                probe.flush()
+    yield Finding("data", True, f"{settings.data} can be written")
+
+
+def _disk(settings: Settings) -> Iterator[Finding]:
+    there = next(path for path in (settings.data, *settings.data.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    well = free >= LEAST_FREE_BYTES
+    yield Finding("disk", well, f"{free / 1e9:,.1f} GB free", "" if well else "Free some space: a full disk loses records (never answers).")
+
+
+def _master_key(settings: Settings) -> Iterator[Finding]:
+    from byok.accounts import database, master_key
+
+    path = settings.master_key_file
+    file = _accounts_file(settings)
+    used = file is None or file.exists()
+    if settings.master_key is None and not path.exists():
+        yield Finding(
+            "master key", not used, f"{path} does not exist", "Restore it from your backup: without it no vendor key opens." if used else ""
+        )
+        return
+    key = master_key.load_master_key(settings)
+    if used:
+        with database.open_database(settings.accounts_database) as db:
+            master_key.check_master_key(db, key)
+    yield Finding("master key", True, "opens this database" if used else "well formed")
+
+
+def _accounts(settings: Settings) -> Iterator[Finding]:
+    from byok.accounts import database, users
+
+    file = _accounts_file(settings)
+    if file is not None and not file.exists():
+        yield Finding("accounts", True, "no database yet; the first start makes it")
+        return
+    if file is not None:
+        with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as raw:
+            said = raw.execute("pragma quick_check(1)").fetchone()[0]
+        raw.close()
+        if said != "ok":
+            yield _fault("accounts", f"{file} is damaged", f"{_RESTORE}.")
+            return
+        mode = stat.S_IMODE(file.stat().st_mode)
+        if mode & 0o077:
+            yield _fault("accounts", f"{file} can be read by others (mode {mode:04o})", f"chmod 600 {file}")
+    with database.open_database(settings.accounts_database) as db:
+        everyone = users.all_users(db)
+    admins = sum(user.admin and not user.disabled for user in everyone)
+    advice = "" if admins or not everyone else "Make one: byok user set EMAIL --admin"
+    yield Finding("accounts", True, f"{len(everyone)} users, {admins} admins", advice)
+
+
+def _prices() -> Iterator[Finding]:
+    from byok.pricing import catalogue
+
+    yield Finding("prices", True, f"{len(catalogue.load().models())} models")
+
+
+def _table(settings: Settings) -> Iterator[Finding]:
+    import duckdb
+
+    from byok.recording.table import Table
+    from byok.store.desk import reads_whole
+
+    if not settings.usage_dir.exists():
+        yield Finding("usage table", True, "no table yet; the keeper makes it")
+        return
+    table = Table(settings.usage_dir)
+    files, broken = table.snapshot().files, 0
+    with duckdb.connect(":memory:") as scratch:
+        for file in files:
+            if not reads_whole(scratch, file.path):
+                broken += 1
+                remedy = "Restore this file from a backup; until then its rows are missing from every answer."
+                yield _fault("usage table", f"{file.path} {'cannot be read' if Path(file.path).exists() else 'is missing'}", remedy)
+    if not broken:
+        unnamed = len(table.unreferenced())
+        said = f"{sum(file.rows for file in files):,} rows in {len(files)} files"
+        yield Finding("usage table", True, said + (f"; {unnamed} files that it does not name" if unnamed else ""))
+
+
+def _records(settings: Settings, now: datetime) -> Iterator[Finding]:
+    from byok.recording.reader import Reader
+
+    view = Reader(settings.usage_dir, settings.journal_dir).view()
+    if view.newest_ts is not None and view.newest_ts > now + LATEST_AHEAD:
+        said = f"the newest record is of {view.newest_ts:%Y-%m-%d %H:%M}Z, after now"
+        yield _fault("records", said, "Set the clock of this machine, or of the gateway that wrote it.")
+    elif view.newest_ts is not None:
+        yield Finding("records", True, f"newest {view.newest_ts:%Y-%m-%d %H:%M:%S}Z, {view.tail.num_rows:,} not yet published")
+    if view.bad_lines:
+        yield Finding(
+            "records", False, f"{view.bad_lines:,} damaged lines in the journal", "Check disk and memory; the keeper sets the lines aside."
+        )
+
+
+def _journal(settings: Settings, now: datetime) -> Iterator[Finding]:
+    from byok.recording import journal
+    from byok.recording.publisher import QUARANTINE
+
+    aside = settings.journal_dir / QUARANTINE
+    kept = list(aside.iterdir()) if aside.exists() else []
+    if kept:
+        remedy = "Look at them, then delete the directory; check disk and memory."
+        yield _fault("journal", f"{len(kept)} files with damaged lines in {aside}", remedy)
+    waiting = journal.segments(settings.journal_dir)
+    ages = [now.timestamp() - segment.path.stat().st_mtime for segment in waiting if journal.is_sealed(segment.path)]
+    if ages and max(ages) > LONGEST_BACKLOG_S:
+        remedy = "Start the keeper: byok keeper (or byok up). Nothing is lost meanwhile."
+        yield _fault("journal", f"{len(ages)} sealed segments wait, the oldest for {max(ages) / 60:,.0f} min", remedy)
+    elif not kept:
+        yield Finding("journal", True, f"{len(waiting)} segments")
+
+
+def _ports(settings: Settings) -> Iterator[Finding]:
+    for name, port, setting in (
+        ("gateway", settings.gateway_port, "BYOK_GATEWAY_PORT"),
+        ("web", settings.web_port, "BYOK_WEB_PORT"),
+    ):
+        if port_is_free(settings.host, port):
+            yield Finding("ports", True, f"{name} is not running, port {port} is free")
+        elif answers_ready(settings.host, port):
+            yield Finding("ports", True, f"{name} is ready on port {port}")
+        else:
+            remedy = f"If another program has it, set {setting}; if it is {name}, its log says why it is not ready."
+            yield _fault("ports", f"port {port} of {name} is taken and does not say that it is ready", remedy)
+
+
+def _accounts_file(settings: Settings) -> Path | None:
+    """Where the SQLite database lies; None for a database server."""
+    url = settings.accounts_database
+    return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None

@@ -1,0 +1,68 @@
+"""What a newcomer needs to begin: an admin, a link to set the password, an access token, and a first call to paste.
+
+There is no default password. As long as the first admin has set none, each start makes a new link (the earlier one becomes void) and a new
+token, unless the token of an earlier start is in use already.
+"""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from byok.accounts import access_tokens, passwords, users
+from byok.accounts.database import Database
+from byok.settings import Settings
+
+FIRST_ADMIN = "admin@localhost"
+_LABEL = "printed by byok up"
+
+
+class FirstSteps(NamedTuple):
+    """Whose account it is; `link_secret` and `token` are None where they are not needed any more."""
+
+    email: str | None
+    link_secret: str | None
+    token: str | None
+
+
+def prepare(db: Database, *, now: datetime) -> FirstSteps:
+    """Make the first admin if there is nobody yet, and what that admin needs to get in."""
+    everyone = users.all_users(db)
+    if not everyone:
+        everyone = [users.add(db, FIRST_ADMIN, now=now, plan="enterprise", admin=True, name="Admin")]
+    admins = sorted((user for user in everyone if user.admin and not user.disabled), key=lambda user: user.created_at)
+    if not admins or any(passwords.has_password(db, admin.id) for admin in admins):
+        return FirstSteps(None, None, None)
+    admin = admins[0]
+    return FirstSteps(admin.email, passwords.set_link(db, admin.id, now=now), _token(db, admin.id, now))
+
+
+def _token(db: Database, user_id: str, now: datetime) -> str | None:
+    printed = [token for token in access_tokens.of_user(db, user_id) if token.label == _LABEL]
+    if any(token.last_used_at for token in printed):
+        return None
+    for token in printed:
+        access_tokens.revoke(db, user_id, token.id)
+    return access_tokens.create(db, user_id, now=now, label=_LABEL)
+
+
+def welcome(settings: Settings, steps: FirstSteps, *, gateway: str, dashboard: str) -> str:
+    """The text that `byok up` prints when everything answers: what to open, how to get in, a first call."""
+    lines = ["", "BYOK is ready" + (", with sample usage of a year." if settings.demo else "."), ""]
+    lines += [f"  Dashboard  {dashboard}", f"  Gateway    {gateway}", f"  Data       {settings.data}", ""]
+    if steps.link_secret:
+        lines += [f"Set the password of {steps.email} (this link works once, for 24 hours):"]
+        lines += [f"  {dashboard}/auth/set-password?token={steps.link_secret}", ""]
+    lines += ["A first call. The built-in vendor echo answers it, no vendor key is needed:", first_call(gateway, steps.token), ""]
+    if not steps.token:
+        lines += ["An access token: byok access-token new EMAIL, or the Keys page.", ""]
+    return "\n".join([*lines, "Ctrl-C stops everything.", ""])
+
+
+def first_call(gateway: str, token: str | None) -> str:
+    """A curl that can be pasted as it is; without a token it takes $TOKEN."""
+    return "\n".join(
+        [
+            f"  curl {gateway}/v1/chat/completions \\",
+            f'    -H "Authorization: Bearer {token or "$TOKEN"}" -H "Content-Type: application/json" \\',
+            """    -d '{"model": "echo/echo-1", "messages": [{"role": "user", "content": "Hello, is anybody there?"}]}'""",
+        ]
+    )

@@ -1,0 +1,82 @@
+"""The SQL that gives any DuckDB shell the views of `byok sql`, as of now: the same view files, over the same Parquet and journal files."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from byok.recording import journal
+from byok.recording.table import Snapshot, Table
+from byok.store import tables, wording
+from byok.usage import COLUMNS
+
+Rows = Iterable[Mapping[str, object]]
+_SQL_TYPES = {"int64": "bigint", "string": "varchar", "bool": "boolean", "timestamp[us, tz=UTC]": "timestamptz"}
+_HEAD = """-- The views usage, usage_priced, prices and keys for any DuckDB shell (1.4 or newer), as of the moment this was printed:
+--   byok sql --init > views.sql && duckdb -init views.sql
+-- Print it again when files have been merged or purged since."""
+
+
+def init_sql(
+    usage_dir: Path, journal_dir: Path, *, prices: pa.Table, keys: Iterable[Mapping[str, object]], retention: Mapping[str, int]
+) -> str:
+    """Return the text. `prices` is the catalogue's table, `keys` are rows of the view `keys`, `retention` says user id -> days."""
+    snapshot, segments = _settled(Table(usage_dir), journal_dir)
+    files = [file.path for file in snapshot.files]
+    days = ", ".join(f"({_literal(user_id)}, {days:d})" for user_id, days in sorted(retention.items()))
+    parts = [
+        "set TimeZone = 'UTC'",
+        f"set variable usage_files = {_list(files)}",
+        f"create or replace temp table usage_tail as {_tail(segments)}",
+        _small_table("usage_prices", prices),
+        _small_table("usage_price_spans", tables.spans(prices)),
+        _small_table("keys", tables.keys(keys)),
+        f"create or replace temp table days_kept as select * from (values {days or '(null, 0)'}) as kept(user_id, days)",  # noqa: S608 - quoted by _literal
+        "create or replace temp view usage_kept as select user_id, now() - to_hours(days * 24) as keep_after from days_kept",
+        wording.text("view_rows" if files else "view_rows_tail_only"),
+        *(wording.text(f"view_{name}") for name in ("usage", "usage_priced", "prices")),
+    ]
+    return f"{_HEAD}\n" + "".join(f"{part.strip()};\n" for part in parts)
+
+
+def _settled(table: Table, journal_dir: Path) -> tuple[Snapshot, list[Path]]:
+    """A snapshot and the journal segments that are not in it."""
+    while True:
+        segments = journal.segments(journal_dir)
+        snapshot = table.snapshot([segment.writer for segment in segments])
+        if journal.segments(journal_dir) == segments:
+            return snapshot, [s.path for s in segments if s.number > snapshot.done.get(s.writer, -1)]
+
+
+def _tail(segments: Sequence[Path]) -> str:
+    columns = ", ".join(f"{column.name}: '{column.type}'" for column in COLUMNS)
+    if not segments:
+        return f"select {', '.join(f'null::{column.type} as {column.name}' for column in COLUMNS)} where false"
+    return f"select * from read_json({_list(segments)}, format = 'newline_delimited', ignore_errors = true, columns = {{{columns}}})"  # noqa: S608
+
+
+def _small_table(name: str, table: pa.Table) -> str:
+    casts = ", ".join(f"{field.name}::{_SQL_TYPES[str(field.type)]} as {field.name}" for field in table.schema)
+    rows = [f"({', '.join(_literal(value) for value in row.values())})" for row in table.to_pylist()]
+    nothing = f"({', '.join(['null'] * table.num_columns)})"
+    values = ",\n  ".join(rows) or nothing
+    where = "" if rows else " where false"
+    return f"create or replace temp table {name} as select {casts} from (values {values}) as t({', '.join(table.column_names)}){where}"  # noqa: S608
+
+
+def _list(paths: Iterable[Any]) -> str:
+    return "[" + ", ".join(_literal(str(path)) for path in paths) + "]"
+
+
+def _literal(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, datetime):
+        return f"'{value.isoformat()}'"
+    return "'" + str(value).replace("'", "''") + "'"
