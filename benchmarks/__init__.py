@@ -1,0 +1,1 @@
+"""What `make bench` runs. Figures of one run are comparable with each other; those of two runs or machines are not."""
