@@ -15,8 +15,9 @@ _VIEWS = ("usage", "usage_priced")
 class Desk:
     """Views `usage`, `usage_priced` and `prices` over exactly one `View`; laid out again only if that changed."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, prices: pa.Table, spans: pa.Table) -> None:
-        self.connection = connection
+    def __init__(self, database: duckdb.DuckDBPyConnection, prices: pa.Table, spans: pa.Table) -> None:
+        self.database = database
+        self.connection = connection = database.cursor()
         self._laid: object = None
         connection.execute("set TimeZone = 'UTC'")
         connection.execute("set parquet_metadata_cache = true")

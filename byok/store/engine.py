@@ -5,7 +5,6 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -30,7 +29,14 @@ BATCH_ROWS = 32_768
 _TRIES = 5
 _IDLE_DESKS = 8
 _CRASHES = (duckdb.InternalException, duckdb.FatalException)
-_FILE_FAULTS = (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException, *_CRASHES)
+_NO_FILES_FAULT = (
+    duckdb.ConversionException,
+    duckdb.OutOfRangeException,
+    duckdb.OutOfMemoryException,
+    duckdb.InterruptException,
+    duckdb.ParserException,
+    duckdb.CatalogException,
+)
 
 _log = structlog.get_logger()
 T = TypeVar("T")
@@ -92,28 +98,28 @@ class Engine:
         """The answer of sql/<question>.sql within `scope`; `values` are its other parameters. Raises `StoreUnreadable`."""
         sql = wording.question(question, scope, group_by=group_by, priced=priced)
         offered = _values(scope) | values
-        return self._with_desk(lambda desk: desk.ask(sql, offered).to_arrow_table())
+        table, desk = self._at_a_desk(lambda desk: desk.ask(sql, offered).to_arrow_table())
+        self._leave(desk)
+        return tables.whole_numbers(table)
 
     def stream(self, question: str, scope: AnyScope, *, priced: bool = False, **values: object) -> Iterator[pa.RecordBatch]:
         """As `ask`, in batches of at most `BATCH_ROWS`; the first comes when all input has been read, at least one (maybe empty) comes."""
         sql = wording.question(question, scope, priced=priced)
         offered = _values(scope) | values
-        for attempt in range(_TRIES):
-            with self._desk() as (desk, view):
-                try:
-                    batches = desk.ask(sql, offered).to_arrow_reader(BATCH_ROWS)
-                    first = next(batches, None)
-                except duckdb.Error as error:
-                    self._mend(error, view, last=attempt == _TRIES - 1)
-                    continue
-                yield first if first is not None else pa.RecordBatch.from_pylist([], batches.schema)
-                yield from batches
-                return
+
+        def begin(desk: Desk) -> tuple[pa.RecordBatch, pa.RecordBatchReader]:
+            batches = desk.ask(sql, offered).to_arrow_reader(BATCH_ROWS)
+            first = next(batches, None)
+            return pa.RecordBatch.from_pylist([], batches.schema) if first is None else first, batches
+
+        (first, rest), desk = self._at_a_desk(begin)
+        yield first
+        yield from rest
+        self._leave(desk)
 
     def connection(self) -> duckdb.DuckDBPyConnection:
         """A connection of one's own for the operator: `usage`, `usage_priced`, `prices`, `keys` over all that is kept, as of now."""
-        desk = Desk(self._database.cursor(), self._prices, self._spans)
-        desk.lay_out(self._reader.view(), self._without(), self._kept())
+        _, desk = self._at_a_desk(lambda _: None)
         desk.connection.register("keys", tables.keys(self._keys()))
         return desk.connection
 
@@ -145,26 +151,29 @@ class Engine:
             },
         )
 
-    def _with_desk(self, work: Callable[[Desk], T]) -> T:
+    def _at_a_desk(self, work: Callable[[Desk], T]) -> tuple[T, Desk]:
+        """What `work` returns at a desk over the newest snapshot, and that desk, still taken. A file fault is mended and tried again."""
         for attempt in range(_TRIES):
-            with self._desk() as (desk, view):
-                try:
-                    return work(desk)
-                except duckdb.Error as error:
-                    self._mend(error, view, last=attempt == _TRIES - 1)
+            view = self._reader.view()
+            try:
+                desk = self._sit_down()
+                desk.lay_out(view, self._without(), self._kept())
+                return work(desk), desk
+            except duckdb.Error as error:
+                self._mend(error, view, last=attempt == _TRIES - 1)
         raise StoreUnreadable
 
-    @contextmanager
-    def _desk(self) -> Iterator[tuple[Desk, View]]:
+    def _sit_down(self) -> Desk:
         with self._lock:
-            desk = self._idle.pop() if self._idle else None
+            if self._idle:
+                return self._idle.pop()
             database = self._database
-        desk = desk or Desk(database.cursor(), self._prices, self._spans)
-        view = self._reader.view()
-        desk.lay_out(view, self._without(), self._kept())
-        yield desk, view
-        with self._lock:  # a desk that ended in an exception is not used again
-            if database is self._database and len(self._idle) < _IDLE_DESKS:
+        return Desk(database, self._prices, self._spans)
+
+    def _leave(self, desk: Desk) -> None:
+        """Keep a desk for the next question; one whose work failed or was left early never comes here."""
+        with self._lock:
+            if desk.database is self._database and len(self._idle) < _IDLE_DESKS:
                 self._idle.append(desk)
 
     def _kept(self) -> pa.Table:
@@ -179,7 +188,7 @@ class Engine:
 
     def _mend(self, error: duckdb.Error, view: View, *, last: bool) -> None:
         """Find out why a question failed: return if another try can succeed, else raise."""
-        if last or not isinstance(error, _FILE_FAULTS):
+        if last or isinstance(error, _NO_FILES_FAULT):
             raise error
         if isinstance(error, _CRASHES):
             self._reopen()

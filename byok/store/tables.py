@@ -1,5 +1,6 @@
 """The small tables that stand beside the records in every question: who is kept how long, what is charged, which keys there are."""
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
@@ -53,3 +54,12 @@ def spans(prices: pa.Table) -> pa.Table:
 def keys(rows: Iterable[Mapping[str, object]]) -> pa.Table:
     """The view `keys`: names and last four characters."""
     return pa.Table.from_pylist([{name: row.get(name) for name in KEYS.names} for row in rows], KEYS)
+
+
+def whole_numbers(answer: pa.Table) -> pa.Table:
+    """DuckDB's sums of whole numbers as bigints; a sum beyond those stays a decimal without places."""
+    for index, field in enumerate(answer.schema):
+        if pa.types.is_decimal(field.type) and field.type.scale == 0:
+            with contextlib.suppress(pa.ArrowInvalid):
+                answer = answer.set_column(index, field.name, answer[field.name].cast(pa.int64()))
+    return answer

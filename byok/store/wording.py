@@ -25,7 +25,7 @@ _FILTERS = {
     "user_ids": "user_id in (select unnest($user_ids::varchar[]))",
 }
 _COST = ", sum(cost_usd) as cost_usd, count(*) filter (where cost_usd is null) as unpriced_calls"
-_COST_OF_QUARTERS = ", sum(cost_usd) as cost_usd, sum(unpriced_calls)::bigint as unpriced_calls"
+_COST_OF_QUARTERS = ", sum(cost_usd) as cost_usd, sum(unpriced_calls) as unpriced_calls"
 _PLACE = re.compile(r"/\*(\w+)\*/(.*?)/\*\.\*/", re.DOTALL)
 _VALUE = re.compile(r"\$([a-z_]+)")
 

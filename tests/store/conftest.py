@@ -19,7 +19,7 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 ADA, BOB = "usr_ada1", "usr_bob1"
 
 
-def record(ts: datetime | str, user_id: str = ADA, **fields: Any) -> dict[str, Any]:
+def _record(ts: datetime | str, user_id: str = ADA, **fields: Any) -> dict[str, Any]:
     """One record: an answered call of gpt-4o-mini with 10 + 5 tokens, unless told otherwise."""
     if isinstance(ts, str):
         ts = datetime.fromisoformat(ts)
@@ -70,7 +70,8 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.reader, self.now = FakeReader(folder), NOW
         self.retention, self.keys = {ADA: 365, BOB: 30}, []
-        self.engine = Engine(self.reader, catalogue.load(), retention=lambda: self.retention, keys=lambda: self.keys, now=lambda: self.now)
+        self.catalogue = catalogue.load()
+        self.engine = Engine(self.reader, self.catalogue, retention=lambda: self.retention, keys=lambda: self.keys, now=lambda: self.now)
 
 
 @pytest.fixture
@@ -78,3 +79,9 @@ def world(tmp_path):
     made = World(tmp_path / "it's [usage] 100%")  # a folder's name must not be taken for SQL or a pattern
     yield made
     made.engine.close()
+
+
+@pytest.fixture(scope="session")
+def record():
+    """Makes one record."""
+    return _record

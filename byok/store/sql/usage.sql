@@ -1,9 +1,9 @@
 -- Tokens and calls by the columns asked for, most tokens first. Null counts are summed as 0.
 select
     /*groups*/ vendor, model, /*.*/
-    coalesce(sum(prompt_tokens), 0)::bigint as prompt_tokens,
-    coalesce(sum(completion_tokens), 0)::bigint as completion_tokens,
-    coalesce(sum(total_tokens), 0)::bigint as total_tokens,
+    coalesce(sum(prompt_tokens), 0) as prompt_tokens,
+    coalesce(sum(completion_tokens), 0) as completion_tokens,
+    coalesce(sum(total_tokens), 0) as total_tokens,
     count(*) as calls,
     count(*) filter (where status between 200 and 299) as success,
     count(*) filter (where status not between 200 and 299) as failed

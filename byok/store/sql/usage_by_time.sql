@@ -25,12 +25,12 @@ with quarters as (
 select
     /*time*/ strftime(local, '%Y-%m-%d') as day, /*.*/
     /*groups*/ /*.*/
-    coalesce(sum(prompt_tokens), 0)::bigint as prompt_tokens,
-    coalesce(sum(completion_tokens), 0)::bigint as completion_tokens,
-    coalesce(sum(total_tokens), 0)::bigint as total_tokens,
-    sum(calls)::bigint as calls,
-    sum(success)::bigint as success,
-    (sum(calls) - sum(success))::bigint as failed
+    coalesce(sum(prompt_tokens), 0) as prompt_tokens,
+    coalesce(sum(completion_tokens), 0) as completion_tokens,
+    coalesce(sum(total_tokens), 0) as total_tokens,
+    sum(calls) as calls,
+    sum(success) as success,
+    sum(calls) - sum(success) as failed
     /*cost_of_quarters*/ /*.*/
 from moved
 group by all
