@@ -71,7 +71,7 @@ class EraseQuery(Query):
 
 
 class Credentials(BaseModel):
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"email": "ada@example.org", "password": "…"}]})
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"email": "you@example.org", "password": "…"}]})
 
     email: Annotated[str, Field(max_length=320)]
     password: Annotated[str, Field(max_length=1024)]

@@ -229,6 +229,7 @@ def test_a_good_token_sent_wrongly_is_refused(home, forge, refusal, name):
 
 def test_tokens_end_with_a_password_change_a_disabled_and_an_erased_user(home, forge, refusal):
     good = f"Bearer {forge.token()}".encode()
+    passwords.set_password(home.services.db, home.ada.user.id, "six quiet lanterns", now=home.services.now())
     home.later(seconds=2)
     passwords.set_password(home.services.db, home.ada.user.id, "seven quiet lanterns", now=home.services.now())
     assert_refused(home, refusal, good)
