@@ -1,6 +1,7 @@
 """The server's side of a client's connection: uvicorn's HTTP protocol with the limits it lacks on headers and slowness."""
 
 import asyncio
+import secrets
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -10,14 +11,12 @@ PATIENCE_S = 30.0
 TICK_S = 10.0
 LEAST_BYTES_PER_TICK = 10_000
 LINGER_S = 5.0
+REFUSED_S = 1.0
 UNREAD_S = 300.0
 
-_TOO_LARGE = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b"
-)
-_TOO_LARGE_BODY = (
-    b'{"error": {"code": "headers_too_large", "message": "The request headers are too large.", "remedy": "Send less than 64 KB of them."}}'
-)
+_REFUSAL = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\nx-byok-request-id: %b\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b"
+_TOO_LARGE = b'{"error": {"code": "headers_too_large", "message": "The headers are too large.", "remedy": "Send less than 64 KB of them."}}'
+_NOT_HTTP = b'{"error": {"code": "bad_request", "message": "This is no HTTP request.", "remedy": "Send HTTP/1.1 with one length."}}'
 
 
 class Connection(HttpToolsProtocol):
@@ -31,6 +30,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._head_bytes = 0
         self._in_head = True
+        self._refused = False
         self._incomplete_since: float | None = self.loop.time()  # a connection that says nothing counts, too
         self._received = 0
         self._unsent = 0
@@ -47,17 +47,34 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
+        if self._refused or self.transport.is_closing():
             return
         self._received += len(data)
         if self._in_head:
             self._head_bytes += len(data)
             super().data_received(data)
-            if self._in_head and self._head_bytes > MAX_HEADER_BYTES and not self.transport.is_closing():
-                self.transport.write(_TOO_LARGE % (len(_TOO_LARGE_BODY), _TOO_LARGE_BODY))
-                self.transport.close()
+            if self._in_head and self._head_bytes > MAX_HEADER_BYTES and not self._refused:
+                self._refuse(_TOO_LARGE, b"431 Request Header Fields Too Large")
             return
         super().data_received(data)
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words for it
+        """What is no HTTP at all; told without a word of what came."""
+        self._refuse(_NOT_HTTP, b"400 Bad Request")
+
+    def _refuse(self, body: bytes, status: bytes) -> None:
+        cycle = self.cycle
+        self._refused = True
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
+            if cycle.response_started:  # nothing can be said in the middle of an answer
+                self.transport.close()
+                return
+        request_id = b"req_" + secrets.token_hex(12).encode()
+        self.transport.write(_REFUSAL % (status, request_id, len(body), body))
+        self.transport.write_eof()
+        self.loop.call_later(REFUSED_S, self.transport.close)  # closing at once would reset the words away from a client that still sends
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

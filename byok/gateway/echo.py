@@ -59,8 +59,10 @@ class EchoUpstream:
 
     async def send(self, request: Outgoing) -> "EchoAnswer":
         delay_s = _delay_s(request)
-        if request.method == "GET":
+        if request.url.endswith("/models"):
             return EchoAnswer(200, b"application/json", iter((_models(),)), 0)
+        if not request.url.endswith("/chat/completions"):
+            return _refusal("echo answers /v1/chat/completions only.", status=404)
         try:
             chat = _decode(request.body)
         except (msgspec.MsgspecError, RecursionError, ValueError):
@@ -142,9 +144,9 @@ def _models() -> bytes:
     return _encode({"object": "list", "data": [{"id": MODEL, "object": "model", "created": _CREATED, "owned_by": "echo"}]})
 
 
-def _refusal(message: str) -> EchoAnswer:
+def _refusal(message: str, *, status: int = 400) -> EchoAnswer:
     error = {"message": message, "type": "invalid_request_error", "param": None, "code": "invalid_request"}
-    return EchoAnswer(400, b"application/json", iter((_encode({"error": error}),)), 0)
+    return EchoAnswer(status, b"application/json", iter((_encode({"error": error}),)), 0)
 
 
 def _delay_s(request: Outgoing) -> float:

@@ -19,8 +19,9 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Book = Callable[[UsageRecord], Awaitable[None]]
 
 CLIENT_LEFT = 499
-DRAIN_S = 120.0
+DRAIN_S = 120.0  # how long and how much a vendor is listened to that bills the whole answer anyway
 DRAIN_BYTES = 16 * 1024 * 1024
+_EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 _NOTHING = Outcome(TokenCounts(), "none", None, failure_status=None, saw_final_usage=False, saw_content=False, complete=False)
 
 
@@ -57,6 +58,7 @@ class Relay:
         self._left = False
         self._had_usage = False  # the final usage went out before the client left
         self._ended = False
+        self._between_events = True
         self._booked = not call.route.booked
         self._ttft_ms: int | None = None
         self._task: asyncio.Task[Any] | None = None
@@ -93,6 +95,7 @@ class Relay:
             await self._finish(504)
             self._refuse(VendorTimeout(self.call.route.vendor.name, self._silence_s))
             return
+        self.call.outgoing.body = b""  # a stream may last for minutes; the body is not needed any more
         try:
             await self._relay(answer)
         finally:
@@ -121,7 +124,7 @@ class Relay:
         except Broken as error:
             await self._cut(error.rest, 502)
         except Silent:
-            await self._cut(b"", 504)
+            await self._cut(b"", 504, told=self._silence_event(answer))
 
     async def _pass_on(self, answer: Answer, length: int | None) -> None:
         """Chunk by chunk; the end is sent only after the booking."""
@@ -139,6 +142,7 @@ class Relay:
             if received == length:
                 break
             if data and not self._left:
+                self._between_events = data.endswith(_EVENT_ENDS)
                 await self._send({"type": "http.response.body", "body": data, "more_body": True})
         await self._end(data + reading.finish() if reading is not None else data)
 
@@ -148,15 +152,21 @@ class Relay:
         if not self._left:
             await self._send({"type": "http.response.body", "body": last, "more_body": False})
 
-    async def _cut(self, rest: bytes, status: int) -> None:
-        """The vendor broke off: so does our answer, without the end that would make it look whole."""
+    async def _cut(self, rest: bytes, status: int, told: bytes = b"") -> None:
+        """The vendor broke off: so does our answer, after what is `told` to the client, without the end that would make it look whole."""
         reading = self._reading
         if reading is not None:
             rest = reading.feed(rest) if rest else b""
             rest += reading.finish()
-        if rest and not self._left:
-            await self._send({"type": "http.response.body", "body": rest, "more_body": True})
         await self._finish(status)
+        if (rest or told) and not self._left:
+            await self._send({"type": "http.response.body", "body": rest + told, "more_body": True})
+
+    def _silence_event(self, answer: Answer) -> bytes:
+        """An error event of ours, where it can stand: between two events of a plain stream."""
+        if not self._between_events or _text(answer, b"content-encoding") or "event-stream" not in _text(answer, b"content-type"):
+            return b""
+        return self.call.route.format.error_event(VendorTimeout(self.call.route.vendor.name, self._silence_s))
 
     async def _finish(self, status: int) -> None:
         """Book the call, once. A client that had the final usage before it left has had its answer."""

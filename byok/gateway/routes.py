@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, ClassVar
 
 import msgspec
@@ -132,8 +133,7 @@ class Gateway:
         body.check_length(arrival.scope["headers"], self.settings.max_body_mb)
         if target is None:
             return await self._models(arrival, user, send)
-        content = await body.read(receive, self.settings.max_body_mb)
-        call = await self._routing.call(arrival, target, user, content)
+        call = await self._routing.call(arrival, target, user, await body.read(receive, self.settings.max_body_mb))
         await self._relay(call, receive, send)
 
     async def _relay(self, call: Call, receive: Receive, send: Send) -> None:
@@ -194,6 +194,7 @@ class Gateway:
 
     async def _metrics(self, arrival: Arrival, send: Send) -> None:
         self._follow_journal()
+        self.metrics.quarantined(await asyncio.to_thread(_lines_set_aside, self.settings.journal_dir / "quarantine"))
         await _page(arrival, send, 200, self.metrics.page(), CONTENT_TYPE)
 
     _PAGES: ClassVar[Mapping[str, Any]] = {"/healthz": _healthz, "/readyz": _readyz, "/metrics": _metrics}
@@ -211,6 +212,14 @@ class InternalFault(ByokError):
 def create_app(settings: Settings, accounts: Accounts | None = None, **parts: Any) -> Gateway:
     """The gateway as an ASGI app: send it the lifespan's startup first. Without `accounts` those of the settings are opened."""
     return Gateway(settings, accounts if accounts is not None else Services(settings), **parts)
+
+
+def _lines_set_aside(folder: Path) -> int:
+    """How many damaged lines the publication put aside; the gateway only counts them."""
+    try:
+        return sum(file.read_bytes().count(b"\n") for file in folder.glob("*.bad"))
+    except OSError:
+        return 0
 
 
 async def _page(arrival: Arrival, send: Send, status: int, content: bytes, content_type: bytes = b"application/json") -> None:

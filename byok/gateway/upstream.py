@@ -4,7 +4,8 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 import aiohttp
 import certifi
@@ -20,7 +21,8 @@ MAX_HEADER_BYTES = 64 * 1024
 _NOT_ADDED = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
 
 
-class Outgoing(NamedTuple):
+@dataclass(slots=True)
+class Outgoing:
     """One request to a vendor; `url` is origin and path, `query` without the question mark."""
 
     method: str
@@ -77,6 +79,8 @@ class AiohttpUpstream:
 
     def __init__(self, *, silence_s: float, connect_s: float = CONNECT_S) -> None:
         self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_s, sock_connect=connect_s, sock_read=silence_s)
+        self._trusted = ssl.create_default_context()
+        self._trusted.load_verify_locations(certifi.where())  # some machines have no store of their own
         self._session: aiohttp.ClientSession | None = None
 
     async def send(self, request: Outgoing) -> "AiohttpAnswer":
@@ -109,10 +113,8 @@ class AiohttpUpstream:
 
     def _open(self) -> aiohttp.ClientSession:
         """In the running loop, so not in the constructor."""
-        trusted = ssl.create_default_context()
-        trusted.load_verify_locations(certifi.where())  # some machines have no store of their own
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_S, ssl=trusted),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_S, ssl=self._trusted),
             timeout=self._timeout,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
