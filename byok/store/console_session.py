@@ -7,6 +7,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.ipc
 
+from byok.store import exact
 from byok.store.console_rows import Rows
 from byok.usage import COLUMN_NAMES
 
@@ -29,25 +30,9 @@ _LOCKS: tuple[tuple[str, str], ...] = (
     ("enable_external_access", "false"),
 )
 _FINAL = (*_LOCKS, ("threads", "1"), ("async_threads", "0"), ("temp_directory", ""), ("lock_configuration", "true"))
-_AS_IT_IS = {
-    "boolean",
-    "tinyint",
-    "smallint",
-    "integer",
-    "bigint",
-    "utinyint",
-    "usmallint",
-    "uinteger",
-    "ubigint",
-    "float",
-    "double",
-    "decimal",
-} | {"varchar", "blob", "date", "time", "timestamp", "timestamp_s", "timestamp_ms", "timestamp_ns", "timestamp with time zone"}
-_AS_JSON = {"list", "struct", "map", "union", "array", "variant", "tuple"}
-_WIDE_INTEGERS = {"hugeint", "uhugeint"}
-_WIDE = pa.decimal256(39, 0)
 _ONLY_SELECT = "Only SELECT and EXPLAIN can run here."
 _REFUSALS = ("has been locked", "disabled by configuration")
+_FILE_AS_TABLE = re.compile(r"Catalog Error: Table with name [^\n]*[/\\]")
 _PATH = re.compile(r"(?:/[\w.+@%-]+){2,}/?")
 _EXPLAIN = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*explain\b", re.IGNORECASE | re.DOTALL)
 
@@ -56,7 +41,7 @@ class _Refused(Exception):
     """The statement is not one that the console runs; the text says which are."""
 
 
-class _SettingNotHeld(Exception):
+class SettingNotHeld(Exception):
     """The engine did not take a setting that the console's safety rests on."""
 
 
@@ -96,7 +81,7 @@ class Session:
         held = dict(self._db.execute("SELECT name, value FROM duckdb_settings()").fetchall())
         for name, value in (*_FINAL, ("max_execution_time", milliseconds)):
             if held.get(name) != value:
-                raise _SettingNotHeld(name)
+                raise SettingNotHeld(name)
 
     def answer(self, query: str) -> tuple[dict[str, Any], bytes]:
         """Return the head of the answer and, unless refused or failed, the rows as one uncompressed Arrow stream."""
@@ -104,7 +89,7 @@ class Session:
             statement = self._only_statement(query)
             self._db.execute("BEGIN TRANSACTION READ ONLY")
             try:
-                return self._fetch(self._flat(self._db.sql(statement)))
+                return self._fetch(self._db.sql(statement))
             finally:
                 self._db.execute("ROLLBACK")
         except _Refused as refusal:
@@ -121,28 +106,28 @@ class Session:
             raise _Refused(f"Exactly one statement can run at a time; there are {len(statements)} here.")
         kind, text = statements[0].type, statements[0].query
         if kind == duckdb.StatementType.EXPLAIN and (start := _EXPLAIN.match(text)):
-            rest = self._db.extract_statements(text[start.end() :])
-            if len(rest) == 1 and rest[0].type == duckdb.StatementType.SELECT:
+            if self._is_select(text[start.end() :]):
                 return str(text)
-            raise _Refused("EXPLAIN takes a SELECT, without ANALYZE.")
+            raise _Refused("EXPLAIN takes a SELECT here, without ANALYZE and options.")
         if kind == duckdb.StatementType.MULTI:
             raise _Refused(_ONLY_SELECT + " For a PIVOT, name the values: PIVOT … ON column IN (value, …) USING …")
         if kind != duckdb.StatementType.SELECT:
             raise _Refused(_ONLY_SELECT)
         return str(text)
 
-    def _flat(self, answer: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
-        """The same rows in types that every reader has: nested values as JSON text, odd ones as the engine's own text."""
-        columns = (_flat_column(at, kind.id, name) for at, (kind, name) in enumerate(zip(answer.types, answer.columns, strict=True), 1))
-        return answer.project(", ".join(columns))
+    def _is_select(self, text: str) -> bool:
+        try:
+            statements = self._db.extract_statements(text)
+        except duckdb.ParserException:
+            return False
+        return len(statements) == 1 and statements[0].type == duckdb.StatementType.SELECT
 
     def _fetch(self, answer: duckdb.DuckDBPyRelation) -> tuple[dict[str, Any], bytes]:
         most_rows, most_bytes = self._limits["rows"], self._limits["bytes"]
-        wide = [at for at, kind in enumerate(answer.types) if kind.id in _WIDE_INTEGERS]
         # What the names and signs of JSON add to each row, so that the written answer keeps within the limit too.
         syntax = sum(len(name.encode()) + 6 for name in answer.columns)
         truncated, kept, rows, size = "", [], 0, 0
-        with answer.to_arrow_reader(2048) as reader:
+        with exact.batches(answer, 2048) as reader:
             for batch in reader:
                 cut = batch.slice(0, most_rows - rows)
                 truncated = truncated or (f"only the first {most_rows:,} rows are shown" if len(cut) < len(batch) else "")
@@ -155,7 +140,7 @@ class Session:
                 if truncated:
                     break
             table = pa.Table.from_batches(kept, reader.schema)
-        return {"truncated": truncated, "rows": rows}, _stream(_narrow(table, wide))
+        return {"truncated": truncated, "rows": rows}, _stream(exact.narrow(table))
 
     def _copy(self, name: str, table: Any) -> None:
         self._db.register("arriving", table)
@@ -174,15 +159,6 @@ class Session:
         self._db.execute("DROP TABLE warm")
 
 
-def _flat_column(at: int, kind: str, name: str) -> str:
-    alias = '"' + name.replace('"', '""') + '"'
-    if kind in _AS_IT_IS or kind in _WIDE_INTEGERS:
-        return f"#{at} AS {alias}"
-    if kind in _AS_JSON:
-        return f"CASE WHEN #{at} IS NOT NULL THEN to_json(#{at})::VARCHAR END AS {alias}"
-    return f"#{at}::VARCHAR AS {alias}"
-
-
 def _bytes_of(batch: Any, syntax: int) -> int:
     return int(batch.nbytes) + len(batch) * syntax
 
@@ -196,22 +172,6 @@ def _rows_within(batch: Any, room: int, syntax: int) -> int:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if _bytes_of(batch.slice(0, middle), syntax) <= room else (low, middle - 1)
     return low
-
-
-def _narrow(table: Any, wide: list[int]) -> Any:
-    """128-bit integers, which Arrow does not have, as decimals without a fraction: 38 digits where they suffice, else 39."""
-    for at in wide:
-        field = table.schema.field(at)
-        signed = field.type.type_name == "hugeint"
-        numbers = [int.from_bytes(raw, "little", signed=signed) if raw is not None else None for raw in _storage(table.column(at))]
-        fits = all(number is None or abs(number) < 10**38 for number in numbers)
-        values = pa.array(numbers, pa.decimal128(38, 0) if fits else _WIDE)
-        table = table.set_column(at, field.name, values)
-    return table
-
-
-def _storage(column: Any) -> list[bytes | None]:
-    return [value for chunk in column.chunks for value in chunk.storage.to_pylist()]
 
 
 def _stream(table: Any) -> bytes:
@@ -233,5 +193,7 @@ def _failure(error: Exception, query: str) -> dict[str, Any]:
     text = _PATH.sub(lambda found: found.group() if found.group() in query else "…", text)
     if "read-only mode" in text:
         return {"refused": _ONLY_SELECT}
+    if isinstance(error, duckdb.IOException) or _FILE_AS_TABLE.match(text):
+        return {"refused": "Files and addresses cannot be read here."}
     refused = isinstance(error, duckdb.PermissionException) or any(words in text for words in _REFUSALS)
     return {"refused" if refused else "failed": text[:4000]}

@@ -106,7 +106,7 @@ def read_table(body: bytes, most_rows: int) -> Any:
             batches.append(pa.ipc.read_record_batch(message, schema))
         table = pa.Table.from_batches(batches, schema)
         table.validate(full=True)
-    except (pa.ArrowException, OSError, ValueError, struct.error, IndexError) as error:
+    except (pa.ArrowException, OSError, ValueError, struct.error, IndexError, StopIteration) as error:
         raise Arrived("the answer is not plain Arrow") from error
     if table.num_rows > most_rows:
         raise Arrived("the answer is larger than its limit")
