@@ -2,9 +2,11 @@
 
 import streamlit as st
 
-from byok.ui import filters, session, states
+from byok.ui import filters, session, states, theme
 
-st.set_page_config(page_title="BYOK", page_icon=":material/monitoring:", layout="wide")
+st.set_page_config(page_title="BYOK", page_icon=theme.MARK, layout="wide")
+
+st.logo(theme.WORDMARK, icon_image=theme.MARK)
 
 user = session.current_user()
 if user is None:
@@ -23,5 +25,5 @@ states.demo_banner()
 st.title(page.title, anchor=False)
 if page in (overview, exports):
     filters.bar(user, grouped=page == overview)
-    states.freshness(user, filters.current(user))
+    states.freshness(user, filters.current(user), compared=page == overview)
 page.run()

@@ -32,11 +32,8 @@ whole = questions.series(engine, chosen.scope, grain=chosen.grain).to_pylist()
 parts = questions.series(engine, chosen.scope, grain=chosen.grain, by=column).to_pylist()
 names = names_of(user)
 
-cards.draw(
-    cards.cards(summary, questions.summary(engine, before) if before else None, breakdown.courses(whole, steps)),
-    compared_with=chosen.period.compared_with if before else None,
-)
-states.unpriced(summary["unpriced_calls"])
+cards.draw(cards.cards(summary, questions.summary(engine, before) if before else None, breakdown.courses(whole, steps)))
+states.unpriced(questions.usage(engine, chosen.scope, cost=True).rows)
 
 # Without a single price there is no money to draw: the tokens say more than an empty chart.
 metric = "tokens" if chosen.metric == "cost" and summary["cost_usd"] is None else chosen.metric

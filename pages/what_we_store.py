@@ -39,10 +39,10 @@ with st.container(border=True):
     st.table(
         [
             {
-                "Column": f"`{column.name}`",
+                "Column": f"**{format.literal(column.name)}**",
                 "Meaning": column.meaning,
                 "Type": column.type,
-                heading: f"`{format.cell(example[column.name]) if example else column.example}`",
+                heading: format.literal(format.cell(example[column.name]) if example else column.example),
             }
             for column in COLUMNS
         ],

@@ -30,7 +30,7 @@ def cards(now: Summary, before: Summary | None, courses: Mapping[str, Sequence[f
     """The cards of two summaries (calls, failed, total_tokens, cost_usd, unpriced_calls); `before` None where it is no longer kept."""
     rate, rate_before = _failed_share(now), _failed_share(before)
     unpriced = now["unpriced_calls"]
-    left_out = f" {format.plural(unpriced, 'call')} without a known price not included." if unpriced else ""
+    left_out = f" Not included: {format.plural(unpriced, 'call')} whose price or token counts are not known." if unpriced else ""
     return [
         Card(
             "Cost",
@@ -71,7 +71,7 @@ def cards(now: Summary, before: Summary | None, courses: Mapping[str, Sequence[f
     ]
 
 
-def draw(found: Sequence[Card], *, compared_with: str) -> None:
+def draw(found: Sequence[Card]) -> None:
     """Show the cards in one row of equal height, fewer per row on narrow screens."""
     with st.grid(4, min_column_width=165, gap="small"):
         for card in found:
@@ -80,7 +80,6 @@ def draw(found: Sequence[Card], *, compared_with: str) -> None:
                 card.value,
                 card.delta,
                 delta_color=card.colour,
-                delta_description=compared_with if card.delta is not None else "no earlier period to compare",
                 chart_data=card.course if len(card.course) > 1 else [0.0, *card.course],
                 chart_type=card.chart,
                 border=True,

@@ -14,7 +14,18 @@ from byok.ui.theme import OTHER, Looks
 HERO_HEIGHT = 320
 _CONFIG = {"displayModeBar": False, "scrollZoom": False, "showTips": False, "responsive": True, "doubleClick": False}
 _WRITE: Mapping[str, Callable[[Any], str]] = {"cost": format.money, "tokens": format.count, "calls": format.count}
-_MOST_TICKS = 8
+_MOST_TICKS = 7  # fits a phone
+_LEGEND = {
+    "orientation": "h",
+    "x": 0,
+    "xanchor": "left",
+    "y": 1.04,
+    "yanchor": "bottom",
+    "traceorder": "normal",
+    "itemclick": False,
+    "itemdoubleclick": False,
+    "itemwidth": 30,
+}
 
 
 def draw(figure: Mapping[str, Any], *, alt: str, key: str, on_select: Callable[[], None] | None = None) -> None:
@@ -24,7 +35,7 @@ def draw(figure: Mapping[str, Any], *, alt: str, key: str, on_select: Callable[[
         key=key,
         alt=alt,
         config=_CONFIG,
-        theme="streamlit",
+        theme=None,
         width="stretch",
         height=figure["layout"]["height"],
         on_select=on_select or "ignore",
@@ -83,65 +94,45 @@ def described(series: Breakdown, *, metric: str, by: str, grain: Grain, shown: C
 
 def _layout(series: Breakdown, x: Sequence[str], grain: Grain, metric: str, colours: theme.Palette, running: bool) -> dict[str, Any]:
     at, text = ticks(series.buckets, grain)
+    axis = {"fixedrange": True, "title": {"text": ""}, "tickfont": {"size": 12, "color": colours.muted}, "zeroline": False}
     layout: dict[str, Any] = {
         "barmode": "stack",
         "bargap": 0.25 if len(x) <= 45 else 0.1,
         "height": HERO_HEIGHT,
-        "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+        "margin": {"l": 0, "r": 0, "t": 0, "b": 0, "pad": 4},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"family": theme.FONT, "size": 13, "color": colours.text},
+        "hoverlabel": {
+            "bgcolor": colours.surface,
+            "bordercolor": colours.border,
+            "font": {"color": colours.text, "size": 13},
+            "align": "left",
+        },
         "hovermode": "closest",
         "clickmode": "event+select",
         "dragmode": False,
         "showlegend": True,
-        "legend": {
-            "orientation": "h",
-            "x": 0,
-            "xanchor": "left",
-            "y": 1.02,
-            "yanchor": "bottom",
-            "traceorder": "normal",
-            "itemclick": False,
-            "itemdoubleclick": False,
-        },
-        "xaxis": {
-            "type": "category",
-            "tickmode": "array",
-            "tickvals": [x[i] for i in at],
-            "ticktext": text,
-            "tickangle": 0,
-            "showgrid": False,
-            "fixedrange": True,
-            "title": {"text": ""},
-            "automargin": True,
-        },
-        "yaxis": {
-            "tickprefix": "$" if metric == "cost" else "",
-            "tickformat": _axis_format(metric, max(map(float, series.totals), default=0.0)),
-            "rangemode": "tozero",
-            "nticks": 5,
-            "fixedrange": True,
-            "title": {"text": ""},
-            "automargin": True,
-        },
+        "legend": _LEGEND,
+        "xaxis": axis
+        | {"type": "category", "tickmode": "array", "tickvals": [x[i] for i in at], "ticktext": text, "tickangle": 0, "showgrid": False}
+        | {"automargin": "height", "showline": True, "linecolor": colours.border},
+        "yaxis": axis
+        | {"tickprefix": "$" if metric == "cost" else "", "tickformat": _axis_format(metric, max(map(float, series.totals), default=0.0))}
+        | {"rangemode": "tozero", "nticks": 5, "automargin": "width", "gridcolor": colours.border, "ticklabelposition": "outside"},
     }
     if running and x and series.totals[-1]:
-        layout["annotations"] = [
-            {
-                "x": x[-1],
-                "y": float(series.totals[-1]),
-                "text": "so far",
-                "showarrow": False,
-                "yshift": 9,
-                "font": {"size": 11, "color": colours.muted},
-            }
-        ]
+        top = float(series.totals[-1])
+        note = {"x": x[-1], "y": top, "text": "so far", "showarrow": False, "yshift": 9, "xanchor": "right", "xshift": 14}
+        layout["annotations"] = [note | {"font": {"size": 12, "color": colours.muted}}]
     return layout
 
 
 def ticks(buckets: Sequence[datetime], grain: Grain) -> tuple[list[int], list[str]]:
-    """Which buckets carry a label on the axis, at most about eight, and the labels. Hours name the day where it begins.
+    """Which buckets carry a label on the axis, at most seven, and the labels. A day names its month, an hour its day, where that changes.
 
     >>> ticks([datetime(2026, 11, day) for day in (20, 21, 22)], "day")
-    ([0, 1, 2], ['Nov 20', 'Nov 21', 'Nov 22'])
+    ([0, 1, 2], ['Nov 20', '21', '22'])
     """
     if grain == "hour":
         step = next((hours for hours in (3, 6, 12, 24, 48, 96, 192) if len(buckets) / hours <= _MOST_TICKS), 384)
@@ -151,7 +142,11 @@ def ticks(buckets: Sequence[datetime], grain: Grain) -> tuple[list[int], list[st
         return at, [format.day(buckets[i]) if buckets[i].hour == 0 else f"{buckets[i]:%H:%M}" for i in at]
     step = -(-len(buckets) // _MOST_TICKS) or 1
     at = list(range(len(buckets) - 1, -1, -step))[::-1]  # counted from the end: the newest always has its label
-    return at, [f"{buckets[i]:%b %Y}" if grain == "month" else format.day(buckets[i]) for i in at]
+    if grain == "month":
+        return at, [f"{buckets[i]:%b %Y}" for i in at]
+    earlier = [None, *at[:-1]]
+    new_month = [before is None or buckets[before].month != buckets[i].month for before, i in zip(earlier, at, strict=True)]
+    return at, [format.day(buckets[i]) if new else str(buckets[i].day) for i, new in zip(at, new_month, strict=True)]
 
 
 def _axis_format(metric: str, top: float) -> str:

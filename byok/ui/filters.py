@@ -13,6 +13,7 @@ from byok.accounts.plans import keep_after
 from byok.accounts.users import User
 from byok.store.scope import Scope
 from byok.ui import periods, session
+from byok.ui.format import literal
 from byok.ui.names import Names, names_of
 from byok.ui.periods import GRAINS, RANGES, Grain, Period
 
@@ -131,17 +132,16 @@ def bar(user: User, *, grouped: bool) -> None:
     `grouped` says whether the page shows a metric by something; else only the choice of records is offered.
     """
     names = names_of(user)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="filter-bar"):
-        st.segmented_control(
-            "Period", RANGES, default="7d", required=True, key="range", bind="query-params", help=_RANGE_HELP, label_visibility="collapsed"
-        )
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="filter-bar"):
+        _segments("Period", RANGES, "range", default="7d", help=_RANGE_HELP)
         if st.session_state.get("range") == "custom":
             _dates()
         if grouped:
             _segments("Show", METRICS, "metric")
             _segments("By", BYS, "by")
-        with st.popover(_filters_label(), icon=":material/filter_list:", width="content"):
+        with st.popover("Filters", icon=":material/filter_list:", width="content", key="filters"):
             _choices(user, names, grouped=grouped)
+        _chips()
 
 
 def clear() -> None:
@@ -163,8 +163,18 @@ def _dates() -> None:
         st.date_input(label, value=None, max_value=today, key=key, bind="query-params", width=140, format="YYYY-MM-DD")
 
 
-def _segments(label: str, options: Sequence[str], key: str) -> None:
-    st.segmented_control(label, options, default=options[0], required=True, key=key, bind="query-params", label_visibility="collapsed")
+def _segments(label: str, options: Sequence[str], key: str, *, default: str | None = None, help: str | None = None) -> None:
+    st.segmented_control(
+        label,
+        options,
+        default=default or options[0],
+        required=True,
+        key=key,
+        bind="query-params",
+        help=help,
+        label_visibility="collapsed",
+        wrap=True,
+    )
 
 
 def _choices(user: User, names: Names, *, grouped: bool) -> None:
@@ -180,16 +190,19 @@ def _choices(user: User, names: Names, *, grouped: bool) -> None:
     zone = _zone(None, st.context.timezone, user.tz).key
     zones = sorted(available_timezones() | {zone})
     st.selectbox("Time zone", zones, index=zones.index(zone), key="tz", bind="query-params")
-    st.button("Clear filters", on_click=clear, disabled=not _chosen(), icon=":material/filter_list_off:", width="stretch")
+    st.button("Clear filters", on_click=clear, icon=":material/filter_list_off:", width="stretch")
 
 
-def _filters_label() -> str:
-    chosen = _chosen()
-    return f"Filters ({chosen})" if chosen else "Filters"
+def _chips() -> None:
+    """What is filtered by now, each with a cross that takes it back."""
+    for key in _LISTS:
+        for word in st.session_state.get(key, []):
+            label = f"{key} {literal(word)}"
+            st.button(label, key=f"drop-{key}-{word}", on_click=_drop, args=(key, word), icon=":material/close:", type="tertiary")
 
 
-def _chosen() -> int:
-    return sum(1 for key in _LISTS if st.session_state.get(key))
+def _drop(key: str, word: str) -> None:
+    st.session_state[key] = [other for other in st.session_state[key] if other != word]
 
 
 def _with_chosen(options: Sequence[str], key: str) -> list[str]:

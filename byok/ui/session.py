@@ -63,8 +63,8 @@ def behind_web() -> bool:
 
 def account(user: User) -> None:
     """Who is signed in, and the way out."""
-    st.markdown(f"**{format.literal(user.name or user.email)}**")
-    st.caption(f"{format.literal(user.email) if user.name else ''} {user.plan} plan, keeps {format.plural(user.retention_days, 'day')}")
+    st.text(user.name or user.email)
+    st.caption(f"{user.plan.capitalize()} plan · keeps {format.plural(user.retention_days, 'day')}")
     if _OWN in st.session_state:
         st.button("Sign out", on_click=_sign_out, icon=":material/logout:", type="tertiary")
     elif behind_web():

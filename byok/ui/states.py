@@ -1,6 +1,8 @@
 """What a page says when there is little to show, and how fresh, how complete and how well priced the rest is."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import streamlit as st
@@ -65,24 +67,32 @@ def cut_by_retention(user: User, chosen: Filters) -> None:
         st.caption(f":material/history_toggle_off: {_kept(user, chosen)} This period shows what is left of it.")
 
 
-def unpriced(calls: int) -> None:
-    """A banner for calls without a price: they are in no sum of money."""
-    if calls:
-        verb = "has" if calls == 1 else "have"
-        st.warning(
-            f"{format.plural(calls, 'call')} {verb} no known price. They are shown as {format.DASH} and are in no sum of money; "
-            "`byok prices list` names every price there is.",
-            icon=":material/money_off:",
-        )
+def unpriced(rows: Sequence[Mapping[str, Any]]) -> None:
+    """A banner for models without a price, from rows of `questions.usage` by vendor and model with cost.
+
+    Failed calls without counts are unpriced, too; they are expected, and no reason for alarm.
+    """
+    without = [row for row in rows if row["cost_usd"] is None and row["success"]]
+    if not without:
+        return
+    named = ", ".join(f"`{row['vendor']}/{row['model']}`" for row in without[:3]) + (" …" if len(without) > 3 else "")
+    calls = format.plural(sum(row["calls"] for row in without), "call")
+    st.warning(
+        f"No price is known for {named}: {calls} of this period are in no sum of money and shown as {format.DASH}. "
+        "`byok prices list` names every price there is.",
+        icon=":material/money_off:",
+    )
 
 
 @st.fragment(run_every=REFRESH)
-def freshness(user: User, chosen: Filters) -> None:
+def freshness(user: User, chosen: Filters, *, compared: bool) -> None:
     """The period in words, up to which call the numbers reach, and whether files are missing from them. Renews itself."""
     session.still(user)
     newest = newest_of(user)
     missing = questions.freshness(services.current().engine).quarantined
     words = [f"{chosen.period.words()} ({chosen.zone.key})"]
+    if compared and chosen.scope_before:
+        words[0] += f", compared with {chosen.period.compared_with}"
     if newest is not None:
         words.append(f"Data to {_clock(newest, chosen.zone)}, {format.ago(session.now() - newest)}")
     if missing:

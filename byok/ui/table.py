@@ -26,7 +26,7 @@ def leaderboard(
 ) -> pd.DataFrame:
     """One row per entity of `column`, largest first by `metric`; rows and `before` are those of `questions.usage` with cost.
 
-    Columns: id, name, share (0–1), cost, change (per cent or None), calls, errors, error_rate (0–100), tokens, course.
+    Columns: id, name, share (0–100), cost, change (per cent or None), calls, errors, error_rate (0–100), tokens, course.
     """
     field = FIELD_OF[metric]
     earlier = {str(row[column]): row for row in before or ()}
@@ -37,14 +37,14 @@ def leaderboard(
             {
                 "id": str(row[column]),
                 "name": shown(str(row[column])),
-                "share": _number(row[field]) / whole if whole and row[field] is not None else None,
+                "share": 100 * _number(row[field]) / whole if whole and row[field] is not None else None,
                 "cost": None if row["cost_usd"] is None else float(row["cost_usd"]),
                 "change": _change(row, earlier.get(str(row[column])), field),
                 "calls": row["calls"],
                 "errors": row["failed"],
                 "error_rate": 100 * row["failed"] / row["calls"],
                 "tokens": row["total_tokens"],
-                "course": list(courses.get(str(row[column]), ())),
+                "course": None if row[field] is None else list(courses.get(str(row[column]), ())),
             }
             for row in ordered
         ],
@@ -55,8 +55,8 @@ def leaderboard(
 def draw(frame: pd.DataFrame, *, title: str, compared_with: str | None, key: str, on_select: Callable[[], None]) -> None:
     """Show the leaderboard; `on_select` is called when a cell is clicked (see `clicked`)."""
     config = {
-        "name": st.column_config.TextColumn(title, width="medium", pinned=True),
-        "share": st.column_config.ProgressColumn("Share", format="percent", min_value=0, max_value=1, width="small"),
+        "name": st.column_config.TextColumn(title, width=150, pinned=True),
+        "share": st.column_config.ProgressColumn("Share", format="%.0f%%", min_value=0, max_value=100, width=110),
         "cost": st.column_config.NumberColumn("Cost", format=_cost_format(frame["cost"]), help=_UNPRICED_HELP),
         "change": st.column_config.NumberColumn("Change", format="%+,.0f%%", help=f"Against {compared_with}." if compared_with else None),
         "calls": st.column_config.NumberColumn("Requests", format="localized"),

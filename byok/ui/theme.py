@@ -6,10 +6,15 @@ Series colours were measured: contrast of at least 3:1 on the page's ground, tol
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 Mode = Literal["light", "dark"]
 OTHER = "Other"
+# Of our own: a Material icon as the page's icon would be fetched from another host.
+MARK = str(Path(__file__).with_name("mark.svg"))
+WORDMARK = str(Path(__file__).with_name("wordmark.svg"))
+FONT = "-apple-system, BlinkMacSystemFont, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
 # A second and third ring of entities repeats the colours with another fill, so that no two look alike.
 _FILLS = ("", "/", "x", ".")
 
@@ -48,7 +53,7 @@ DARK = Palette(
     border="#2A3547",
     text="#E6EBF2",
     muted="#9AA7B8",
-    primary="#1F6FC0",
+    primary="#2E80D8",
     series=("#4C9BE8", "#F28E2B", "#19B58A", "#E889C8", "#A8DBFF", "#F0DC6A"),
     other="#6C7788",
     bad="#FF7A85",

@@ -28,7 +28,7 @@ def draw(user: User) -> None:
 
 
 def _row(user: User, key: VendorKey) -> None:
-    name = f"**{key.vendor}**" + (f" · {format.literal(key.label)}" if key.label else "") + f" · `…{key.last_four}`"
+    name = f"**{key.vendor}**" + (f" · {format.literal(key.label)}" if key.label else "") + f" · …{format.literal(key.last_four)}"
     marks = (" :blue-badge[default]" if key.default else "") + (" :red-badge[refused by the vendor]" if key.refused_at else "")
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", border=True):
         with st.container(width="content", gap=None):
@@ -72,7 +72,7 @@ def _make_default(user: User, key: VendorKey) -> None:
 @st.dialog("Revoke this key?")
 def _confirm_revocation(user: User, key: VendorKey) -> None:
     st.markdown(
-        f"The **{key.vendor}** key `…{key.last_four}` is deleted here, and calls that need it fail from the next one on. "
+        f"The **{key.vendor}** key …{format.literal(key.last_four)} is deleted here, and calls that need it fail from the next one on. "
         "Its past usage stays. Revoke it at the vendor, too, if it may have leaked."
     )
     typed = st.text_input(f"Type {key.last_four} to confirm", autocomplete="off", max_chars=20)

@@ -1,6 +1,6 @@
 """A believable quarter of usage, the same for the same seed: for the pictures in docs/images and for tests that want a full page.
 
-    python tests/ui/sample_data.py DIRECTORY        makes DIRECTORY with three users and prints how to open the dashboard over it
+python tests/ui/sample_data.py DIRECTORY        makes DIRECTORY with three users and prints how to open the dashboard over it
 """
 
 import math
@@ -65,7 +65,7 @@ def fill(services: Services, *, now: datetime, days: int = 90, seed: int = 7) ->
         passwords.set_password(services.db, user.id, PASSWORD, now=now)
         people[email] = user
     rng = random.Random(seed)
-    keys = _keys(services, people[FULL], now=now - timedelta(days=days))
+    keys = _keys(services, people[FULL], now=now - timedelta(days=days), used=now - timedelta(minutes=4))
     access_tokens.create(services.db, people[FULL].id, now=now - timedelta(days=40), label="build server")
     rows = [row for habit in HABITS for row in _habit(rng, habit, people[FULL].id, keys, now, days)]
     rows += [row for habit in HABITS[1:3] for row in _habit(rng, habit, people[SHORT].id, {}, now, days)]
@@ -75,7 +75,7 @@ def fill(services: Services, *, now: datetime, days: int = 90, seed: int = 7) ->
     return people
 
 
-def _keys(services: Services, user: User, *, now: datetime) -> dict[str, list[str]]:
+def _keys(services: Services, user: User, *, now: datetime, used: datetime) -> dict[str, list[str]]:
     made: dict[str, list[str]] = {}
     for vendor, label, secret in (
         ("openai", "production", "sk-proj-sample-Vq7Zt4Lm9f3a"),
@@ -86,6 +86,7 @@ def _keys(services: Services, user: User, *, now: datetime) -> dict[str, list[st
     ):
         key = key_vault.add(services.db, services.master, user.id, vendor, secret, now=now, label=label)
         made.setdefault(vendor, []).append(key.id)
+        key_vault.note_used(services.db, key.id, now=used)
     return made
 
 
