@@ -21,24 +21,31 @@ class EventSplitter:
         self._skipping = False
 
     @property
-    def between_events(self) -> bool:
+    def between(self) -> bool:
         """Whether what comes next begins an event."""
-        return not self._pieces and not self._skipping and not self._after_cr
+        return not self._pieces and not self._after_cr
 
     def feed(self, data: bytes) -> list[bytes]:
         if self._after_cr or b"\r" in data:
             data = self._with_plain_line_ends(data)
-        events: list[bytes] = []
-        if self._pieces and data[:1] == b"\n" and self._pieces[-1].endswith(b"\n"):
-            events.append(self._take(b""))
-            data = data[1:]
-        *complete, rest = data.split(b"\n\n")
-        if complete:
-            events.append(self._take(complete[0]))
-            events += complete[1:]
+        if not self._pieces:
+            *events, rest = data.split(b"\n\n")
+        else:
+            events, rest = self._with_pieces(data)
         if rest:
             self._keep(rest)
-        return [event for event in events if event]
+        return events
+
+    def _with_pieces(self, data: bytes) -> tuple[list[bytes], bytes]:
+        """The same where an event has begun, perhaps with the first LF of the blank line that ends it."""
+        if data[:1] == b"\n" and self._pieces[-1].endswith(b"\n"):
+            first = [self._take(b"")]
+            *events, rest = data[1:].split(b"\n\n")
+            return first + events, rest
+        *events, rest = data.split(b"\n\n")
+        if events:
+            events[0] = self._take(events[0])
+        return events, rest
 
     def rest(self) -> bytes:
         """What came after the last whole event; a stream may end without its last blank line."""
@@ -130,12 +137,13 @@ class ArraySplitter:
 
 def data_of(event: bytes) -> bytes:
     """Return the data of one event: its `data:` lines without the field name, joined by LF; empty if it has none."""
-    if event.startswith(b"data: ") and b"\n" not in event:
-        return event[6:]
+    last = event.rfind(b"\n") + 1
+    if event.startswith(b"data: ", last) and (last == 0 or event.find(b"data:", 0, last) < 0):
+        return event[last + 6 :]
     lines = (line[5:] for line in event.split(b"\n") if line.startswith(b"data:"))
     return b"\n".join(line[1:] if line.startswith(b" ") else line for line in lines)
 
 
 def is_named_error(event: bytes) -> bool:
-    """Whether the event's name is `error`."""
-    return event.startswith((b"event: error", b"event:error")) or b"\nevent: error" in event or b"\nevent:error" in event
+    """Whether the event begins with the name `error`, as those of all vendors that name them do."""
+    return event.startswith((b"event: error\n", b"event:error\n"))

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from byok.gateway.formats import anthropic, embeddings, gemini, openai_chat, openai_responses
+from byok.gateway.formats import anthropic, embeddings, gemini, gemini_interactions, openai_chat, openai_responses
 from byok.gateway.formats.shape import Format
 from byok.usage import Endpoint
 
@@ -50,7 +50,7 @@ def _passed(pattern: str, methods: str, fmt: Format, auth: Auth) -> Call:
     return Call(re.compile(pattern), frozenset(methods.split()), "other", fmt, False, auth)
 
 
-_CHAT, _COMPLETIONS, _RESPONSES = openai_chat.FORMAT, openai_chat.COMPLETIONS, openai_responses.FORMAT
+_CHAT, _RESPONSES = openai_chat.FORMAT, openai_responses.FORMAT
 _MESSAGES, _GENERATE, _EMBEDDINGS = anthropic.FORMAT, gemini.FORMAT, embeddings.FORMAT
 
 OPENAI = Family(
@@ -58,7 +58,7 @@ OPENAI = Family(
         _booked(r"/chat/completions", "chat", _CHAT, "bearer", asks_usage=True),
         _booked(r"/responses", "responses", _RESPONSES, "bearer"),
         _booked(r"/embeddings", "embeddings", _EMBEDDINGS, "bearer"),
-        _booked(r"/completions", "other", _COMPLETIONS, "bearer", asks_usage=True),
+        _booked(r"/completions", "other", _CHAT, "bearer", asks_usage=True),
         _booked(r"/fim/completions", "other", _CHAT, "bearer"),
         _booked(r"/responses/compact", "responses", _RESPONSES, "bearer"),
         _booked(r"/images/(generations|edits|variations)", "other", _CHAT, "bearer"),
@@ -93,6 +93,8 @@ GEMINI = Family(
         _booked(rf"{_GEMINI_MODEL}:(generateContent|streamGenerateContent)", "generate", _GENERATE, "x-goog-api-key"),
         _booked(rf"{_GEMINI_MODEL}:(embedContent|batchEmbedContents)", "embeddings", gemini.EMBEDDINGS, "x-goog-api-key"),
         _booked(rf"{_GEMINI_MODEL}:(predict|predictLongRunning|generateAnswer)", "other", _GENERATE, "x-goog-api-key"),
+        _booked(r"/interactions", "other", gemini_interactions.FORMAT, "x-goog-api-key"),
+        _passed(rf"/interactions/{_ID}(/cancel)?", "GET POST DELETE", _GENERATE, "x-goog-api-key"),
         _passed(rf"{_GEMINI_MODEL}:(countTokens|batchGenerateContent|asyncBatchEmbedContent)", "POST", _GENERATE, "x-goog-api-key"),
         _passed(r"/(?:models|tunedModels)", "GET", _GENERATE, "x-goog-api-key"),
         _passed(_GEMINI_MODEL, "GET", _GENERATE, "x-goog-api-key"),

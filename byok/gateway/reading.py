@@ -1,6 +1,8 @@
 """One answer of a vendor, read beside the relay: how much was used, never what was said. Bounded memory; never raises."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -37,7 +39,7 @@ class Reading:
     extra chunk of `include_usage` out again: of plain bodies only, so ask the vendor for an uncompressed one.
     """
 
-    __slots__ = ("_array", "_blind", "_body", "_decode", "_events", "_format", "_read", "_seen", "_size", "_strip", "saw_content")
+    __slots__ = ("_blind", "_body", "_decode", "_events", "_format", "_read", "_seen", "_size", "_strip")
 
     def __init__(self, fmt: Format, *, streamed: bool, content_type: str, content_encoding: str, strip_usage_chunk: bool = False) -> None:
         self._format = fmt
@@ -45,9 +47,7 @@ class Reading:
         self._body: list[bytes] = []
         self._size = 0
         self._blind = False
-        self.saw_content = False
         self._events: EventSplitter | None = None
-        self._array: ArraySplitter | None = None
         self._read: Callable[[bytes], None] = self._read_first
         self._decode: decoding.Decoder | None = None
         try:
@@ -56,6 +56,11 @@ class Reading:
             self._blind = True
         stream = "event-stream" in content_type.lower() or (streamed and not content_type)
         self._strip = UsageChunkRemover() if strip_usage_chunk and stream and not content_encoding else None
+
+    @property
+    def saw_content(self) -> bool:
+        """Whether something of the answer itself came: of a stream a piece of content, of a JSON answer its first byte."""
+        return self._seen.content
 
     @property
     def complete(self) -> bool:
@@ -76,14 +81,11 @@ class Reading:
 
     def finish(self) -> bytes:
         """Say that nothing more comes; return what is still to be relayed."""
-        try:
+        with suppress(*_FAULTS):
             if self._events is not None:
-                if rest := self._events.rest():
-                    self._read_event(rest)
+                self._read_event(self._events.rest())
             elif self._body and not self._blind:
                 self._read_body()
-        except _FAULTS:
-            pass
         return b"" if self._strip is None else self._strip.finish()
 
     def outcome(self) -> Outcome:
@@ -98,7 +100,7 @@ class Reading:
             model=seen.model,
             failure_status=seen.failure,
             saw_final_usage=source == "vendor",
-            saw_content=self.saw_content,
+            saw_content=seen.content,
             complete=seen.ended,
         )
 
@@ -118,15 +120,14 @@ class Reading:
         if not text:
             return
         if text[0] == 0x7B or (text[0] == 0x5B and not self._format.in_arrays):
-            self.saw_content = True
+            self._seen.content = True
             self._size = 0
             self._read = self._collect
         elif text[0] == 0x5B:
-            self._array = ArraySplitter()
-            self._read = self._read_elements
+            self._read = partial(self._read_elements, ArraySplitter())
         else:
             self._events = EventSplitter()
-            self._read = self._read_events
+            self._read = partial(self._read_events, self._events)
         self._read(text)
 
     def _collect(self, data: bytes) -> None:
@@ -146,24 +147,15 @@ class Reading:
             return  # not complete yet, or not JSON
         self._body = []
 
-    def _read_elements(self, data: bytes) -> None:
-        assert self._array is not None
-        for element in self._array.feed(data):
+    def _read_elements(self, array: ArraySplitter, data: bytes) -> None:
+        for element in array.feed(data):
             self._read_data(element)
-        self._seen.ended = self._seen.ended or self._array.ended
+        self._seen.ended = self._seen.ended or array.ended
 
-    def _read_events(self, data: bytes) -> None:
-        events = self._events
-        assert events is not None
-        if (
-            self.saw_content
-            and data.endswith(b"\n\n")
-            and events.between_events
-            and b"\r" not in data
-            and self._seen.model is not None
-            and self._format.marks.search(data) is None
-        ):
-            self._count_content(data)  # the hot path: whole events, and nothing in them but content
+    def _read_events(self, events: EventSplitter, data: bytes) -> None:
+        end = len(data) - 2
+        if data.find(b"\n") == end and data.endswith(b"\n\n") and data.startswith(b"data: ") and events.between:
+            self._read_data(data[6:end])  # the usual piece of a stream: one event of one line
             return
         for event in events.feed(data):
             self._read_event(event)
@@ -171,29 +163,19 @@ class Reading:
     def _read_event(self, event: bytes) -> None:
         if data := data_of(event):
             self._read_data(data)
-        if is_named_error(event) and self._seen.failure is None:
-            self._seen.failure = 502
+            if is_named_error(event) and self._seen.failure is None:
+                self._seen.failure = 502
 
     def _read_data(self, data: bytes) -> None:
-        self._count_content(data)
-        if self._seen.model is None or self._format.marks.search(data) is not None:
-            try:
-                self._format.read_event(data, self._seen)
-            except _FAULTS:
-                pass  # one event that is not JSON says nothing about the next
-
-    def _count_content(self, data: bytes) -> None:
-        found = self._format.content.findall(data)
-        if found:
-            self.saw_content = True
-            self._seen.events += len(found)
-            self._seen.text_bytes += sum(map(len, found))
+        try:  # noqa: SIM105 - a context manager costs as much as reading the event
+            self._format.read_event(data, self._seen)
+        except _FAULTS:
+            pass  # one event that is not JSON says nothing about the next
 
     def _give_up(self) -> None:
         self._blind = True
         self._body = []
         self._events = None
-        self._array = None
 
 
 def _counts(fmt: Format, seen: Seen) -> tuple[TokenCounts, UsageSource]:
@@ -201,9 +183,9 @@ def _counts(fmt: Format, seen: Seen) -> tuple[TokenCounts, UsageSource]:
     known = counts != TokenCounts()
     if known and seen.final:
         return counts, "vendor"
-    unreported = max(seen.events, -(-seen.text_bytes // _BYTES_PER_TOKEN))  # an event holds at least one token
+    unreported = max(seen.pieces, -(-seen.text_bytes // _BYTES_PER_TOKEN))  # a piece holds at least one token
     if unreported:
-        completion = (counts.completion_tokens or 0) + unreported
+        completion = max(counts.completion_tokens or 0, unreported)
         counts = whole(
             counts.prompt_tokens,
             completion,

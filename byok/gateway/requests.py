@@ -10,7 +10,7 @@ import msgspec
 
 from byok.errors import BadRequest
 
-_KEY = re.compile(rb'\s*,?\s*("(?:[^"\\]|\\.)*")\s*:\s*')
+_KEY = re.compile(rb'\s*,?\s*("(?:[^"\\]++|\\.)*+")\s*:\s*')
 _MODEL = re.compile(rb'"model"\s*:\s*')
 _MULTIPART_MODEL = re.compile(rb'name="?model"?[^\r\n]*\r?\n(?:[^\r\n]+\r?\n)*\r?\n([^\r\n]{1,256})\r?\n')
 _FAULTS = (msgspec.MsgspecError, ValueError, RecursionError)
@@ -107,7 +107,7 @@ def strip_vendor_prefix(body: bytes, vendor: str) -> bytes:
 
 def _strip_escaped_prefix(body: bytes, begin: int, vendor: str) -> bytes:
     """The prefix may be written with escapes, such as `openai\\/gpt-4o`."""
-    text = re.compile(rb'"(?:[^"\\]|\\.)*"').match(body, begin)
+    text = re.compile(rb'"(?:[^"\\]++|\\.)*+"').match(body, begin)
     if text is None or not (model := _decode_text(text[0])).startswith(f"{vendor}/"):
         return body
     return body[:begin] + msgspec.json.encode(model.removeprefix(f"{vendor}/")) + body[text.end() :]

@@ -4,7 +4,6 @@ Streams report in `message_start` and again, cumulatively, in `message_delta`: e
 compatible vendors send input and cache counts only in `message_delta`.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,26 +25,41 @@ _TYPES = {
 }
 
 
-class _Message(msgspec.Struct):
-    model: Any = None
-    usage: Any = None
+class _Delta(msgspec.Struct):
+    text: Any = None
+    thinking: Any = None
+    partial_json: Any = None
+
+
+class _Block(msgspec.Struct):
+    type: Any = None
 
 
 class _Event(msgspec.Struct):
     type: Any = None
     model: Any = None
     usage: Any = None
+    delta: _Delta | None = None
+    content_block: _Block | None = None
     error: Any = None
     base_resp: Any = None
     message: Any = None  # an object in message_start; vendors' errors put a text here
 
 
+_TOOLS = ("tool_use", "server_tool_use")
 _decode = msgspec.json.Decoder(_Event).decode
 
 
 def read_event(data: bytes, seen: Seen) -> None:
     """Update `seen` by one event's data."""
     event = _decode(data)
+    if event.type == "content_block_delta":
+        delta = event.delta
+        if delta is not None and (text := delta.text or delta.thinking or delta.partial_json):
+            seen.count(text)
+        return
+    if event.content_block is not None and event.content_block.type in _TOOLS:
+        seen.count(None)
     message = mapping(event.message)
     _read_model(event.model or message.get("model"), seen)
     seen.failure = _failure(event) or seen.failure
@@ -131,8 +145,6 @@ FORMAT = Format(
     read_event=read_event,
     read_answer=read_answer,
     counts=counts,
-    marks=re.compile(rb'"usage"\s*:\s*\{|"type"\s*:\s*"(?:message_stop|error)"|"error"\s*:\s*[^n\s]|"status_code"\s*:\s*[1-9]'),
-    content=re.compile(rb'"(?:text|thinking|partial_json)"\s*:\s*"((?:[^"\\]|\\.)+)"'),
     error_body=error_body,
     error_event=error_event,
 )

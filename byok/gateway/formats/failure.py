@@ -1,91 +1,78 @@
-"""An error inside a 200: which status it is booked with. Vendors tell by number, by word, or by MiniMax's own codes."""
-
-from typing import Any
+"""An error inside a 200: which status it is booked with. Vendors tell by number, by word, or by codes of their own."""
 
 from byok.gateway.formats.shape import mapping, number
 
-_BY_WORD = (  # the first that occurs in code, type or status decides
-    (402, ("insufficient_quota", "insufficient_balance", "insufficient_credit", "billing", "payment", "arrearage", "credit")),
-    (429, ("rate_limit", "ratelimit", "rate-limit", "too_many", "throttl", "resource_exhausted", "limit_burst", "limit_requests", "quota")),
-    (529, ("overload", "unavailable", "capacity", "busy")),
-    (401, ("auth", "api_key", "apikey", "permission", "credential", "access_denied")),
-    (504, ("timeout", "timed_out", "deadline")),
-    (502, ("server_error", "internal", "api_error", "upstream", "bad_gateway", "unknown")),
+_BY_WORD = (  # the first line with a word that occurs in code, type or status decides
     (
-        400,
+        429,
+        ("rate_limit", "ratelimit", "rate limit", "limit_requests", "limit_burst", "too_many", "too many", "throttl", "resource_exhausted"),
+    ),
+    (402, ("quota", "balance", "billing", "payment", "credits", "arrearage")),
+    (529, ("overload", "unavailable", "capacity", "busy")),
+    (
+        401,
         (
-            "invalid",
-            "bad_request",
-            "not_found",
-            "unsupported",
-            "too_large",
-            "content",
-            "policy",
-            "moderation",
-            "safety",
-            "length",
-            "refus",
-            "argument",
+            "authenti",
+            "unauthorized",
+            "api_key",
+            "api key",
+            "apikey",
+            "permission",
+            "forbidden",
+            "credential",
+            "access_denied",
+            "accessdenied",
         ),
     ),
+    (504, ("timeout", "timed out", "timed_out", "deadline")),
+    (502, ("server_error", "internal", "api_error", "bad_gateway", "upstream")),
+    (400, ("invalid", "bad_request", "not_found", "not_support", "unsupported", "too_large", "too_long", "length", "content_filter")),
+    (400, ("content_policy", "inspection", "moderation", "policy", "safety", "sensitive", "refus")),
 )
-_BY_NUMBER = {400: 400, 401: 401, 402: 402, 403: 401, 404: 400, 408: 504, 413: 400, 422: 400, 429: 429, 503: 529, 504: 504, 529: 529}
-# https://platform.minimax.io/docs/api-reference/errorcode.md
-_BASE_RESP = {
-    1001: 504,  # request timeout
-    1002: 429,  # rate limit
-    1004: 401,  # not authorised
-    1008: 402,  # insufficient balance
-    1026: 400,  # sensitive input
-    1027: 400,  # sensitive output
-    1039: 429,  # token limit per minute
-    1041: 429,  # connection limit
-    1042: 400,  # invisible characters
-    1043: 400,
-    1044: 400,
-    2013: 400,  # invalid parameters
-    2045: 429,  # rate growth limit
-    2048: 400,
-    2049: 401,  # invalid key
-    2056: 402,  # usage limit of the plan
-    20132: 400,
+_BY_NUMBER = {400: 400, 401: 401, 402: 402, 404: 400, 408: 504, 413: 400, 422: 400, 429: 429, 503: 529, 504: 504, 529: 529}
+_BY_VENDOR_CODE = {
+    # MiniMax: https://platform.minimax.io/docs/api-reference/errorcode.md
+    **dict.fromkeys((1004, 2049), 401),
+    **dict.fromkeys((1008, 2056), 402),
+    **dict.fromkeys((1002, 1039, 1041, 2045), 429),
+    **dict.fromkeys((1026, 1027, 1042, 1043, 1044, 2013, 2037, 2039, 2048, 20132), 400),
+    1001: 504,
+    # Z.AI: https://docs.z.ai/api-reference/api-code
+    **dict.fromkeys((1003, 1110, 1111, 1112), 401),
+    **dict.fromkeys((1113, 1309), 402),
+    **dict.fromkeys((1302, 1303, 1304, 1308, 1310), 429),
+    **dict.fromkeys((1210, 1211, 1212, 1213, 1214, 1215, 1261, 1301), 400),
+    1305: 529,
 }
 
 
 def error_status(error: object) -> int | None:
-    """Return the class of an `error` member: an object, a string, or null (None: no error)."""
+    """Return the class of an `error` member: an object, a text, or null (None: no error).
+
+    >>> error_status({"type": "overloaded_error", "message": "Overloaded"}), error_status({"code": 402}), error_status(None)
+    (529, 402, None)
+    """
     if not error:
         return None
     if isinstance(error, str):
         return _by_word(error) or 502
     told = mapping(error)
-    words = " ".join(str(told[name]) for name in ("code", "type", "status", "error_type") if isinstance(told.get(name), str))
-    code = number(told.get("code"))
-    if code is None and str(told.get("code", "")).isdigit():
-        code = int(str(told["code"])[:6])
-    by_number = None if code is None else _number_class(code)
-    return by_number or _by_word(words) or 502
+    code = told.get("code")
+    if isinstance(code, str) and code.isdecimal():
+        code = int(code[:9])
+    words = " ".join(value for name in ("code", "type", "status") if isinstance(value := told.get(name), str))
+    # The message is asked last: it is made for people, and may quote the request.
+    return _by_number(number(code)) or _by_word(words) or (401 if code == 403 else None) or _by_word(str(told.get("message", ""))) or 502
 
 
 def base_resp_status(base_resp: object) -> int | None:
-    """Return the class of MiniMax's `base_resp`, None where it reports no error."""
+    """Return the class of MiniMax's `base_resp`, None where it reports no error.
+
+    >>> base_resp_status({"status_code": 1008}), base_resp_status({"status_code": 0})
+    (402, None)
+    """
     code = number(mapping(base_resp).get("status_code"))
-    if not code:
-        return None
-    return _BASE_RESP.get(code, 502)
-
-
-def _number_class(code: int) -> int | None:
-    if code in _BY_NUMBER:
-        return _BY_NUMBER[code]
-    if 400 <= code < 500:
-        return 400
-    return 502 if 500 <= code < 600 else None
-
-
-def _by_word(text: str) -> int | None:
-    low = text[:200].lower().replace(" ", "_")
-    return next((status for status, words in _BY_WORD if any(word in low for word in words)), None)
+    return _BY_VENDOR_CODE.get(code, 502) if code else None
 
 
 def first_status(*statuses: int | None) -> int | None:
@@ -93,6 +80,16 @@ def first_status(*statuses: int | None) -> int | None:
     return next((status for status in statuses if status), None)
 
 
-def is_error(event: dict[str, Any]) -> bool:
-    """Whether this object is itself an error, as some OpenAI-compatible servers answer it."""
-    return event.get("object") == "error" or event.get("type") == "error"
+def _by_number(code: int | None) -> int | None:
+    """403 stays open: bad credentials for some vendors, refused input for others."""
+    if code is None or code == 403:
+        return None
+    known = _BY_NUMBER.get(code) or _BY_VENDOR_CODE.get(code)
+    if known is None and 400 <= code < 600:
+        return 400 if code < 500 else 502
+    return known
+
+
+def _by_word(text: str) -> int | None:
+    low = text[:200].lower()
+    return next((status for status, words in _BY_WORD if any(word in low for word in words)), None)

@@ -4,7 +4,6 @@ Streams are server-sent events (`alt=sse`) or one JSON array. `usageMetadata` co
 stands. Thoughts are output beside the candidates, the prompt of tool use is input beside the prompt; cached content is inside it.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -16,33 +15,57 @@ from byok.gateway.formats.failure import error_status, first_status
 from byok.gateway.formats.shape import Format, Seen, add, mapping, number, whole
 from byok.usage import TokenCounts
 
-_FINISHED = re.compile(rb'"finishReason"\s*:\s*"')
 _STATUSES = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 413: "INVALID_ARGUMENT"}
 _STATUSES |= {429: "RESOURCE_EXHAUSTED", 502: "UNAVAILABLE", 504: "DEADLINE_EXCEEDED"}
 
 
-class _Chunk(msgspec.Struct, rename="camel"):
+class _Part(msgspec.Struct, rename="camel"):
+    text: Any = None
+    function_call: Any = None
+    inline_data: msgspec.Raw | None = None
+
+
+class _Content(msgspec.Struct):
+    parts: list[_Part] | None = None
+
+
+class _Candidate(msgspec.Struct, rename="camel"):
+    content: _Content | None = None
+    finish_reason: Any = None
+
+
+class _Answer(msgspec.Struct, rename="camel"):
+    """What a whole answer says stands in other members, and is skipped."""
+
     usage_metadata: Any = None
     model_version: Any = None
-    candidates: msgspec.Raw = msgspec.Raw(b"[]")
     prompt_feedback: Any = None
     error: Any = None
 
 
-_decode = msgspec.json.Decoder(_Chunk).decode
+class _Chunk(_Answer, rename="camel"):
+    candidates: list[_Candidate] | None = None
+
+
+_decode_chunk = msgspec.json.Decoder(_Chunk).decode
+_decode_answer = msgspec.json.Decoder(_Answer).decode
 
 
 def read_event(data: bytes, seen: Seen) -> None:
     """Update `seen` by one chunk of a stream."""
-    chunk = _decode(data)
-    _read(chunk, seen, final=_FINISHED.search(bytes(chunk.candidates)) is not None)
+    chunk = _decode_chunk(data)
+    candidates = chunk.candidates or ()
+    for candidate in candidates:
+        for part in (candidate.content and candidate.content.parts) or ():
+            if part.text or part.function_call or part.inline_data:
+                seen.count(part.text)
+    _read(chunk, seen, final=any(candidate.finish_reason for candidate in candidates))
 
 
 def read_answer(body: bytes, seen: Seen) -> None:
     """Update `seen` by a whole answer."""
-    chunk = _decode(body)
     seen.ended = True
-    _read(chunk, seen, final=True)
+    _read(_decode_answer(body), seen, final=True)
 
 
 def counts(usage: Mapping[str, Any]) -> TokenCounts:
@@ -88,7 +111,7 @@ def error_event(error: ByokError) -> bytes:
     return b"data: " + error_body(error) + b"\r\n\r\n"
 
 
-def _read(chunk: _Chunk, seen: Seen, *, final: bool) -> None:
+def _read(chunk: _Answer, seen: Seen, *, final: bool) -> None:
     if seen.model is None and isinstance(chunk.model_version, str) and chunk.model_version:
         seen.model = chunk.model_version
     blocked = mapping(chunk.prompt_feedback).get("blockReason")
@@ -103,8 +126,6 @@ FORMAT = Format(
     read_event=read_event,
     read_answer=read_answer,
     counts=counts,
-    marks=re.compile(rb'"usageMetadata"\s*:\s*\{|"blockReason"|"error"\s*:\s*[^n\s]'),
-    content=re.compile(rb'"text"\s*:\s*"((?:[^"\\]|\\.)+)"'),
     error_body=error_body,
     error_event=error_event,
     in_arrays=True,

@@ -5,8 +5,6 @@ Reference: https://platform.openai.com/docs/api-reference/chat/create, …/chat/
 in `x_groq` (Groq), or in every chunk as a running total; the last one counts. MiniMax sends no `[DONE]`.
 """
 
-import re
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -16,53 +14,67 @@ from byok.gateway.formats import openai_usage
 from byok.gateway.formats.failure import base_resp_status, error_status, first_status
 from byok.gateway.formats.shape import Format, Seen, mapping
 
-_DONE = b"[DONE]"
-_FINISHED = re.compile(rb'"finish_reason"\s*:\s*"[a-z]')
 _TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "invalid_request_error"}
 _TYPES |= {413: "invalid_request_error", 429: "rate_limit_error"}
 
 
-class _Chunk(msgspec.Struct):
+class _Delta(msgspec.Struct):
+    content: Any = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    refusal: Any = None
+    tool_calls: Any = None
+
+
+class _Choice(msgspec.Struct):
+    """What a whole answer says stands in other members, and is skipped."""
+
+    delta: _Delta | None = None
+    text: Any = None  # legacy completions
+    finish_reason: Any = None
+    usage: Any = None
+    error: Any = None
+
+
+class _Top(msgspec.Struct):
     model: Any = None
     usage: Any = None
-    choices: msgspec.Raw = msgspec.Raw(b"[]")
     x_groq: Any = None
     base_resp: Any = None
     error: Any = None
     object: Any = None
-    code: Any = None
     type: Any = None
+    code: Any = None
 
 
-class _Choice(msgspec.Struct):
-    usage: Any = None
-    error: Any = None
+class _Chunk(_Top):
+    choices: list[_Choice] | None = None
 
 
-_decode = msgspec.json.Decoder(_Chunk).decode
-_decode_choices = msgspec.json.Decoder(list[_Choice]).decode
+_decode_chunk = msgspec.json.Decoder(_Chunk).decode
+_decode_top = msgspec.json.Decoder(_Top).decode
 
 
 def read_event(data: bytes, seen: Seen) -> None:
     """Update `seen` by one event's data."""
-    if data.startswith(_DONE):
+    if data.startswith(b"[DONE]"):
         seen.ended = True
         seen.final = seen.usage is not None
         return
     chunk = _decode(data)
-    choices = bytes(chunk.choices)
-    usage = _read_rest(chunk, choices, seen)
-    if usage is not None:
-        # With choices still to come a usage is a running total; without, or with the last one, it is final.
-        seen.report(usage, final=not _has_choices(choices) or _FINISHED.search(choices) is not None)
+    choices = chunk.choices or ()
+    for choice in choices:
+        _count(choice, seen)
+    if usage := _read(chunk, seen):
+        # With choices still to come a usage is a running total; without any, or with the last, it is final.
+        seen.report(usage, final=not choices or any(choice.finish_reason for choice in choices))
 
 
 def read_answer(body: bytes, seen: Seen) -> None:
     """Update `seen` by a whole answer."""
-    chunk = _decode(body)
-    usage = _read_rest(chunk, bytes(chunk.choices), seen)
+    usage = _read(_decode(body), seen)
     seen.ended = True
-    if usage is not None:
+    if usage:
         seen.report(usage, final=True)
 
 
@@ -72,7 +84,7 @@ def is_usage_chunk(data: bytes) -> bool:
         chunk = _decode(data)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return False
-    return isinstance(chunk.usage, dict) and not chunk.error and not _has_choices(bytes(chunk.choices))
+    return isinstance(chunk.usage, dict) and not chunk.error and not chunk.choices
 
 
 def error_body(error: ByokError) -> bytes:
@@ -95,32 +107,42 @@ def error_event(error: ByokError) -> bytes:
     return b"data: " + error_body(error) + b"\n\n"
 
 
-def _read_rest(chunk: _Chunk, choices: bytes, seen: Seen) -> dict[str, Any] | None:
+def _decode(data: bytes) -> _Chunk:
+    try:
+        return _decode_chunk(data)
+    except msgspec.ValidationError:  # choices of another make
+        top = _decode_top(data)
+        return _Chunk(**{name: getattr(top, name) for name in top.__struct_fields__})
+
+
+def _count(choice: _Choice, seen: Seen) -> None:
+    delta = choice.delta
+    if delta is None:
+        text = choice.text
+    else:
+        text = delta.content or delta.reasoning_content or delta.reasoning or delta.refusal
+        if delta.tool_calls:
+            for call in delta.tool_calls:
+                seen.count(mapping(mapping(call).get("function")).get("arguments"))
+    if text:
+        seen.count(text)
+
+
+def _read(chunk: _Chunk, seen: Seen) -> dict[str, Any] | None:
     """Take over model and failure; return the usage, wherever it stands, or None."""
     if seen.model is None and isinstance(chunk.model, str) and chunk.model:
         seen.model = chunk.model
-    usage = chunk.usage or mapping(chunk.x_groq).get("usage")
-    error = chunk.error
-    if b'"usage"' in choices or b'"error"' in choices:
-        for choice in _choices(choices):
-            usage = usage or choice.usage
-            error = error or choice.error
-    if not error and (chunk.object == "error" or chunk.type == "error"):
+    usage, error = chunk.usage, chunk.error
+    for choice in chunk.choices or ():
+        usage = usage or choice.usage
+        error = error or choice.error
+    if not usage and chunk.x_groq:
+        usage = mapping(chunk.x_groq).get("usage")
+    if not error and "error" in (chunk.object, chunk.type):
         error = {"code": chunk.code, "type": chunk.type}
-    failure = first_status(error_status(error), base_resp_status(chunk.base_resp))
-    seen.failure = failure or seen.failure
-    return usage if isinstance(usage, dict) and usage else None
-
-
-def _choices(choices: bytes) -> list[_Choice]:
-    try:
-        return _decode_choices(choices)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return []
-
-
-def _has_choices(choices: bytes) -> bool:
-    return choices.strip(b" \t\r\n[]") not in (b"", b"null")
+    if error or chunk.base_resp:
+        seen.failure = first_status(error_status(error), base_resp_status(chunk.base_resp), seen.failure)
+    return usage if isinstance(usage, dict) else None
 
 
 FORMAT = Format(
@@ -128,12 +150,6 @@ FORMAT = Format(
     read_event=read_event,
     read_answer=read_answer,
     counts=openai_usage.counts,
-    marks=re.compile(
-        rb'"usage"\s*:\s*\{|"error"\s*:\s*[^n\s]|"object"\s*:\s*"error"|"type"\s*:\s*"error"|"status_code"\s*:\s*[1-9]|\[DONE\]'
-    ),
-    content=re.compile(rb'"(?:content|reasoning_content|reasoning|arguments|refusal)"\s*:\s*"((?:[^"\\]|\\.)+)"'),
     error_body=error_body,
     error_event=error_event,
 )
-# Legacy completions differ only in where the text stands.
-COMPLETIONS = replace(FORMAT, name="openai_completions", content=re.compile(rb'"text"\s*:\s*"((?:[^"\\]|\\.)+)"'))

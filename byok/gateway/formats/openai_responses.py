@@ -3,7 +3,6 @@
 Nothing has to be asked: the usage stands in the response that `response.completed`, `response.incomplete` or `response.failed` carries.
 """
 
-import re
 from typing import Any
 
 import msgspec
@@ -23,8 +22,14 @@ class _Response(msgspec.Struct):
     status: Any = None
 
 
+class _Item(msgspec.Struct):
+    type: Any = None
+
+
 class _Event(msgspec.Struct):
     type: Any = None
+    delta: Any = None
+    item: _Item | None = None
     response: _Response | None = None
     error: Any = None
     code: Any = None
@@ -44,6 +49,11 @@ def read_event(data: bytes, seen: Seen) -> None:
         seen.ended = True
         return
     event = _decode_event(data)
+    if event.delta:
+        seen.count(event.delta)
+        return
+    if event.item is not None and event.type == "response.output_item.done" and str(event.item.type).endswith("_call"):
+        seen.count(None)
     last = event.type in _LAST
     seen.ended = seen.ended or last
     error = event.error or ({"code": event.code} if event.type == "error" else None)
@@ -80,10 +90,6 @@ FORMAT = Format(
     read_event=read_event,
     read_answer=read_answer,
     counts=openai_usage.counts,
-    marks=re.compile(
-        rb'"usage"\s*:\s*\{|"type"\s*:\s*"(?:response\.(?:completed|incomplete|failed|cancelled|done)|error)"|"error"\s*:\s*[^n\s]|\[DONE\]'
-    ),
-    content=re.compile(rb'"delta"\s*:\s*"((?:[^"\\]|\\.)+)"'),
     error_body=openai_chat.error_body,
     error_event=error_event,
 )

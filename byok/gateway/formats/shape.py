@@ -1,6 +1,5 @@
 """What every wire format offers, and what is remembered of one answer while it passes by: counts, never text."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,14 +19,22 @@ class Seen:
     failure: int | None = None  # an error inside a 200: its real class
     final: bool = False  # `usage` is the vendor's last word
     ended: bool = False  # the format's last event came
-    events: int = 0  # content events since `usage` was last reported
-    text_bytes: int = 0  # their text, as UTF-8, since then
+    content: bool = False  # something of the answer itself came
+    pieces: int = 0  # of content since `usage` was last reported
+    text_bytes: int = 0  # their text, about as many as in UTF-8, since then
+
+    def count(self, text: object) -> None:
+        """Take note of one piece of content; text is measured, not kept."""
+        self.content = True
+        self.pieces += 1
+        if isinstance(text, str):
+            self.text_bytes += len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
     def report(self, usage: Mapping[str, Any], *, final: bool) -> None:
         """Take over a newer usage object: totals run on, so the last one stands for all before it."""
         self.usage = usage
         self.final = final
-        self.events = 0
+        self.pieces = 0
         self.text_bytes = 0
 
 
@@ -39,8 +46,6 @@ class Format:
     read_event: Callable[[bytes, Seen], None]  # one event of a stream
     read_answer: Callable[[bytes, Seen], None]  # a whole JSON answer
     counts: Callable[[Mapping[str, Any]], TokenCounts]  # from the usage object in `Seen`
-    marks: re.Pattern[bytes]  # an event without a match holds nothing but content
-    content: re.Pattern[bytes]  # matches each text of an answer; group 1 is the text
     error_body: Callable[[ByokError], bytes]
     error_event: Callable[[ByokError], bytes]  # the same inside a stream that has begun
     in_arrays: bool = False  # streams may come as one JSON array
