@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from byok.accounts import jobs, key_vault, users
 from byok.accounts.database import Database
+from byok.accounts.plans import PLAN_DAYS, Plan, keep_after
 from byok.services import Services
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _EVERY_DAY = (1.0,) * 7
 class _Person:
     email: str
     name: str
-    plan: str
+    plan: Plan
     tz: str
     admin: bool = False
 
@@ -124,13 +125,20 @@ def fill(services: Services, *, now: datetime) -> int:
 
 
 def calls(anchor: date, since: datetime, until: datetime, *, user_ids: Mapping[str, str], key_ids: Keys) -> "pa.Table":
-    """The sample calls with `since <= ts < until` in the columns of the record, in order of time. `anchor` is the day of the first fill."""
+    """The sample calls with `since <= ts < until` that plans keep at `until`, in the columns of the record, in order of time.
+
+    `anchor` is the day of the first fill, from which the days of all that happens are counted.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     from byok.recording.files import SCHEMA
 
+    def instant(at: datetime) -> "pa.Scalar":
+        return pa.scalar(at, SCHEMA.field("ts").type)
+
     zones = {person.email: ZoneInfo(person.tz) for person in PEOPLE}
+    days_kept = {person.email: PLAN_DAYS[person.plan] for person in PEOPLE}
     numbers = range((since.date() - anchor).days - 1, (until.date() - anchor).days + 2)  # a local day may begin on another day in UTC
     parts = [SCHEMA.empty_table()]
     for index, series in enumerate(SERIES):
@@ -141,11 +149,10 @@ def calls(anchor: date, since: datetime, until: datetime, *, user_ids: Mapping[s
         owner = {"user_id": user_ids[series.email], "key_id": key_ids[series.email, series.label]}
         fixed = owner | {"vendor": series.vendor, "model": series.model, "endpoint": series.endpoint}
         columns = _columns(series, drawn) | {name: pa.repeat(value, len(drawn.second)) for name, value in fixed.items()}
-        parts.append(pa.table([pa.array(columns[field.name]).cast(field.type) for field in SCHEMA], schema=SCHEMA))
-    rows = pa.concat_tables(parts)
-    instant = SCHEMA.field("ts").type
-    inside = pc.and_(pc.greater_equal(rows["ts"], pa.scalar(since, instant)), pc.less(rows["ts"], pa.scalar(until, instant)))
-    return rows.filter(inside).sort_by([("ts", "ascending"), ("user_id", "ascending")])
+        rows = pa.table([pa.array(columns[field.name]).cast(field.type) for field in SCHEMA], schema=SCHEMA)
+        first = max(since, keep_after(days_kept[series.email], until))
+        parts.append(rows.filter(pc.and_(pc.greater_equal(rows["ts"], instant(first)), pc.less(rows["ts"], instant(until)))))
+    return pa.concat_tables(parts).sort_by([("ts", "ascending"), ("user_id", "ascending")])
 
 
 class _Drawn(NamedTuple):

@@ -2,7 +2,7 @@
 
 import click
 
-from byok.cli.frame import Command, Group, show_json, show_table, utc_now
+from byok.cli.frame import Command, Group, email_and_id, show_json, show_table, utc_now
 from byok.errors import Forbidden, NotFound
 from byok.settings import Settings
 
@@ -72,10 +72,9 @@ def list_(settings: Settings, email: str, as_json: bool) -> None:
 
 
 @access_token.command()
-@click.argument("email", required=False)
-@click.argument("token_id")
+@click.argument("which", nargs=-1, required=True, metavar="[EMAIL] TOKEN_ID")
 @click.pass_obj
-def revoke(settings: Settings, email: str | None, token_id: str) -> None:
+def revoke(settings: Settings, which: tuple[str, ...]) -> None:
     """Revoke an access token by its id; it stops working within 5 s. EMAIL may be left out.
 
     Example: byok access-token revoke ada@example.org 7Gq2mB81
@@ -83,6 +82,7 @@ def revoke(settings: Settings, email: str | None, token_id: str) -> None:
     from byok.accounts import access_tokens, users
     from byok.services import Services
 
+    email, token_id = email_and_id(which)
     with Services(settings) as services:
         owners = [users.by_email(services.db, email)] if email else users.all_users(services.db)
         if not any(access_tokens.revoke(services.db, owner.id, token_id) for owner in owners):

@@ -94,6 +94,13 @@ def _place(error: BaseException) -> str:
     return f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else "no place known"
 
 
+def email_and_id(which: Sequence[str]) -> tuple[str | None, str]:
+    """What `[EMAIL] ID` on a command line means: the e-mail if it was said, and the id."""
+    if len(which) > 2:
+        raise click.UsageError("Name one id, after the user's e-mail if you like.")
+    return (which[0] if len(which) == 2 else None), which[-1]
+
+
 def utc_now() -> datetime:
     """The clock of all commands."""
     return datetime.now(UTC)

@@ -2,7 +2,7 @@
 
 import click
 
-from byok.cli.frame import Group, secret_from_stdin, show_json, show_table, utc_now
+from byok.cli.frame import Group, email_and_id, secret_from_stdin, show_json, show_table, utc_now
 from byok.errors import NotFound
 from byok.settings import Settings
 
@@ -75,10 +75,9 @@ def list_(settings: Settings, email: str, as_json: bool) -> None:
 
 
 @key.command()
-@click.argument("email", required=False)
-@click.argument("key_id")
+@click.argument("which", nargs=-1, required=True, metavar="[EMAIL] KEY_ID")
 @click.pass_obj
-def revoke(settings: Settings, email: str | None, key_id: str) -> None:
+def revoke(settings: Settings, which: tuple[str, ...]) -> None:
     """Delete a vendor key; calls with it stop within 5 s. EMAIL may be left out.
 
     Example: byok key revoke ada@example.org key_Zk3v9Qp1Lw2s
@@ -86,6 +85,7 @@ def revoke(settings: Settings, email: str | None, key_id: str) -> None:
     from byok.accounts import key_vault, users
     from byok.services import Services
 
+    email, key_id = email_and_id(which)
     with Services(settings) as services:
         owners = [users.by_email(services.db, email)] if email else users.all_users(services.db)
         if not any(key_vault.revoke(services.db, owner.id, key_id) for owner in owners):

@@ -1,4 +1,4 @@
-"""`byok user …`: add, list, show, set, erase."""
+"""`byok user …`: add, list, show, set, link, erase."""
 
 import sys
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ DAYS = click.IntRange(1, 36500)
 
 @click.group(cls=Group)
 def user() -> None:
-    """People who may call: add, list, show, set, erase.
+    """People who may call: add, list, show, set, link, erase.
 
     Example: byok user add ada@example.org --plan team
     """
@@ -54,6 +54,8 @@ def add(
                 raise
         token = access_tokens.create(services.db, added.id, now=utc_now(), label="first")
     click.echo(f"Added {added.email} ({added.id}), plan {added.plan}, usage kept for {added.retention_days} days.", err=True)
+    if password is None:
+        click.echo(f"For the dashboard: byok user link {added.email} prints a link to set a password.", err=True)
     click.echo("Access token, shown only this once:", err=True)
     click.echo(token)
 
@@ -125,6 +127,22 @@ def set_(settings: Settings, /, email: str, password_stdin: bool, as_json: bool,
         if named:
             changed = users.change(services.db, changed.id, **named)
     _show(changed, as_json)
+
+
+@user.command()
+@click.argument("email")
+@click.pass_obj
+def link(settings: Settings, email: str) -> None:
+    """Print a link with which the user sets a password; it works once, for 24 hours, and voids the one before.
+
+    Example: byok user link ada@example.org
+    """
+    from byok.accounts import passwords, users
+    from byok.services import Services
+
+    with Services(settings) as services:
+        secret = passwords.set_link(services.db, users.by_email(services.db, email).id, now=utc_now())
+    click.echo(f"{settings.dashboard_url}/auth/set-password?token={secret}")
 
 
 @user.command()
