@@ -6,6 +6,7 @@ itself (`byok.store.sandbox`) and its engine, and is killed at the time limit. W
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -47,6 +48,7 @@ SPIKES = pa.schema(
 _TABLES = ("prices", "keys", "spikes")
 _LONGEST_QUERY_BYTES = 100_000
 _GRACE_S = 1.0
+_PIPE_BYTES = 1 << 20
 _LOADING_S = 60.0
 _START = "import sys; sys.path += sys.argv[2:]; from byok.store.console_worker import main; main(int(sys.argv[1]))"
 # The kernel ends a worker with the *thread* that started it, so all are started by one thread that lives as long as this process.
@@ -284,6 +286,8 @@ def _spawn(command: list[str], directory: str) -> subprocess.Popen[bytes]:
     )
     for stream in (process.stdin, process.stdout):
         os.set_blocking(stream.fileno(), False)  # type: ignore[union-attr]
+        with contextlib.suppress(OSError, AttributeError):  # rows by the megabyte; Linux only, and only within the user's allowance
+            fcntl.fcntl(stream, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)  # type: ignore[arg-type,unused-ignore]
     return process
 
 

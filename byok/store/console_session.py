@@ -27,6 +27,7 @@ _LOCKS: tuple[tuple[str, str], ...] = (
     ("python_enable_replacements", "false"),
     ("python_scan_all_frames", "false"),
     ("enable_logging", "0"),
+    ("enable_progress_bar", "false"),
     ("enable_external_access", "false"),
 )
 _FINAL = (*_LOCKS, ("threads", "1"), ("async_threads", "0"), ("temp_directory", ""), ("lock_configuration", "true"))

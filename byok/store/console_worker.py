@@ -23,7 +23,8 @@ def main(parent: int) -> None:
     # Arrow's allocator must start no thread (Landlock binds threads one by one), and numpy, which nothing here needs, costs half the start.
     os.environ.update(JE_ARROW_MALLOC_CONF="background_thread:false", ARROW_DEFAULT_MEMORY_POOL="system")
     sys.modules.update(dict.fromkeys(("numpy", "pandas", "polars")))  # type: ignore[arg-type]  # None means: cannot be imported
-    source, sink = sys.stdin.buffer, sys.stdout.buffer
+    source, sink = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not mix with the answers
     try:
         from byok.store import console_session
 

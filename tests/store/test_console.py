@@ -1,6 +1,5 @@
 """The SQL console: what it answers, what it refuses, and what its process cannot do."""
 
-import importlib.util
 import json
 import os
 import signal
@@ -18,11 +17,7 @@ import pytest
 
 from byok.store import console, formatting, sandbox
 from byok.store.console import Limits, SqlFailed, SqlRefused, Worker
-
-_spec = importlib.util.spec_from_file_location("console_world", Path(__file__).with_name("console_world.py"))
-assert _spec and _spec.loader
-world = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(world)
+from tests.store import console_world as world
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
@@ -289,8 +284,8 @@ def test_the_process_inherits_no_environment_and_no_descriptors(monkeypatch):
         with started(10) as worker:
             assert Path(f"/proc/{worker.pid}/environ").read_bytes() == b""
             held = {int(path.name): os.readlink(path) for path in Path(f"/proc/{worker.pid}/fd").iterdir()}
-            assert held.keys() == {0, 1, 2}
-            assert held[0].startswith("pipe:") and held[1].startswith("pipe:") and held[2] == "/dev/null"
+            assert held.keys() == {0, 1, 2, 3}
+            assert held[0].startswith("pipe:") and held[3].startswith("pipe:") and held[1] == held[2] == "/dev/null"
             assert os.readlink(f"/proc/{worker.pid}/cwd").endswith("(deleted)")
     except PermissionError:
         pytest.skip("only root may look into a process that is not dumpable")

@@ -1,6 +1,5 @@
 """Every attack of the recorded list, against the console as a user reaches it: no leak, no write, no death, every cap held."""
 
-import importlib.util
 import json
 import os
 import re
@@ -21,11 +20,7 @@ from byok.errors import ByokError
 from byok.store import formatting
 from byok.store.console import Limits, SqlFailed, SqlRefused, Worker
 from tests.corpus import corpus
-
-_spec = importlib.util.spec_from_file_location("console_world", Path(__file__).with_name("console_world.py"))
-assert _spec and _spec.loader
-world = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(world)
+from tests.store import console_world as world
 
 try:
     ATTACKS = json.loads((corpus("security") / "sql_attacks.json").read_text(encoding="utf-8"))["attacks"]
