@@ -182,8 +182,7 @@ def test_a_lying_length_never_looks_like_success(house: Any, client: httpx.Clien
         assert length > len(ANSWER)
         assert house.records()[0].status == 502
     else:
-        with pytest.raises(ValueError, match=r"."):
-            answer.json()
+        assert answer.status_code == 502 or not answer.content.endswith(b"}")
     vendor.script = Reply(body=ANSWER)
     assert client.post(CHAT, json=QUESTION).content == ANSWER, "the next call met the left-over of the last"
     assert len(house.records()) == 2
