@@ -97,7 +97,7 @@ class Engine:
     ) -> pa.Table:
         """The answer of sql/<question>.sql within `scope`; `values` are its other parameters. Raises `StoreUnreadable`."""
         sql = wording.question(question, scope, group_by=group_by, priced=priced)
-        offered = _values(scope) | values
+        offered = _values(scope, sql) | values
         table, desk = self._at_a_desk(lambda desk: desk.ask(sql, offered).to_arrow_table())
         self._leave(desk)
         return tables.whole_numbers(table)
@@ -105,7 +105,7 @@ class Engine:
     def stream(self, question: str, scope: AnyScope, *, priced: bool = False, **values: object) -> Iterator[pa.RecordBatch]:
         """As `ask`, in batches of at most `BATCH_ROWS`; the first comes when all input has been read, at least one (maybe empty) comes."""
         sql = wording.question(question, scope, priced=priced)
-        offered = _values(scope) | values
+        offered = _values(scope, sql) | values
 
         def begin(desk: Desk) -> tuple[pa.RecordBatch, pa.RecordBatchReader]:
             batches = desk.ask(sql, offered).to_arrow_reader(BATCH_ROWS)
@@ -209,13 +209,14 @@ class Engine:
             self._database = self._open()
 
 
-def _values(scope: AnyScope | None) -> dict[str, object]:
+def _values(scope: AnyScope | None, sql: str) -> dict[str, object]:
     if scope is None:
         return {}
-    offsets = zones.offsets(scope.tz)
     found = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(scope).items()}
-    found |= {f"zone_{name}": values for name, values in offsets._asdict().items()}
-    return found | {"step_s": zones.step(offsets, scope.since)}
+    if "$zone_starts" in sql:
+        spans = zones.offsets(scope.tz)
+        found |= {f"zone_{name}": values for name, values in spans._asdict().items()} | {"step_s": zones.step(spans, scope.since)}
+    return found
 
 
 def _print_of(path: str) -> object:

@@ -12,6 +12,7 @@ from byok.store.zones import EARLIEST, LATEST
 _INSTANT = pa.timestamp("us", "UTC")
 _DAY_US = 86_400_000_000
 _MOST_DAYS = 365_000
+_MODERATE_PICO = 10**9  # 1,000 USD per million tokens: times 1e9 tokens, all four parts fit 64 bits
 KEYS = pa.schema(
     [
         ("key_id", pa.string()),
@@ -44,11 +45,12 @@ def kept(days: pa.Table, now: datetime) -> pa.Table:
 
 
 def spans(prices: pa.Table) -> pa.Table:
-    """The price table with bounds that compare: null becomes the earliest and the latest instant."""
+    """The price table with bounds that compare (null becomes the earliest and the latest instant) and whether all rates are `moderate`."""
     for name, bound in (("valid_from", datetime.min.replace(tzinfo=EARLIEST.tzinfo)), ("valid_until", LATEST)):
         column = pc.fill_null(prices[name], pa.scalar(bound, _INSTANT))
         prices = prices.set_column(prices.schema.get_field_index(name), name, column)
-    return prices
+    dearest = pc.max_element_wise(*(prices[name] for name in ("input_pico", "output_pico", "cached_pico", "write_pico")))
+    return prices.append_column("moderate", pc.less_equal(dearest, _MODERATE_PICO))
 
 
 def keys(rows: Iterable[Mapping[str, object]]) -> pa.Table:
