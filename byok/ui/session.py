@@ -34,7 +34,7 @@ def current_user() -> User | None:
     """The user of the cookie, or of the form below; None if there is none or the session has ended."""
     book = services.current()
     for secret in (st.context.cookies.get(COOKIE), st.session_state.get(_OWN)):
-        if secret and (user := sessions.find(book.db, secret, now=book.now())):
+        if isinstance(secret, str) and (user := sessions.find(book.db, secret, now=book.now())):
             return user
     return None
 

@@ -13,11 +13,13 @@ from byok.ui.vault import history
 
 def draw(user: User) -> None:
     """The list with its actions."""
-    tokens = access_tokens.of_user(services.current().db, user.id)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.subheader("Access tokens", anchor=False, width="content")
-        if st.button("New token", icon=":material/add:", key="new-token"):
-            _new(user)
+        with st.popover("New token", icon=":material/add:", key="new-token"):
+            made = _new_form(user)
+    if made:
+        _show_once(made)
+    tokens = access_tokens.of_user(services.current().db, user.id)
     if not tokens:
         st.markdown("No token yet. Your programs send one to the gateway in place of a vendor key, and to the API.")
     for token in tokens:
@@ -28,35 +30,34 @@ def _row(user: User, token: AccessToken) -> None:
     expiry = f" · expires {format.day(token.expires_at, year=True)}" if token.expires_at else ""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", border=True):
         with st.container(width="content", gap=None):
-            st.markdown(f"**{format.literal(token.label) or 'Token'}** · `byok_{token.id}_…`")
+            st.markdown(f"**{format.literal(token.label) or 'Token'}** · {format.literal(f'byok_{token.id}_…')}")
             st.caption(history(token.created_at, token.last_used_at) + expiry)
-        if st.button("Revoke", key=f"revoke-token-{token.id}", icon=":material/delete:", type="tertiary"):
-            _confirm_revocation(user, token)
+        with st.popover("Revoke", key=f"revoke-token-{token.id}", icon=":material/delete:", type="tertiary"):
+            st.markdown("Programs that use this token are refused within five seconds.")
+            st.button("Revoke token", key=f"sure-token-{token.id}", type="primary", on_click=_revoke, args=(user, token))
 
 
-@st.dialog("New access token", width="medium")
-def _new(user: User) -> None:
-    with st.form("new-token-form", border=False):
+def _new_form(user: User) -> str | None:
+    """The form; the token itself in the one run in which it was made. Nothing keeps it."""
+    with st.form("new-token-form", border=False, clear_on_submit=True):
         label = st.text_input("Label", placeholder="laptop", max_chars=60)
-        sent = st.form_submit_button("Make token", type="primary")
-    if sent:
-        book = services.current()
-        try:
-            token = access_tokens.create(book.db, user.id, now=session.now(), label=label)
-        except ByokError as error:
-            st.error(f"{error.message} {error.remedy}")
-            return
-        st.markdown("This is the only time that it is shown. Copy it now:")
+        sent = st.form_submit_button("Make token", type="primary", width="stretch")
+    if not sent:
+        return None
+    try:
+        return access_tokens.create(services.current().db, user.id, now=session.now(), label=label)
+    except ByokError as error:
+        st.error(f"{error.message} {error.remedy}")
+        return None
+
+
+def _show_once(token: str) -> None:
+    with st.container(border=True):
+        st.markdown("**Your new token.** This is the only time that it is shown, so copy it now:")
         st.code(token, language=None, wrap_lines=True)
         st.markdown("Try it:")
-        st.code(links.first_call(book.settings.gateway_url, token), language="bash", wrap_lines=True)
-        if st.button("Done"):
-            st.rerun()
+        st.code(links.first_call(services.current().settings.gateway_url, token), language="bash", wrap_lines=True)
 
 
-@st.dialog("Revoke this token?")
-def _confirm_revocation(user: User, token: AccessToken) -> None:
-    st.markdown(f"Programs that use `byok_{token.id}_…` are refused within five seconds.")
-    if st.button("Revoke token", type="primary"):
-        access_tokens.revoke(services.current().db, user.id, token.id)
-        st.rerun()
+def _revoke(user: User, token: AccessToken) -> None:
+    access_tokens.revoke(services.current().db, user.id, token.id)

@@ -12,6 +12,8 @@ from byok.errors import ByokError
 from byok.gateway.vendors import vendors
 from byok.ui import format, session
 
+_FIELDS_USED, _REFUSAL = "new_key_fields_used", "new_key_refusal"
+
 
 def draw(user: User) -> None:
     """The list with its actions, and the form below it."""
@@ -37,7 +39,7 @@ def _row(user: User, key: VendorKey) -> None:
         with st.container(horizontal=True, width="content", gap="small"):
             if not key.default:
                 st.button("Make default", key=f"default-{key.id}", on_click=_make_default, args=(user, key), type="tertiary")
-            if st.button("Revoke", key=f"revoke-{key.id}", icon=":material/delete:", type="tertiary"):
+            with st.popover("Revoke", key=f"revoke-{key.id}", icon=":material/delete:", type="tertiary"):
                 _confirm_revocation(user, key)
 
 
@@ -48,34 +50,42 @@ def history(created_at: datetime, last_used_at: datetime | None) -> str:
 
 
 def _add_form(user: User) -> None:
-    # The form forgets the secret as soon as it is sent, also when it is refused.
-    with st.form("add-key-form", clear_on_submit=True, border=False):
-        vendor = st.selectbox("Vendor", sorted(set(vendors(services.current().settings)) - {"echo"}))
-        label = st.text_input("Label", placeholder="production", max_chars=60, help="Tells several keys of one vendor apart.")
-        secret = st.text_input("Key", type="password", autocomplete="off", max_chars=4096)
-        sent = st.form_submit_button("Store key", type="primary", width="stretch")
-    if sent:
-        book = services.current()
-        try:
-            key = key_vault.add(book.db, book.master, user.id, vendor, secret, now=session.now(), label=label)
-        except ByokError as error:
-            st.error(f"{error.message} {error.remedy}")
-            return
-        st.toast(f"Stored the {key.vendor} key ending in {key.last_four}.", icon=":material/check:")
-        st.rerun()
+    # Every key typed has a field of its own: when the next one is drawn, Streamlit forgets the last one's content.
+    field = f"new-key-{st.session_state.get(_FIELDS_USED, 0)}"
+    with st.form("add-key-form", border=False):
+        st.selectbox("Vendor", sorted(set(vendors(services.current().settings)) - {"echo"}), key="new-key-vendor")
+        st.text_input("Label", placeholder="production", max_chars=60, help="Tells several keys of one vendor apart.", key=f"{field}-label")
+        st.text_input("Key", type="password", autocomplete="off", key=field)  # no limit: a key cut short would be stored
+        st.form_submit_button("Store key", type="primary", width="stretch", on_click=_store, args=(user, field))
+    if refusal := st.session_state.pop(_REFUSAL, None):
+        st.error(refusal)
+
+
+def _store(user: User, field: str) -> None:
+    book, said = services.current(), st.session_state
+    try:
+        key = key_vault.add(
+            book.db, book.master, user.id, said["new-key-vendor"], said[field], now=session.now(), label=said[f"{field}-label"]
+        )
+        st.toast(f"Stored the {key.vendor} key ending in {format.literal(key.last_four)}.", icon=":material/check:")
+    except ByokError as error:
+        said[_REFUSAL] = f"{error.message} {error.remedy}"
+    said[_FIELDS_USED] = said.get(_FIELDS_USED, 0) + 1
 
 
 def _make_default(user: User, key: VendorKey) -> None:
     key_vault.make_default(services.current().db, user.id, key.id)
 
 
-@st.dialog("Revoke this key?")
 def _confirm_revocation(user: User, key: VendorKey) -> None:
     st.markdown(
         f"The **{key.vendor}** key …{format.literal(key.last_four)} is deleted here, and calls that need it fail from the next one on. "
         "Its past usage stays. Revoke it at the vendor, too, if it may have leaked."
     )
-    typed = st.text_input(f"Type {key.last_four} to confirm", autocomplete="off", max_chars=20)
-    if st.button("Revoke key", type="primary", disabled=typed.strip() != key.last_four):
-        key_vault.revoke(services.current().db, user.id, key.id)
-        st.rerun()
+    typed = st.text_input(f"Type {key.last_four} to confirm", autocomplete="off", max_chars=20, key=f"typed-{key.id}", live=True)
+    sure = (typed or "").strip() == key.last_four
+    st.button("Revoke key", key=f"sure-{key.id}", type="primary", disabled=not sure, on_click=_revoke, args=(user, key))
+
+
+def _revoke(user: User, key: VendorKey) -> None:
+    key_vault.revoke(services.current().db, user.id, key.id)

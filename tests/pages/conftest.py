@@ -1,0 +1,85 @@
+"""A small installation with real files, and pages opened in it without a browser."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from byok import services
+from byok.accounts import sessions, users
+from byok.accounts.users import User
+from byok.recording.journal import Journal
+from byok.services import Services
+from byok.settings import Settings
+from byok.ui import names
+from byok.usage import UsageRecord
+
+ROOT = Path(__file__).parents[2]
+NOW = datetime(2026, 11, 22, 14, 30, tzinfo=UTC)
+Opener = Callable[..., AppTest]
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Iterator[Services]:
+    """An empty installation whose clock stands at `NOW`."""
+    with Services(Settings(data=tmp_path / "data", master_key_file=tmp_path / "master.key")) as opened:
+        opened.now = lambda: NOW  # type: ignore[method-assign]
+        services.use(opened)
+        names._seen.clear()
+        yield opened
+        services.use(None)
+
+
+@pytest.fixture
+def ada(book: Services) -> User:
+    return users.add(book.db, "ada@example.org", now=NOW - timedelta(days=40), plan="indie", name="Ada")
+
+
+@pytest.fixture
+def record(book: Services) -> Iterator[Callable[..., UsageRecord]]:
+    """Book a call of a user, as the gateway does: into the journal."""
+    journal = Journal(book.settings.journal_dir, fsync="batch")
+
+    def booked(user: User, *, ago: timedelta = timedelta(hours=1), **fields: object) -> UsageRecord:
+        values: dict[str, object] = {
+            "ts": NOW - ago,
+            "user_id": user.id,
+            "key_id": "key_main1",
+            "vendor": "openai",
+            "model": "gpt-4o-mini",
+            "endpoint": "chat",
+            "prompt_tokens": 1_000_000,
+            "completion_tokens": 0,
+            "total_tokens": 1_000_000,
+            "cached_tokens": None,
+            "cache_write_tokens": None,
+            "reasoning_tokens": None,
+            "status": 200,
+            "usage_source": "vendor",
+            "latency_ms": 900,
+            "ttft_ms": 200,
+        }
+        made = UsageRecord(**(values | fields))  # type: ignore[arg-type]
+        assert journal.append(made)
+        return made
+
+    yield booked
+    journal.close()
+
+
+@pytest.fixture
+def open_app(book: Services) -> Opener:
+    """Open the app (or a page by itself) as a user, or signed out, at an address."""
+
+    def opened(user: User | None = None, *, script: str = "app.py", page: str | None = None, **query: str | list[str]) -> AppTest:
+        app = AppTest.from_file(str(ROOT / script), default_timeout=30)
+        if user:
+            app.session_state["own_session"] = sessions.start(book.db, user.id, now=NOW)
+        for name, value in query.items():
+            app.query_params[name] = value
+        app.run()
+        return app.switch_page(page).run() if page else app
+
+    return opened

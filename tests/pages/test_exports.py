@@ -1,0 +1,53 @@
+"""Exports: a one-time link for exactly the records that the filters name."""
+
+from byok import downloads
+from tests.pages.conftest import NOW
+from tests.pages.reading import headings, text_of
+
+PAGE = "pages/exports.py"
+
+
+def address_of(app) -> str:
+    (button,) = app.get("link_button")
+    return button.proto.url
+
+
+def test_the_link_is_the_users_own_and_good_once(book, ada, record, open_app):
+    book.behind_web = True
+    record(ada)
+    app = open_app(ada, page=PAGE, vendor=["openai"])
+    link = address_of(app).removeprefix("/download/")
+    assert "**1 record**" in text_of(app)
+    assert downloads.REGISTRY.take(link, "usr_somebody", now=NOW) is None
+    offer = downloads.REGISTRY.take(link, ada.id, now=NOW)
+    assert offer is not None
+    assert (offer.format, offer.filename, offer.scope.user_id) == ("csv", "usage-2026-11-16-to-2026-11-22.csv", ada.id)
+    assert offer.scope.vendors == ("openai",)
+    assert downloads.REGISTRY.take(link, ada.id, now=NOW) is None
+
+
+def test_each_format_has_its_link_and_its_line(book, ada, record, open_app):
+    book.behind_web = True
+    record(ada)
+    app = open_app(ada, page=PAGE)
+    app.segmented_control(key="format").set_value("parquet").run()
+    offer = downloads.REGISTRY.take(address_of(app).removeprefix("/download/"), ada.id, now=NOW)
+    assert offer is not None
+    assert offer.format == "parquet"
+    assert "/usage/export?format=parquet&since=2026-11-16T00:00:00Z&until=2026-11-22T14:30:00Z" in app.code[0].value
+
+
+def test_without_the_routes_of_web_it_says_so(ada, record, open_app):
+    record(ada)
+    app = open_app(ada, page=PAGE)
+    assert not app.get("link_button")
+    assert "Downloads need the routes of `byok web`" in text_of(app)
+
+
+def test_nothing_to_export_is_said_in_words(ada, open_app):
+    assert headings(open_app(ada, script=PAGE)) == ["Nothing matches"]
+
+
+def test_signed_out_it_shows_the_form_only(ada, record, open_app):
+    record(ada)
+    assert "Records" not in headings(open_app(None, script=PAGE))

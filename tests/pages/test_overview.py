@@ -1,0 +1,156 @@
+"""The Overview page: full, empty in its three ways, signed out, and what must not be mistaken for something else."""
+
+from datetime import timedelta
+
+import pytest
+
+from byok.accounts import users
+from tests.pages.conftest import NOW
+from tests.pages.reading import figure_of, headings, text_of
+
+
+def test_four_cards_a_chart_and_a_table(ada, record, open_app):
+    record(ada)
+    record(
+        ada, vendor="anthropic", model="claude-haiku-4", ago=timedelta(days=2), total_tokens=500, prompt_tokens=400, completion_tokens=100
+    )
+    record(ada, status=429, prompt_tokens=None, completion_tokens=None, total_tokens=None, usage_source="none")
+    app = open_app(ada)
+    assert [(card.label, card.value) for card in app.metric] == [
+        ("Cost", "$0.15"),
+        ("Requests", "3"),
+        ("Tokens", "1M"),
+        ("Error rate", "33 %"),
+    ]
+    assert headings(app) == ["Cost by vendor", "Every vendor"]
+    (table,) = app.dataframe
+    assert table.value["name"].tolist() == ["openai", "anthropic"]
+    assert table.value["cost"].tolist() == [0.15, 0.00072]
+    assert table.value["errors"].tolist() == [1, 0]
+
+
+def test_a_period_is_compared_with_the_same_elapsed_time_before(ada, record, open_app):
+    record(ada)
+    record(ada, ago=timedelta(days=7, hours=1))
+    record(ada, ago=timedelta(days=6, hours=23))  # seven days ago, but later in the day than now: not yet elapsed
+    app = open_app(ada)
+    assert [card.delta for card in app.metric][1:3] == ["0", "0"]
+    assert "compared with the 7 days before" in text_of(app)
+
+
+def test_no_comparison_with_a_time_that_is_not_kept(book, record, open_app):
+    grace = users.add(book.db, "grace@example.org", now=NOW, plan="free")
+    record(grace)
+    app = open_app(grace)
+    assert [card.delta for card in app.metric] == [""] * 4
+    assert "compared with" not in text_of(app)
+
+
+def test_before_the_first_call_the_page_shows_how_to_make_it(book, ada, open_app):
+    app = open_app(ada)
+    assert headings(app) == ["No calls yet"]
+    assert f"curl {book.settings.gateway_url}/v1/chat/completions" in app.code[0].value
+    assert '"model": "echo/echo-1"' in app.code[0].value
+
+
+def test_the_page_fills_when_the_first_call_arrives(ada, record, open_app):
+    app = open_app(ada)
+    record(ada)
+    assert headings(app.run()) == ["Cost by vendor", "Every vendor"]
+
+
+def test_filters_that_match_nothing_can_be_cleared(ada, record, open_app):
+    record(ada)
+    record(ada, vendor="gemini", model="gemini-2.5-flash", ago=timedelta(days=20))
+    app = open_app(ada, vendor=["gemini"])
+    assert headings(app) == ["Nothing matches"]
+    app.button(key="clear-nothing").click().run()
+    assert headings(app) == ["Cost by vendor", "Every vendor"]
+
+
+def test_a_period_before_the_plan_names_day_and_plan(book, record, open_app):
+    grace = users.add(book.db, "grace@example.org", now=NOW, plan="free")
+    record(grace)
+    app = open_app(grace, range="lastmonth")
+    assert headings(app) == ["No longer kept"]
+    assert "Your plan (free) keeps 7 days: calls since Nov 15, 2026" in text_of(app)
+
+
+def test_a_period_longer_than_the_plan_is_shown_and_said_to_be_cut(book, record, open_app):
+    grace = users.add(book.db, "grace@example.org", now=NOW, plan="free")
+    record(grace)
+    record(grace, ago=timedelta(days=8))
+    app = open_app(grace, range="90d")
+    assert "Your plan (free) keeps 7 days" in text_of(app)
+    assert app.metric[1].value == "1"
+
+
+def test_an_unknown_price_is_a_dash_and_never_zero(ada, record, open_app):
+    record(ada, model="kimi-of-tomorrow", vendor="moonshot")
+    app = open_app(ada)
+    assert app.metric[0].value == "—"
+    assert "No price is known for `moonshot/kimi-of-tomorrow`" in text_of(app)
+    assert app.dataframe[0].value["cost"].isna().all()
+    assert "$0.00" not in text_of(app)
+    assert headings(app)[0] == "Tokens by vendor"  # there is no money to draw
+
+
+def test_the_running_bucket_is_marked(ada, record, open_app):
+    record(ada)
+    figure = figure_of(open_app(ada))
+    assert [note["text"] for note in figure["layout"]["annotations"]] == ["so far"]
+    assert figure["data"][0]["marker"]["opacity"][-1] < 1
+    last_month = figure_of(open_app(ada, range="30d"))
+    assert len(last_month["data"][0]["x"]) == 30
+
+
+@pytest.mark.parametrize(
+    ("query", "calls"),
+    [({"vendor": ["openai"]}, "2"), ({"status": ["failed"]}, "1"), ({"model": ["gpt-4o"]}, "1"), ({"key": ["key_b"]}, "1")],
+)
+def test_the_address_filters(ada, record, open_app, query, calls):
+    record(ada)
+    record(ada, model="gpt-4o", status=503)
+    record(ada, vendor="gemini", model="gemini-2.5-flash", key_id="key_b")
+    assert open_app(ada, **query).metric[1].value == calls
+
+
+def test_senseless_words_in_the_address_count_as_not_said(ada, record, open_app):
+    record(ada)
+    app = open_app(ada, range="forever", tz="Mars/Olympus", by="user_id", grain="week", vendor=["nobody"], status=["abc"])
+    assert app.metric[1].value == "1"
+
+
+def test_another_users_calls_are_never_counted(book, ada, record, open_app):
+    eve = users.add(book.db, "eve@example.org", now=NOW, plan="indie")
+    record(eve, model="gpt-4o", vendor="openai", key_id="key_eve1")
+    record(ada)
+    app = open_app(ada, by="key")
+    assert app.metric[1].value == "1"
+    assert "key_eve1" not in str(app.multiselect(key="key").options)
+    assert headings(open_app(eve, model=["gpt-4o-mini"])) == ["Cost by vendor", "Every vendor"]
+
+
+def test_signed_out_there_is_a_form_and_nothing_else(ada, record, open_app):
+    record(ada)
+    app = open_app(None, vendor=["openai"])
+    assert app.title[0].value == "BYOK"
+    assert not app.metric
+    assert not app.dataframe
+    page = open_app(None, script="pages/overview.py")
+    assert not page.metric
+
+
+def test_the_page_opens_without_the_frame(ada, record, open_app):
+    record(ada)
+    assert open_app(ada, script="pages/overview.py").metric[1].value == "1"
+
+
+def test_a_session_that_was_ended_shows_nothing_more(book, ada, record, open_app):
+    from byok.accounts import sessions
+
+    record(ada)
+    app = open_app(ada)
+    assert app.metric
+    sessions.end_all(book.db, ada.id)
+    assert not app.run().metric
