@@ -3,12 +3,15 @@
 Kept in the database, so that a restart forgives nothing; as keyed hashes, so that no address and no unknown e-mail is stored.
 """
 
+import contextlib
 import hashlib
 import hmac
 import math
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -16,10 +19,12 @@ from sqlalchemy.exc import IntegrityError
 
 from byok.accounts import jobs
 from byok.accounts.database import Database
+from byok.accounts.errors import AccountsUnavailable
 from byok.accounts.tables import sign_in_delays as table
 from byok.errors import TooManyRequests
 
 _SALT = "sign-in-salt"
+_TRIES = 5
 _FORGOTTEN_AFTER = timedelta(hours=24)
 
 
@@ -44,20 +49,21 @@ def begin(db: Database, email: str, address: str, now: datetime) -> None:
 
     Raises `TooManyRequests`, with the seconds to wait, while a delay runs.
     """
-    try:
-        _begin(db, email, address, now)
-    except IntegrityError:  # two first attempts at the same moment; now there is a row to count on
-        _begin(db, email, address, now)
+    for _ in range(_TRIES):
+        # Of several first attempts at the same moment one makes the row; then the others have one to count on.
+        with contextlib.suppress(IntegrityError):
+            return _begin(db, email, address, now)
+    raise AccountsUnavailable("too many sign in at once")
 
 
 def succeed(db: Database, email: str, address: str) -> None:
     """The attempt was good: forget the e-mail's failures and take this attempt off the address's."""
     with db.writing() as connection:
+        subjects = _subjects(connection, email, address)
+        _locked(connection, subjects)
         forget(connection, of_email(connection, email))
-        mine = table.c.subject == _subject(connection, "address", address)
-        connection.execute(
-            sa.update(table).where(mine, table.c.failures > 0).values(failures=table.c.failures - 1, wait_until=table.c.failed_at)
-        )
+        others = table.c.subject.in_(subjects) & (table.c.failures > 0)
+        connection.execute(sa.update(table).where(others).values(failures=table.c.failures - 1, wait_until=table.c.failed_at))
 
 
 def forget(connection: Connection, subject: str) -> None:
@@ -72,9 +78,16 @@ def of_email(connection: Connection, email: str) -> str:
 def _begin(db: Database, email: str, address: str, now: datetime) -> None:
     with db.writing() as connection:
         subjects = _subjects(connection, email, address)
-        _refuse_early(connection, list(subjects), now)
+        rows = _locked(connection, subjects)
+        _refuse_early([row.wait_until for row in rows.values()], now)
         for subject, limit in subjects.items():
-            _count(connection, subject, limit, now)
+            _count(connection, subject, limit, rows.get(subject), now)
+
+
+def _locked(connection: Connection, subjects: Iterable[str]) -> dict[str, Any]:
+    mine = sa.select(table).where(table.c.subject.in_(list(subjects)))
+    # Always in the same order, so that two never wait for each other.
+    return {row.subject: row for row in connection.execute(mine.order_by(table.c.subject).with_for_update())}
 
 
 def _subjects(connection: Connection, email: str, address: str) -> dict[str, Limit]:
@@ -84,12 +97,10 @@ def _subjects(connection: Connection, email: str, address: str) -> dict[str, Lim
     return subjects
 
 
-def _refuse_early(connection: Connection, subjects: list[str], now: datetime) -> None:
-    latest = connection.execute(
-        sa.select(table.c.wait_until).where(table.c.subject.in_(subjects)).order_by(table.c.wait_until.desc())
-    ).scalar()
+def _refuse_early(waits: list[datetime], now: datetime) -> None:
+    latest = max(waits, default=now)
     # A clock that was set back must not lock anyone out for longer than the longest delay.
-    if latest is not None and now < latest <= now + timedelta(seconds=BY_ADDRESS.longest_s):
+    if now < latest <= now + timedelta(seconds=BY_ADDRESS.longest_s):
         seconds = math.ceil((latest - now).total_seconds())
         raise TooManyRequests(
             "There were too many failed sign-ins.",
@@ -98,8 +109,7 @@ def _refuse_early(connection: Connection, subjects: list[str], now: datetime) ->
         )
 
 
-def _count(connection: Connection, subject: str, limit: Limit, now: datetime) -> None:
-    row = connection.execute(sa.select(table).where(table.c.subject == subject).with_for_update()).first()
+def _count(connection: Connection, subject: str, limit: Limit, row: Any, now: datetime) -> None:
     recent = row is not None and now - row.failed_at < _FORGOTTEN_AFTER
     failures = (row.failures if row is not None and recent else 0) + 1
     values = {"failures": failures, "failed_at": now, "wait_until": now + limit.delay(failures)}
@@ -111,8 +121,5 @@ def _count(connection: Connection, subject: str, limit: Limit, now: datetime) ->
 
 
 def _subject(connection: Connection, kind: str, text: str) -> str:
-    salt = jobs.read(connection, _SALT)
-    if salt is None:
-        salt = secrets.token_hex(32)
-        jobs.write(connection, _SALT, salt)
+    salt = jobs.ensure(connection, _SALT, secrets.token_hex(32))
     return hmac.new(bytes.fromhex(salt), f"{kind}:{text}".encode(errors="surrogatepass"), hashlib.sha256).hexdigest()

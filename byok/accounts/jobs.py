@@ -14,12 +14,8 @@ def get(db: Database, name: str) -> str | None:
 
 
 def put(db: Database, name: str, value: str) -> None:
-    try:
-        with db.writing() as connection:
-            write(connection, name, value)
-    except IntegrityError:  # another process put the same name at this moment; now it is there to be changed
-        with db.writing() as connection:
-            write(connection, name, value)
+    with db.writing() as connection:
+        write(connection, name, value)
 
 
 def drop(db: Database, name: str) -> None:
@@ -43,5 +39,19 @@ def read(connection: Connection, name: str) -> str | None:
 
 def write(connection: Connection, name: str, value: str) -> None:
     """As `put`, inside a transaction that is already open."""
-    if not connection.execute(sa.update(jobs).where(jobs.c.name == name).values(value=value)).rowcount:
-        connection.execute(sa.insert(jobs).values(name=name, value=value))
+    change = sa.update(jobs).where(jobs.c.name == name).values(value=value)
+    if not connection.execute(change).rowcount and ensure(connection, name, value) != value:
+        connection.execute(change)
+
+
+def ensure(connection: Connection, name: str, value: str) -> str:
+    """Return the fact, which becomes `value` if there is none: whoever comes first decides for all."""
+    kept = read(connection, name)
+    if kept is not None:
+        return kept
+    try:
+        with connection.begin_nested():
+            connection.execute(sa.insert(jobs).values(name=name, value=value))
+    except IntegrityError:  # another process put it at this moment
+        return read(connection, name) or value
+    return value

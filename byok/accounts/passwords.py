@@ -38,7 +38,7 @@ def set_password(db: Database, user_id: str, password: str, *, now: datetime) ->
         raise UserUnknown
     hashed = _hash(_checked(password, email))
     with db.writing() as connection:
-        if not connection.execute(sa.select(users.c.id).where(users.c.id == user_id)).first():
+        if not connection.execute(sa.select(users.c.id).where(users.c.id == user_id).with_for_update()).first():
             raise UserUnknown
         _replace(connection, user_id, email, hashed, now)
 
@@ -96,18 +96,19 @@ def redeem(db: Database, token: str, password: str, *, now: datetime) -> User:
         raise LinkInvalid
     hashed = _hash(_checked(password, owner.email))
     with db.writing() as connection:
-        # Looked up once more: of two that redeem at the same moment one wins.
-        owner = _link_owner(connection, token, now)
+        # Looked up once more, and locked: of two that redeem at the same moment one wins.
+        owner = _link_owner(connection, token, now, lock=True)
         if owner is None:
             raise LinkInvalid
         _replace(connection, owner.id, owner.email, hashed, now)
     return owner
 
 
-def _link_owner(connection: Connection, token: str, now: datetime) -> User | None:
+def _link_owner(connection: Connection, token: str, now: datetime, *, lock: bool = False) -> User | None:
     mine = password_links.c
     joined = sa.select(*users.c).join_from(password_links, users)
-    row = connection.execute(joined.where(mine.secret_hash == _link_hash(token), mine.expires_at > now, ~users.c.disabled)).first()
+    found = joined.where(mine.secret_hash == _link_hash(token), mine.expires_at > now, ~users.c.disabled)
+    row = connection.execute(found.with_for_update() if lock else found).first()
     return None if row is None else from_row(row)
 
 
