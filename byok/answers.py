@@ -35,15 +35,30 @@ def encode(content: Any) -> bytes:
     >>> encode({"cost_usd": Decimal("0.0035")})
     b'{"cost_usd":0.003500000}'
     """
-    return orjson.dumps(content, default=_exact, option=orjson.OPT_PASSTHROUGH_DATETIME)
+    try:
+        return orjson.dumps(content, default=_exact, option=orjson.OPT_PASSTHROUGH_DATETIME)
+    except orjson.JSONEncodeError:  # most likely a sum that outgrew 64 bits
+        return orjson.dumps(_widened(content), default=_exact, option=orjson.OPT_PASSTHROUGH_DATETIME)
 
 
 def _exact(value: object) -> object:
     if isinstance(value, Decimal):
-        return orjson.Fragment(format(value.quantize(_NANO, context=_WIDE), "f").encode())
+        whole = value.as_tuple().exponent == 0  # a count beyond a bigint, as Arrow gives it
+        return orjson.Fragment(format(value if whole else value.quantize(_NANO, context=_WIDE), "f").encode())
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _widened(value: Any) -> Any:
+    """The same with integers of any size: the encoder knows those of 64 bits only."""
+    if isinstance(value, dict):
+        return {name: _widened(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_widened(item) for item in value]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return orjson.Fragment(str(value).encode())
+    return value
 
 
 def error(fault: ByokError) -> ExactJson:

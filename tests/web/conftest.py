@@ -2,10 +2,12 @@
 
 import base64
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.responses import PlainTextResponse
@@ -66,68 +68,70 @@ def csrf_of(page: str) -> str:
     return page.split('name="csrf" value="', 1)[1].split('"', 1)[0]
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    key = tmp_path / "master.key"
+def place(folder: Path) -> Settings:
+    """Settings of an installation in `folder`, with a master key of its own."""
+    key = folder / "master.key"
     key.write_text(base64.b64encode(secrets.token_bytes(32)).decode())
     key.chmod(0o600)
-    return load({"BYOK_DATA": str(tmp_path / "data"), "BYOK_MASTER_KEY_FILE": str(key)}, config=tmp_path / "none.toml")
+    return load({"BYOK_DATA": str(folder / "data"), "BYOK_MASTER_KEY_FILE": str(key)}, config=folder / "none.toml")
+
+
+def add_person(services: Services, email: str, **facts: Any) -> Person:
+    now = services.now()
+    user = users.add(services.db, email, now=now, **facts)
+    token = access_tokens.create(services.db, user.id, now=now)
+    return Person(user, token, api_tokens.issue(user.id, services.jwt_secret, now=now))
+
+
+def book(services: Services, *records: UsageRecord) -> None:
+    """Book records as the gateway does."""
+    journal = Journal(services.settings.journal_dir)
+    for record in records:
+        assert journal.append(record)
+    journal.close()
+
+
+@contextmanager
+def installation(folder: Path) -> Iterator[Home]:
+    clock = [NOON + timedelta(hours=1)]
+    with Services(place(folder)) as services:
+        services.now = lambda: clock[0]  # type: ignore[method-assign]
+        ada = add_person(services, "ada@example.org", plan="team", user_id="usr_ada1")
+        bob = add_person(services, "bob@example.org", plan="team", user_id="usr_bob1")
+        root = add_person(services, "root@example.org", plan="enterprise", admin=True, user_id="usr_root1")
+        book(
+            services,
+            usage_record(0),
+            usage_record(1),
+            usage_record(2, model="gpt-4o", prompt_tokens=7000, completion_tokens=900, total_tokens=7900),
+            usage_record(3, status=429, prompt_tokens=None, completion_tokens=None, total_tokens=None, usage_source="none"),
+            usage_record(4, vendor="ollama", model="home-grown", key_id="key_other1"),
+            usage_record(5, user_id="usr_bob1", key_id="key_bobs1", prompt_tokens=999_000, completion_tokens=1, total_tokens=999_001),
+        )
+        door = create_door(services, dashboard)
+        yield Home(services, ada, bob, root, door, TestClient(door, base_url="http://byok.test", follow_redirects=False), clock)
+        door.pool.close()
+        for made in (ada, bob, root):
+            downloads.REGISTRY.forget(made.user.id)
 
 
 @pytest.fixture
-def clock() -> list[datetime]:
-    return [NOON + timedelta(hours=1)]
+def settings(tmp_path: Path) -> Settings:
+    return place(tmp_path)
 
 
 @pytest.fixture
-def services(settings: Settings, clock: list[datetime]) -> Iterator[Services]:
-    with Services(settings) as opened:
-        opened.now = lambda: clock[0]  # type: ignore[method-assign]
-        yield opened
+def home(tmp_path: Path) -> Iterator[Home]:
+    """An installation of the test's own."""
+    with installation(tmp_path) as made:
+        yield made
 
 
-@pytest.fixture
-def person(services: Services) -> Callable[..., Person]:
-    def make(email: str, **facts: object) -> Person:
-        now = services.now()
-        user = users.add(services.db, email, now=now, **facts)  # type: ignore[arg-type]
-        token = access_tokens.create(services.db, user.id, now=now)
-        return Person(user, token, api_tokens.issue(user.id, services.jwt_secret, now=now))
-
-    return make
-
-
-@pytest.fixture
-def book(services: Services) -> Callable[..., None]:
-    """Books records as the gateway does."""
-
-    def write(*records: UsageRecord) -> None:
-        journal = Journal(services.settings.journal_dir)
-        for record in records:
-            assert journal.append(record)
-        journal.close()
-
-    return write
-
-
-@pytest.fixture
-def home(services: Services, person: Callable[..., Person], book: Callable[..., None], clock: list[datetime]) -> Iterator[Home]:
-    ada, bob = person("ada@example.org", plan="team", user_id="usr_ada1"), person("bob@example.org", plan="team", user_id="usr_bob1")
-    root = person("root@example.org", plan="enterprise", admin=True, user_id="usr_root1")
-    book(
-        usage_record(0),
-        usage_record(1),
-        usage_record(2, model="gpt-4o", prompt_tokens=7000, completion_tokens=900, total_tokens=7900),
-        usage_record(3, status=429, prompt_tokens=None, completion_tokens=None, total_tokens=None, usage_source="none"),
-        usage_record(4, vendor="ollama", model="home-grown", key_id="key_other1"),
-        usage_record(5, user_id="usr_bob1", key_id="key_bobs1", prompt_tokens=999_000, completion_tokens=1, total_tokens=999_001),
-    )
-    door = create_door(services, dashboard)
-    home = Home(services, ada, bob, root, door, TestClient(door, base_url="http://byok.test", follow_redirects=False), clock)
-    yield home
-    door.pool.close()
-    for made in (ada, bob, root):
-        downloads.REGISTRY.forget(made.user.id)
+@pytest.fixture(scope="session")
+def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """One installation for all tests that only look."""
+    with installation(tmp_path_factory.mktemp("shared")) as made:
+        yield made
 
 
 async def dashboard(scope, receive, send):

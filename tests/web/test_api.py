@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from byok.accounts import key_vault, passwords
+from byok.answers import encode
 from byok.recording.files import SCHEMA
 from tests.samples import NOON
 from tests.web.conftest import Home, Person
@@ -19,8 +20,8 @@ def get(home: Home, path: str, person: Person | None = None, **more):
     return answer.status_code, answer.json()
 
 
-def test_usage_has_the_promised_shape_order_and_sums(home):
-    status, body = get(home, "/usage")
+def test_usage_has_the_promised_shape_order_and_sums(shared_home):
+    status, body = get(shared_home, "/usage")
     assert status == 200
     assert list(body) == ["usage", "total_tokens", "total_calls", "success", "failed"]
     assert [list(row) for row in body["usage"]] == [ROW] * 3
@@ -32,8 +33,11 @@ def test_usage_has_the_promised_shape_order_and_sums(home):
     assert [body[name] for name in ("total_tokens", "total_calls", "success", "failed")] == [8235, 5, 4, 1]
 
 
-def test_no_calls_are_an_empty_answer(home):
-    assert get(home, "/usage", home.root) == (200, {"usage": [], "total_tokens": 0, "total_calls": 0, "success": 0, "failed": 0})
+def test_no_calls_are_an_empty_answer(shared_home):
+    assert get(shared_home, "/usage", shared_home.root) == (
+        200,
+        {"usage": [], "total_tokens": 0, "total_calls": 0, "success": 0, "failed": 0},
+    )
 
 
 @pytest.mark.parametrize(
@@ -54,20 +58,20 @@ def test_no_calls_are_an_empty_answer(home):
         ("since=2026-11-21&tz=Pacific/Kiritimati", 5),
     ],
 )
-def test_filters(home, query, calls):
-    assert get(home, f"/usage?{query}")[1]["total_calls"] == calls
+def test_filters(shared_home, query, calls):
+    assert get(shared_home, f"/usage?{query}")[1]["total_calls"] == calls
 
 
-def test_groups_hold_exactly_their_columns_and_the_sums(home):
+def test_groups_hold_exactly_their_columns_and_the_sums(shared_home):
     for group in ("vendor", "model", "key_id", "status", "day", "hour", "month", "day,vendor"):
-        body = get(home, f"/usage?group_by={group}")[1]
+        body = get(shared_home, f"/usage?group_by={group}")[1]
         assert [list(row) for row in body["usage"]] == [[*group.split(","), *ROW[2:]]] * len(body["usage"])
         assert body["total_calls"] == 5
-    assert get(home, "/usage?group_by=day&group_by=status&tz=Asia/Kolkata")[1]["usage"][0]["day"] == "2026-11-20"
+    assert get(shared_home, "/usage?group_by=day&group_by=status&tz=Asia/Kolkata")[1]["usage"][0]["day"] == "2026-11-20"
 
 
-def test_costs_are_numbers_with_all_nine_decimals(home):
-    text = home.client.get("/usage?cost=true", headers=home.ada.bearer).text
+def test_costs_are_numbers_with_all_nine_decimals(shared_home):
+    text = shared_home.client.get("/usage?cost=true", headers=shared_home.ada.bearer).text
     body = json.loads(text, parse_float=Decimal)
     rows = {row["model"]: row for row in body["usage"]}
     assert str(rows["gpt-4o"]["cost_usd"]) == "0.026500000"
@@ -96,8 +100,8 @@ def test_costs_are_numbers_with_all_nine_decimals(home):
         "vendor=" + "x" * 200,
     ],
 )
-def test_wrong_parameters_are_refused_without_being_repeated(home, query):
-    status, body = get(home, f"/usage?{query}")
+def test_wrong_parameters_are_refused_without_being_repeated(shared_home, query):
+    status, body = get(shared_home, f"/usage?{query}")
     assert status == 400
     assert set(body) == {"error"}
     assert set(body["error"]) == {"code", "message", "remedy"}
@@ -105,19 +109,19 @@ def test_wrong_parameters_are_refused_without_being_repeated(home, query):
         assert value not in json.dumps(body)
 
 
-def test_every_401_is_the_same(home):
+def test_every_401_is_the_same(shared_home):
     headers = [
         {},
         {"authorization": "Bearer nonsense"},
         {"authorization": "Bearer byok_aaaaaaaa_" + "b" * 43},
         {"authorization": "Basic eDp5"},
-        {"authorization": home.ada.token},
-        {"authorization": f"Bearer\t{home.ada.jwt}"},
-        {"authorization": f"Bearer {home.ada.jwt}, Bearer x"},
-        {"authorization": f"Bearer  {home.ada.jwt}"},
-        {"cookie": f"byok_session={home.ada.token}"},
+        {"authorization": shared_home.ada.token},
+        {"authorization": f"Bearer\t{shared_home.ada.jwt}"},
+        {"authorization": f"Bearer {shared_home.ada.jwt}, Bearer x"},
+        {"authorization": f"Bearer  {shared_home.ada.jwt}"},
+        {"cookie": f"byok_session={shared_home.ada.token}"},
     ]
-    answers = [home.client.get("/usage", headers=one) for one in headers]
+    answers = [shared_home.client.get("/usage", headers=one) for one in headers]
     assert {answer.status_code for answer in answers} == {401}
     assert len({answer.content for answer in answers}) == 1
     assert {answer.headers["www-authenticate"] for answer in answers} == {'Bearer error="invalid_token"'}
@@ -128,18 +132,18 @@ def test_the_session_cookie_is_no_key_to_the_api(home):
     assert home.signed_in(home.ada).get("/usage").status_code == 401
 
 
-def test_unknown_paths_and_methods_answer_in_json(home):
+def test_unknown_paths_and_methods_answer_in_json(shared_home):
     for path in ("/usages", "/usage/nothing", "/usage/", "/admin/nothing", "/v1/usage", "/api/usage", "/auth/nothing", "/me/x"):
-        answer = home.client.get(path, headers=home.ada.bearer)
+        answer = shared_home.client.get(path, headers=shared_home.ada.bearer)
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found"), path
-    answer = home.client.put("/usage", headers=home.ada.bearer)
+    answer = shared_home.client.put("/usage", headers=shared_home.ada.bearer)
     assert (answer.status_code, answer.json()["error"]["code"]) == (405, "method_not_allowed")
-    assert home.client.post("/overview").status_code == 404
+    assert shared_home.client.post("/overview").status_code == 404
 
 
-def test_answers_are_not_stored_anywhere(home):
+def test_answers_are_not_stored_anywhere(shared_home):
     for path in ("/usage", "/me", "/keys", "/usage/export", "/nothing", "/openapi.json", "/admin/users"):
-        answer = home.client.get(path, headers=home.ada.bearer)
+        answer = shared_home.client.get(path, headers=shared_home.ada.bearer)
         if path != "/openapi.json":
             assert answer.headers["cache-control"] == "no-store", path
 
@@ -159,8 +163,8 @@ def test_a_jwt_for_an_access_token_and_for_a_password(home):
         assert home.client.get("/me", headers={"authorization": f"Bearer {body['token']}"}).json()["email"] == "ada@example.org"
 
 
-def test_a_jwt_does_not_renew_itself(home):
-    assert home.client.post("/auth/token", headers={"authorization": f"Bearer {home.ada.jwt}"}).status_code == 401
+def test_a_jwt_does_not_renew_itself(shared_home):
+    assert shared_home.client.post("/auth/token", headers={"authorization": f"Bearer {shared_home.ada.jwt}"}).status_code == 401
 
 
 def test_wrong_passwords_get_the_one_401_and_then_wait(home):
@@ -190,29 +194,29 @@ def test_wrong_passwords_get_the_one_401_and_then_wait(home):
         b"\xff\xfe",
     ],
 )
-def test_bodies_that_are_no_credentials(home, body):
-    answer = home.client.post("/auth/token", content=body, headers={"content-type": "application/json"})
+def test_bodies_that_are_no_credentials(shared_home, body):
+    answer = shared_home.client.post("/auth/token", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 400
     assert set(answer.json()["error"]) == {"code", "message", "remedy"}
     assert "canary" not in answer.text
 
 
-def test_a_large_body_is_refused_declared_or_not(home):
+def test_a_large_body_is_refused_declared_or_not(shared_home):
     def pieces():
         for _ in range(100):
             yield b"x" * 1024
 
-    headers = {"content-type": "application/json", **home.ada.bearer}
+    headers = {"content-type": "application/json", **shared_home.ada.bearer}
     for body in (b"x" * 100_000, pieces()):
-        answer = home.client.post("/keys", content=body, headers=headers)
+        answer = shared_home.client.post("/keys", content=body, headers=headers)
         assert (answer.status_code, answer.json()["error"]["code"]) == (413, "body_too_large")
 
 
 # -- the rest --
 
 
-def test_me(home):
-    assert get(home, "/me") == (
+def test_me(shared_home):
+    assert get(shared_home, "/me") == (
         200,
         {
             "id": "usr_ada1",
@@ -221,7 +225,7 @@ def test_me(home):
             "retention_days": 90,
             "admin": False,
             "disabled": False,
-            "created": home.ada.user.public()["created"],
+            "created": shared_home.ada.user.public()["created"],
             "name": None,
             "tz": "UTC",
         },
@@ -247,8 +251,8 @@ def test_keys_are_added_listed_and_revoked_and_never_shown(home):
 @pytest.mark.parametrize(
     "new", [{"vendor": "no-such-vendor", "secret": "sk-canary-1"}, {"vendor": "openai", "secret": "  "}, {"vendor": "openai"}]
 )
-def test_keys_that_make_no_sense_are_refused(home, new):
-    answer = home.client.post("/keys", json=new, headers=home.ada.bearer)
+def test_keys_that_make_no_sense_are_refused(shared_home, new):
+    answer = shared_home.client.post("/keys", json=new, headers=shared_home.ada.bearer)
     assert answer.status_code == 400
     assert "canary" not in answer.text
 
@@ -264,31 +268,31 @@ def test_access_tokens_are_made_listed_and_revoked(home):
     assert home.client.get("/me", headers=bearer).status_code == 401
 
 
-def test_models_have_exact_prices(home):
-    text = home.client.get("/models", headers=home.ada.bearer).text
+def test_models_have_exact_prices(shared_home):
+    text = shared_home.client.get("/models", headers=shared_home.ada.bearer).text
     rows = {row["model"]: row for row in json.loads(text, parse_float=Decimal)["models"]}
     assert len(rows) >= 17
     assert rows["gpt-4o"]["input_usd_per_mtok"] == Decimal("2.5")
 
 
-def test_costs_come_dearest_first(home):
-    body = get(home, "/costs")[1]
+def test_costs_come_dearest_first(shared_home):
+    body = get(shared_home, "/costs")[1]
     assert [row["model"] for row in body["costs"]] == ["gpt-4o", "gpt-4o-mini", "home-grown"]
     assert (body["unpriced_calls"], body["total_calls"]) == (2, 5)
 
 
-def test_series(home):
-    body = get(home, "/usage/series?grain=hour&by=vendor&tz=Europe/Berlin")[1]
+def test_series(shared_home):
+    body = get(shared_home, "/usage/series?grain=hour&by=vendor&tz=Europe/Berlin")[1]
     assert [(row["bucket"], row["vendor"], row["calls"]) for row in body["series"]] == [
         ("2026-11-20T13:00:00+01:00", "openai", 4),
         ("2026-11-20T13:00:00+01:00", "ollama", 1),
     ]
-    assert get(home, "/usage/series?grain=week")[0] == 400
+    assert get(shared_home, "/usage/series?grain=week")[0] == 400
 
 
 @pytest.mark.parametrize("format", ["csv", "json", "jsonl", "parquet"])
-def test_export_streams_ones_own_records(home, format):
-    answer = home.client.get(f"/usage/export?format={format}&status=200", headers=home.ada.bearer)
+def test_export_streams_ones_own_records(shared_home, format):
+    answer = shared_home.client.get(f"/usage/export?format={format}&status=200", headers=shared_home.ada.bearer)
     assert answer.status_code == 200
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["content-disposition"] == f'attachment; filename="usage-2026-11-20.{format}"'
@@ -299,21 +303,21 @@ def test_export_streams_ones_own_records(home, format):
         assert rows[0]["ts"] == f"{NOON:%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
-def test_export_in_an_unknown_format(home):
-    assert get(home, "/usage/export?format=xls")[0] == 400
+def test_export_in_an_unknown_format(shared_home):
+    assert get(shared_home, "/usage/export?format=xls")[0] == 400
 
 
-def test_admins_see_all_users_and_others_do_not(home):
-    body = get(home, "/admin/usage?group_by=user_id", home.root)[1]
+def test_admins_see_all_users_and_others_do_not(shared_home):
+    body = get(shared_home, "/admin/usage?group_by=user_id", shared_home.root)[1]
     assert [(row["user_id"], row["calls"]) for row in body["usage"]] == [("usr_bob1", 1), ("usr_ada1", 5)]
-    assert get(home, "/admin/usage?user_id=usr_ada1", home.root)[1]["total_calls"] == 5
-    assert [user["email"] for user in get(home, "/admin/users", home.root)[1]["users"]] == [
+    assert get(shared_home, "/admin/usage?user_id=usr_ada1", shared_home.root)[1]["total_calls"] == 5
+    assert [user["email"] for user in get(shared_home, "/admin/users", shared_home.root)[1]["users"]] == [
         "ada@example.org",
         "bob@example.org",
         "root@example.org",
     ]
     for path in ("/admin/usage", "/admin/users"):
-        assert get(home, path, home.ada)[0] == 403
+        assert get(shared_home, path, shared_home.ada)[0] == 403
 
 
 def test_rows_past_retention_are_hidden(home):
@@ -340,18 +344,18 @@ def test_deleting_ones_records_needs_a_word_and_gives_a_receipt(home):
 @pytest.mark.parametrize(
     "query", ["confirm=yes", "before=soon", "confirm=true&before=soon", "user_id=usr_bob1&confirm=true", "tz=Mars/Olympus"]
 )
-def test_a_deletion_that_is_not_understood_removes_nothing(home, query):
-    assert home.client.delete(f"/usage?{query}", headers=home.ada.bearer).status_code == 400
-    assert get(home, "/usage")[1]["total_calls"] == 5
+def test_a_deletion_that_is_not_understood_removes_nothing(shared_home, query):
+    assert shared_home.client.delete(f"/usage?{query}", headers=shared_home.ada.bearer).status_code == 400
+    assert get(shared_home, "/usage")[1]["total_calls"] == 5
 
 
 # -- for machines --
 
 
-def test_openapi_and_its_page_name_every_route_and_load_nothing(home):
-    paths = home.client.get("/openapi.json").json()["paths"]
+def test_openapi_and_its_page_name_every_route_and_load_nothing(shared_home):
+    paths = shared_home.client.get("/openapi.json").json()["paths"]
     assert {"/usage", "/usage/export", "/usage/series", "/costs", "/models", "/me", "/auth/token", "/keys", "/admin/usage"} <= set(paths)
-    page = home.client.get("/docs")
+    page = shared_home.client.get("/docs")
     assert page.status_code == 200
     assert all(path in page.text for path in paths)
     assert "group_by" in page.text
@@ -385,3 +389,12 @@ def test_an_unforeseen_fault_is_a_500_without_its_text(home, monkeypatch):
     answer = home.client.get("/usage", headers=home.ada.bearer)
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal")
     assert "canary" not in answer.text
+
+
+def test_sums_of_any_size_stay_exact():
+    found = {
+        "rows": [{"total_tokens": 2**80, "cost_usd": Decimal("12345678901234567890.123456789"), "calls": True, "wide": Decimal(2**70)}]
+    }
+    assert encode(found) == (
+        b'{"rows":[{"total_tokens":1208925819614629174706176,"cost_usd":12345678901234567890.123456789,"calls":true,"wide":1180591620717411303424}]}'
+    )

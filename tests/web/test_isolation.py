@@ -74,8 +74,8 @@ def link_of_ada(home: Home) -> str:
     return downloads.offer("usr_ada1", scope, "jsonl", "usage.jsonl", now=home.services.now()).rsplit("/", 1)[-1]
 
 
-def test_every_route_is_in_the_matrix(home):
-    assert routes(home) == set(MATRIX)
+def test_every_route_is_in_the_matrix(shared_home):
+    assert routes(shared_home) == set(MATRIX)
 
 
 @pytest.mark.parametrize("route", MATRIX, ids=" ".join)

@@ -196,13 +196,13 @@ def usage(home: Home, *values: bytes) -> tuple[int, dict[str, str], bytes]:
 
 
 @pytest.fixture
-def forge(home: Home) -> Forge:
-    return Forge(home)
+def forge(shared_home: Home) -> Forge:
+    return Forge(shared_home)
 
 
 @pytest.fixture
-def refusal(home: Home) -> bytes:
-    return usage(home)[2]
+def refusal(shared_home: Home) -> bytes:
+    return usage(shared_home)[2]
 
 
 def assert_refused(home: Home, refusal: bytes, *values: bytes) -> None:
@@ -215,20 +215,20 @@ def assert_refused(home: Home, refusal: bytes, *values: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_forged_tokens_are_refused(home, forge, refusal, name):
+def test_forged_tokens_are_refused(shared_home, forge, refusal, name):
     good = f"Bearer {forge.token()}".encode()
-    assert usage(home, good)[0] == 200, "the control"
-    assert_refused(home, refusal, f"Bearer {ATTACKS[name](forge)}".encode("utf-8", "surrogatepass"))
-    assert usage(home, good)[0] == 200, "and it lives on"
+    assert usage(shared_home, good)[0] == 200, "the control"
+    assert_refused(shared_home, refusal, f"Bearer {ATTACKS[name](forge)}".encode("utf-8", "surrogatepass"))
+    assert usage(shared_home, good)[0] == 200, "and it lives on"
 
 
 @pytest.mark.parametrize("name", TRANSPORT)
-def test_a_good_token_sent_wrongly_is_refused(home, forge, refusal, name):
-    assert_refused(home, refusal, *TRANSPORT[name](forge.token()))
+def test_a_good_token_sent_wrongly_is_refused(shared_home, forge, refusal, name):
+    assert_refused(shared_home, refusal, *TRANSPORT[name](forge.token()))
 
 
-def test_tokens_end_with_a_password_change_a_disabled_and_an_erased_user(home, forge, refusal):
-    good = f"Bearer {forge.token()}".encode()
+def test_tokens_end_with_a_password_change_a_disabled_and_an_erased_user(home):
+    good, refusal = f"Bearer {Forge(home).token()}".encode(), usage(home)[2]
     passwords.set_password(home.services.db, home.ada.user.id, "six quiet lanterns", now=home.services.now())
     home.later(seconds=2)
     passwords.set_password(home.services.db, home.ada.user.id, "seven quiet lanterns", now=home.services.now())

@@ -19,6 +19,11 @@ def browser(home: Home) -> TestClient:
 
 
 @pytest.fixture
+def visitor(shared_home: Home) -> TestClient:
+    return shared_home.browser()
+
+
+@pytest.fixture
 def password(home: Home) -> str:
     passwords.set_password(home.services.db, home.ada.user.id, PASSWORD, now=home.services.now())
     return PASSWORD
@@ -108,12 +113,12 @@ def test_a_claimed_address_does_not_help_to_guess(home, password):
 
 
 @pytest.mark.parametrize("forged", ["", "0" * 64, None])
-def test_a_form_from_elsewhere_is_refused(home, browser, forged):
-    browser.get("/auth/sign-in")
-    fields = {"token": home.ada.token} | ({} if forged is None else {"csrf": forged})
-    answer = browser.post("/auth/sign-in", data=fields)
+def test_a_form_from_elsewhere_is_refused(shared_home, visitor, forged):
+    visitor.get("/auth/sign-in")
+    fields = {"token": shared_home.ada.token} | ({} if forged is None else {"csrf": forged})
+    answer = visitor.post("/auth/sign-in", data=fields)
     assert answer.status_code == 403
-    assert "byok_session" not in browser.cookies
+    assert "byok_session" not in visitor.cookies
 
 
 def test_a_form_of_another_browser_or_another_origin_is_refused(home, browser):
@@ -145,8 +150,8 @@ def test_a_form_of_another_browser_or_another_origin_is_refused(home, browser):
         "/ö",
     ],
 )
-def test_next_leads_nowhere_else(home, browser, target):
-    answer = sign_in(browser, target, token=home.ada.token)
+def test_next_leads_nowhere_else(shared_home, visitor, target):
+    answer = sign_in(visitor, target, token=shared_home.ada.token)
     assert answer.headers["location"] == "/"
 
 
@@ -227,9 +232,9 @@ def test_a_link_that_is_late(home, browser):
     assert "expired" in answer.text
 
 
-def test_pages_are_strict_and_load_nothing_from_elsewhere(home, browser):
-    pages = [browser.get("/auth/sign-in?next=/%3Cscript%3E"), browser.get("/auth/set-password?token=%22%3E%3Cscript%3E")]
-    pages.append(home.signed_in(home.ada).get("/auth/sign-out"))
+def test_pages_are_strict_and_load_nothing_from_elsewhere(shared_home, visitor):
+    pages = [visitor.get("/auth/sign-in?next=/%3Cscript%3E"), visitor.get("/auth/set-password?token=%22%3E%3Cscript%3E")]
+    pages.append(shared_home.signed_in(shared_home.ada).get("/auth/sign-out"))
     for page in pages:
         assert page.headers["cache-control"] == "no-store"
         assert page.headers["content-security-policy"].startswith("default-src 'none'; style-src 'self'")
@@ -238,7 +243,7 @@ def test_pages_are_strict_and_load_nothing_from_elsewhere(home, browser):
         assert not re.search(r'(src|href)="(?!/)', page.text)
         assert 'name="viewport"' in page.text
     address = re.search(r'href="(/auth/style.css[^"]*)"', pages[0].text)[1]
-    style = browser.get(address)
+    style = visitor.get(address)
     assert style.headers["content-type"].startswith("text/css")
     assert "prefers-color-scheme: dark" in style.text
     assert "url(" not in style.text
@@ -253,11 +258,11 @@ def test_pages_are_strict_and_load_nothing_from_elsewhere(home, browser):
         (b"a=1&" * 100, "application/x-www-form-urlencoded"),
     ],
 )
-def test_forms_that_are_none(home, browser, body, kind):
-    assert browser.post("/auth/sign-in", content=body, headers={"content-type": kind}).status_code in (400, 401, 403)
+def test_forms_that_are_none(shared_home, visitor, body, kind):
+    assert visitor.post("/auth/sign-in", content=body, headers={"content-type": kind}).status_code in (400, 401, 403)
 
 
-def test_odd_cookies_are_nobody(home, browser):
-    for value in ("x", "x" * 5000, '"', "a=b;;=", "\x7f", home.ada.token):
-        answer = browser.get("/", headers={"cookie": f"byok_session={value}"})
+def test_odd_cookies_are_nobody(shared_home, visitor):
+    for value in ("x", "x" * 5000, '"', "a=b;;=", "\x7f", shared_home.ada.token):
+        answer = visitor.get("/", headers={"cookie": f"byok_session={value}"})
         assert answer.status_code == 303, value

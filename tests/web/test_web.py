@@ -17,8 +17,9 @@ from starlette.websockets import WebSocketDisconnect
 from byok import services as services_room
 from byok.address import client_address, is_same_origin
 from byok.pool import Pool
+from byok.services import Services
 from byok.web import SCRIPT
-from tests.web.conftest import csrf_of
+from tests.web.conftest import add_person, csrf_of
 
 GUARDED = [
     "/",
@@ -43,8 +44,8 @@ CLIMBING = [
 
 
 @pytest.mark.parametrize("path", GUARDED + CLIMBING)
-def test_nobody_reaches_the_dashboard_without_a_session(home, path):
-    answer = home.browser().get(path)
+def test_nobody_reaches_the_dashboard_without_a_session(shared_home, path):
+    answer = shared_home.browser().get(path)
     assert answer.status_code in (303, 401, 404)
     assert "the dashboard" not in answer.text
     if path.startswith(("/media", "/_stcore", "/component")):
@@ -52,15 +53,15 @@ def test_nobody_reaches_the_dashboard_without_a_session(home, path):
 
 
 @pytest.mark.parametrize("path", GUARDED)
-def test_who_is_signed_in_reaches_it(home, path):
-    answer = home.signed_in(home.ada).get(path)
+def test_who_is_signed_in_reaches_it(shared_home, path):
+    answer = shared_home.signed_in(shared_home.ada).get(path)
     assert answer.text == f"the dashboard at {path}"
     assert answer.headers["x-frame-options"] == "DENY"
 
 
 @pytest.mark.parametrize("path", ["/static/js/index.js", "/_stcore/health"])
-def test_what_is_the_same_for_everyone_is_free(home, path):
-    assert home.browser().get(path).text == f"the dashboard at {path}"
+def test_what_is_the_same_for_everyone_is_free(shared_home, path):
+    assert shared_home.browser().get(path).text == f"the dashboard at {path}"
 
 
 def test_web_sockets_need_a_session_and_the_same_origin(home):
@@ -82,12 +83,12 @@ def test_web_sockets_need_a_session_and_the_same_origin(home):
     assert not connects(ada)
 
 
-def test_pages_and_api_routes_of_one_name(home):
-    ada = home.signed_in(home.ada)
+def test_pages_and_api_routes_of_one_name(shared_home):
+    ada = shared_home.signed_in(shared_home.ada)
     assert ada.get("/keys", headers={"accept": "text/html,*/*"}).text == "the dashboard at /keys"
-    assert home.browser().get("/costs", headers={"accept": "text/html"}).status_code == 303
-    assert home.client.get("/costs", headers=home.ada.bearer).json()["total_calls"] == 5
-    assert home.client.get("/keys").status_code == 401
+    assert shared_home.browser().get("/costs", headers={"accept": "text/html"}).status_code == 303
+    assert shared_home.client.get("/costs", headers=shared_home.ada.bearer).json()["total_calls"] == 5
+    assert shared_home.client.get("/keys").status_code == 401
 
 
 def test_a_fault_of_the_dashboard_is_no_traceback(home):
@@ -200,9 +201,10 @@ def web(settings, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not SCRIPT.exists(), reason="app.py is not beside the package")
-def test_a_real_web_process_serves_dashboard_and_api_and_stops_cleanly(web, services, person):
+def test_a_real_web_process_serves_dashboard_and_api_and_stops_cleanly(web, settings):
     process, base, log = web
-    ada = person("ada@example.org")
+    with Services(settings) as services:
+        ada = add_person(services, "ada@example.org")
     with httpx.Client(base_url=base) as browser:
         assert browser.get("/").headers["location"] == "/auth/sign-in"
         csrf = csrf_of(browser.get("/auth/sign-in").text)
