@@ -1,9 +1,7 @@
 """Names of models: which vendor serves one, what a record calls it, and which names are never stored."""
 
 import difflib
-import math
 import re
-from collections import Counter
 from collections.abc import Collection, Container
 from functools import cache
 from typing import Any, NamedTuple
@@ -21,6 +19,7 @@ _KEY_BEGINNING = re.compile(
     r"(?<![A-Za-z0-9])(?:sk[-_]|pk[-_]|rk[-_]|gsk_|hf_|r8_|tgp_|byok_|key_|gh[opsur]_|github_pat_|glpat-|xai-[A-Za-z0-9]{16}|xox[a-z]-|AKIA|ASIA|AIza|eyJ|ya29)"
 )
 _LONGEST_WORD = 19  # longer runs of letters and digits without a break are no words
+_SWITCH = re.compile(r"(?<=[a-z])(?=[A-Z0-9])|(?<=[A-Z])(?=[a-z0-9])|(?<=[0-9])(?=[A-Za-z])")
 _RANDOM_WORD = re.compile(r"(?=[^0-9]*[0-9])(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])[A-Za-z0-9]{14,}")
 
 
@@ -117,8 +116,9 @@ def looks_like_key(text: str) -> bool:
         return True
     if re.search(r"[0-9a-f]{32}", re.sub(r"[-_:]", "", text.lower())):
         return True
-    words = re.findall(r"[A-Za-z0-9]+", text)
-    return any(_is_random(word) for word in words)
+    return any(_is_random(word) for word in re.findall(r"[A-Za-z0-9]+", text)) or any(
+        _is_restless(part) for part in re.split(r"[./:@+]", re.sub(r"[-_]", "", text))
+    )
 
 
 def nearest(model: str, count: int = 3) -> list[str]:
@@ -127,7 +127,10 @@ def nearest(model: str, count: int = 3) -> list[str]:
 
 
 def listing(vendors: Collection[str]) -> dict[str, Any]:
-    """Return the answer of GET /v1/models: the catalogue of these vendors and of echo, in OpenAI's shape; each id can be called as it is."""
+    """Return the answer of GET /v1/models: the catalogue of these vendors and of echo, in OpenAI's shape.
+
+    Each id can be sent as it is: with the vendor's name where the model's alone would lead elsewhere.
+    """
     shown = [found for found in _names().listed if found.vendor in vendors or found.vendor == ECHO]
     return {"object": "list", "data": [_listed(found) for found in sorted(shown)]}
 
@@ -144,7 +147,8 @@ def _catalogue_name(vendor: str, name: str) -> str | None:
     maker, slash, rest = name.partition("/")
     if slash and _names().known(maker, rest):  # a reseller's name for a maker's model, such as openai/gpt-4o
         return name if _STORABLE.fullmatch(name) else None
-    return None
+    elsewhere = _names().owner.get(name.lower())
+    return elsewhere.model if elsewhere else None
 
 
 def _may_be_stored(name: str | None, status: int) -> bool:
@@ -152,12 +156,11 @@ def _may_be_stored(name: str | None, status: int) -> bool:
 
 
 def _is_random(word: str) -> bool:
-    if len(word) > _LONGEST_WORD and not word.isdigit():
-        return True
-    if _RANDOM_WORD.fullmatch(word):
-        return True
-    return len(word) >= 16 and any(c.isdigit() for c in word) and _entropy_bits(word) > 3.3
+    if len(word) > _LONGEST_WORD:
+        return not word.isdigit()
+    return _RANDOM_WORD.fullmatch(word) is not None or (len(word) >= 16 and not word.isalpha() and not word.isdigit())
 
 
-def _entropy_bits(word: str) -> float:
-    return -sum(n / len(word) * math.log2(n / len(word)) for n in Counter(word).values())
+def _is_restless(text: str) -> bool:
+    """Whether lower case, upper case and digits alternate as in no name: base64 with its `-` and `_` taken out."""
+    return len(text) >= 16 and len(_SWITCH.findall(text)) > 0.48 * len(text)

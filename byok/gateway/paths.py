@@ -59,7 +59,7 @@ OPENAI = Family(
         _booked(r"/responses", "responses", _RESPONSES, "bearer"),
         _booked(r"/embeddings", "embeddings", _EMBEDDINGS, "bearer"),
         _booked(r"/completions", "other", _CHAT, "bearer", asks_usage=True),
-        _booked(r"/fim/completions", "other", _CHAT, "bearer"),
+        _booked(r"/(fim|agents)/completions", "other", _CHAT, "bearer"),
         _booked(r"/responses/compact", "responses", _RESPONSES, "bearer"),
         _booked(r"/images/(generations|edits|variations)", "other", _CHAT, "bearer"),
         _booked(r"/audio/(speech|transcriptions|translations)", "other", _CHAT, "bearer"),

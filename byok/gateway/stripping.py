@@ -5,9 +5,10 @@ Every other byte passes unchanged and in order; only what may be the beginning o
 
 import re
 
-from byok.gateway.events import MAX_EVENT_BYTES, data_of
+from byok.gateway.events import data_of
 from byok.gateway.formats.openai_chat import is_usage_chunk
 
+_MAX_HELD_BYTES = 65536  # no usage is that long
 _EVENT_END = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LINE_END = re.compile(rb"(?>\r\n|\n|\r)\Z")
 _USAGE = re.compile(rb'"usage"\s*:\s*\{')
@@ -70,7 +71,7 @@ def _is_usage(event: bytes) -> bool:
 
 
 def _may_be_usage(rest: bytes) -> bool:
-    if not rest or len(rest) > MAX_EVENT_BYTES or _HAS_CHOICE.search(rest):
+    if not rest or len(rest) > _MAX_HELD_BYTES or _HAS_CHOICE.search(rest):
         return False
     text = rest.lstrip(b"\r\n")
     if text.startswith((b":", b"event", b"id", b"retry")) or b"\n" in text or b"\r" in text:

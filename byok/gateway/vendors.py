@@ -97,7 +97,8 @@ def vendors(settings: Settings) -> dict[str, Vendor]:
     table = {vendor.name: vendor for vendor in _TABLE}
     for name, entry in settings.vendors.items():
         if name != ECHO:
-            own = _openai_like(name, entry.base_url, root=urlsplit(entry.base_url).path, stream_usage=entry.stream_usage)
+            root = urlsplit(entry.base_url).path.rstrip("/")
+            own = _openai_like(name, entry.base_url, root=root, responses=f"{root}/responses", stream_usage=entry.stream_usage)
             table[name] = replace(own, leave=entry.leave)
     for name, base_url in settings.vendor_base_urls.items():
         known = table.get(name) or table.get(name.replace("_", "-"))

@@ -62,8 +62,8 @@ def read_answer(body: bytes, seen: Seen) -> None:
 def counts(usage: Mapping[str, Any]) -> TokenCounts:
     """Return the counts of one usage object.
 
-    >>> counts({"total_input_tokens": 22, "total_tool_use_tokens": 198, "total_output_tokens": 590, "total_thought_tokens": 1173}).total_tokens
-    1983
+    >>> counts({"total_input_tokens": 20, "total_tool_use_tokens": 2, "total_output_tokens": 5, "total_thought_tokens": 3}).total_tokens
+    30
     """
     thoughts = number(usage.get("total_thought_tokens"))
     prompt = add(number(usage.get("total_input_tokens")), number(usage.get("total_tool_use_tokens")))

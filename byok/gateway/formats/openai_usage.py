@@ -13,8 +13,8 @@ from byok.usage import TokenCounts
 def counts(usage: Mapping[str, Any]) -> TokenCounts:
     """Return the counts of one usage object.
 
-    >>> counts({"prompt_tokens": 12, "completion_tokens": 1, "total_tokens": 303, "completion_tokens_details": {"reasoning_tokens": 290}})
-    TokenCounts(prompt_tokens=12, completion_tokens=291, total_tokens=303, cached_tokens=None, cache_write_tokens=None, reasoning_tokens=290)
+    >>> counts({"prompt_tokens": 12, "completion_tokens": 1, "total_tokens": 303}).completion_tokens
+    291
     """
     prompt = first(number(usage.get("prompt_tokens")), number(usage.get("input_tokens")))
     completion = first(number(usage.get("completion_tokens")), number(usage.get("output_tokens")))
