@@ -99,7 +99,7 @@ def _inflate(member: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
         while True:
             yield member.decompress(data, PIECE_BYTES)
             data = member.unconsumed_tail
-            if not data:
+            if not data or member.eof:  # past its end a member keeps its tail: the rest is in `unused_data`
                 return
     except zlib.error as error:
         raise Unreadable from error
