@@ -31,7 +31,7 @@ def sql(settings: Settings, query: str | None, email: str | None, kind: str, ini
     """
     from byok.services import Services
 
-    interactive = query is None and sys.stdin.isatty() and not init
+    interactive = query is None and _is_terminal() and not init
     with Services(settings) as services:
         if init:
             click.echo(_init(services), nl=False)
@@ -39,6 +39,10 @@ def sql(settings: Settings, query: str | None, email: str | None, kind: str, ini
             _converse(services, email)
         else:
             _answer(services, sys.stdin.read() if query in (None, "-") else str(query), email, kind)
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty()
 
 
 def _init(services: "Services") -> str:

@@ -101,7 +101,14 @@ def list_(settings: Settings, as_json: bool) -> None:  # noqa: ARG001 - every co
         if (price.valid_from is None or price.valid_from <= now) and (price.valid_until is None or now < price.valid_until)
     ]
     rows = [
-        (m.vendor, m.model, _usd(p.input_pico), _usd(p.output_pico), None if p.cached_pico is None else _usd(p.cached_pico), p.since)
+        (
+            m.vendor,
+            m.model,
+            _usd(p.input_pico),
+            _usd(p.output_pico),
+            None if p.cached_pico is None else _usd(p.cached_pico),
+            p.since.isoformat(),
+        )
         for m, p in current
     ]
     names = ("vendor", "model", "input", "output", "cached", "from")
@@ -176,8 +183,8 @@ def _is_named(known: "Model", name: str) -> bool:
     return name in {known.model, f"{known.vendor}/{known.model}", *known.aliases}
 
 
-def _usd(pico: int) -> "Decimal":
+def _usd(pico: int | None) -> "Decimal | None":
     """USD per million tokens."""
     from decimal import Decimal
 
-    return (Decimal(pico) / 1_000_000).normalize()
+    return None if pico is None else (Decimal(pico) / 1_000_000).normalize()

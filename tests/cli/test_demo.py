@@ -1,0 +1,106 @@
+"""Sample data: the same days always hold the same calls, and there is something to find in them."""
+
+from datetime import UTC, datetime, timedelta
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from byok import demo, settings
+from byok.accounts import users
+from byok.pricing import catalogue
+from byok.services import Services
+
+NOW = datetime(2026, 11, 22, 15, 30, tzinfo=UTC)
+USERS = {person.email: f"usr_demo{person.name}" for person in demo.PEOPLE}
+KEYS = {(series.email, series.label): f"key_{index}" for index, series in enumerate(demo.SERIES)}
+
+
+def calls(since: datetime, until: datetime) -> pa.Table:
+    return demo.calls(NOW.date(), since, until, user_ids=USERS, key_ids=KEYS)
+
+
+@pytest.fixture(scope="module")
+def year() -> pa.Table:
+    return calls(NOW - timedelta(days=demo.DAYS), NOW)
+
+
+def ask(usage: pa.Table, query: str) -> list[tuple]:
+    """Rows of a query over the table `usage`, in UTC."""
+    with duckdb.connect() as db:
+        db.register("usage", usage)
+        db.execute("set TimeZone = 'UTC'")
+        return db.execute(query).fetchall()
+
+
+def test_a_year_of_several_users_vendors_models_and_keys(year):
+    names = ("user_id", "vendor", "model", "key_id")
+    counts = ", ".join(f"count(distinct {name})" for name in names)
+    ((days, users_, vendors, models, keys),) = ask(year, f"select date_diff('day', min(ts), max(ts)), {counts} from usage")
+    assert (days, users_, vendors, models) == (365, 6, 6, 8)
+    assert keys >= 10
+    assert 80_000 < year.num_rows < 250_000
+
+
+def test_the_same_again_is_the_same(year):
+    assert calls(NOW - timedelta(days=demo.DAYS), NOW).equals(year)
+
+
+def test_what_is_added_later_is_what_would_have_been_there(year):
+    cut = NOW - timedelta(days=2, hours=3)
+    later = year.filter(pc.greater_equal(year["ts"], pa.scalar(cut, year["ts"].type)))
+    assert calls(cut, NOW).equals(later)
+
+
+def test_every_model_has_a_price(year):
+    known = {(model.vendor, model.model) for model in catalogue.load().models() if model.prices}
+    assert {(series.vendor, series.model) for series in demo.SERIES} <= known
+
+
+def test_weekends_and_nights_are_quiet(year):
+    days = dict(ask(year, "select isodow(ts), count(*) from usage where user_id = 'usr_demoAda' group by 1"))
+    hours = dict(ask(year, "select hour(ts), count(*) from usage where user_id = 'usr_demoAda' group by 1"))
+    assert days[6] < days[3] / 3
+    assert hours.get(2, 0) < hours[10] / 5
+
+
+def test_one_night_ran_away_and_one_afternoon_failed(year):
+    (night,) = ask(year, "select ts::date, count(*) from usage where ts > '2026-11-01' group by 1 order by 2 desc limit 1")
+    ((usual,),) = ask(year, "select median(n) from (select count(*) as n from usage group by ts::date)")
+    assert night[0] == NOW.date() - timedelta(days=9)
+    assert night[1] > 4 * usual
+    statuses = dict(ask(year, "select status, count(*) from usage group by 1"))
+    assert statuses[529] > 20
+    assert statuses[401] > 10
+    assert 0.95 < statuses[200] / year.num_rows < 0.99
+
+
+def test_counts_are_null_exactly_where_nothing_was_reported(year):
+    unknown = "(prompt_tokens is null, completion_tokens is null, total_tokens is null, usage_source = 'none')"
+    found = ask(year, f"select distinct status in (200, 499), {unknown} from usage order by 1")
+    assert found == [(False, (True,) * 4), (True, (False,) * 4)]
+
+
+def test_nothing_is_filled_in_that_a_plan_does_not_keep(year):
+    ((oldest,),) = ask(
+        year, "select date_diff('hour', min(ts), '2026-11-22 15:30:00Z'::timestamptz) from usage where user_id = 'usr_demoFay'"
+    )
+    assert 24 < oldest <= 7 * 24
+
+
+@pytest.mark.slow
+def test_filling_books_all_and_filling_again_adds_what_has_passed(installation, year):
+    with Services(settings.load(installation.env)) as services:
+        assert demo.is_sample(services.db)
+        assert demo.fill(services, now=NOW) == year.num_rows
+        assert demo.is_sample(services.db)
+        assert demo.fill(services, now=NOW) == 0
+        assert 0 < demo.fill(services, now=NOW + timedelta(days=1)) < 2000
+        assert sum(file.rows for file in services.reader.view().files) > year.num_rows
+
+
+def test_an_installation_of_somebody_is_not_filled(installation):
+    with Services(settings.load(installation.env)) as services:
+        users.add(services.db, "ada@example.org", now=NOW)
+        assert not demo.is_sample(services.db)

@@ -1,0 +1,185 @@
+"""purge, compact, prices, doctor: what an operator does now and then."""
+
+import json
+import socket
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from byok import doctor, settings
+from byok.recording.publisher import QUARANTINE
+
+
+def ago(days: float) -> str:
+    return (datetime.now(UTC) - timedelta(days=days)).isoformat()
+
+
+@pytest.fixture
+def aged(ada):
+    """Two records that the plan keeps for 30 days, one that it does not."""
+    ada.ok("user", "set", "ada@example.org", "--plan", "indie")
+    user = ada.user_id("ada@example.org")
+    ada.import_rows(*({"ts": ago(days), "user_id": user} for days in (1, 2, 31)))
+    return ada
+
+
+def files(folder: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_purge_dry_run_counts_and_deletes_nothing(aged):
+    before = files(aged.data / "usage")
+    receipt = aged.json("purge", "--dry-run", "--json")
+    assert (receipt["kind"], receipt["dry_run"], receipt["rows"], receipt["files"]) == ("purge", True, 1, 1)
+    assert [(line["user_id"], line["rows"]) for line in receipt["users"]] == [(aged.user_id("ada@example.org"), 1)]
+    assert files(aged.data / "usage") == before
+
+
+def test_purge_deletes_and_a_second_one_finds_nothing(aged):
+    assert aged.json("purge", "--json")["rows"] == 1
+    assert aged.json("purge", "--json")["rows"] == 0
+    assert aged.json("sql", "select count(*) as n from usage", "--format", "json") == [{"n": 2}]
+
+
+def test_purge_names_users_by_their_email_for_eyes_only(aged):
+    assert "ada@example.org" in aged.ok("purge", "--dry-run")
+    assert "ada@example.org" not in aged.ok("purge", "--dry-run", "--json")
+
+
+def test_purge_refuses_when_the_clock_seems_to_have_jumped(ada):
+    ada.import_rows({"ts": "2020-01-01T00:00:00Z", "user_id": ada.user_id("ada@example.org")})
+    for path in (ada.data / "usage").rglob("*.parquet"):
+        import os
+
+        os.utime(path, (0, 0))
+    done = ada.run("purge")
+    assert done.exit_code == 1
+    assert "--force" in done.stderr
+    assert ada.json("purge", "--force", "--json")["rows"] == 1
+
+
+def test_compact_merges_what_many_imports_left(ada):
+    user = ada.user_id("ada@example.org")
+    month = datetime.now(UTC).strftime("%Y-%m-01T00:00:")
+    for number in range(3):
+        ada.import_rows({"ts": f"{month}0{number}Z", "user_id": user}, name=f"{number}.jsonl")
+    done = ada.json("compact", "--json")
+    assert (done["rows"], done["files_before"], done["files"]) == (3, 3, 1)
+
+
+def test_prices_are_listed_shown_and_checked(installation):
+    listed = {(row["vendor"], row["model"]): row for row in installation.json("prices", "list", "--json")}
+    assert (listed["openai", "gpt-4o"]["input"], listed["openai", "gpt-4o"]["output"]) == (2.5, 10)
+    assert "gpt-4o-mini" in installation.ok("prices", "list")
+    assert "input 2.5, output 10" in installation.ok("prices", "show", "openai/gpt-4o")
+    assert "No faults" in installation.ok("prices", "check")
+    assert installation.run("prices", "show", "no-such-model").exit_code == 1
+
+
+# ---- doctor ----
+
+
+def faults(installation) -> dict[str, str]:
+    done = installation.run("doctor", "--json", env=free_ports())
+    found = {entry["what"]: entry["said"] for entry in json.loads(done.stdout) if not entry["ok"]}
+    assert done.exit_code == (1 if found else 0), done.stderr
+    assert all(entry["remedy"] for entry in json.loads(done.stdout) if not entry["ok"])
+    return found
+
+
+def free_ports() -> dict[str, str]:
+    with socket.socket() as one, socket.socket() as two:
+        one.bind(("127.0.0.1", 0))
+        two.bind(("127.0.0.1", 0))
+        return {"BYOK_GATEWAY_PORT": str(one.getsockname()[1]), "BYOK_WEB_PORT": str(two.getsockname()[1])}
+
+
+def test_doctor_finds_nothing_wrong_before_the_first_start_and_makes_nothing(installation):
+    assert faults(installation) == {}
+    assert not installation.data.exists()
+
+
+def test_doctor_finds_nothing_wrong_in_a_healthy_installation(aged):
+    assert faults(aged) == {}
+    assert "FAULT" not in aged.run("doctor", env=free_ports()).stdout
+
+
+def test_doctor_misses_the_master_key(ada):
+    Path(ada.env["BYOK_MASTER_KEY_FILE"]).unlink()
+    assert list(faults(ada)) == ["master key"]
+    assert not Path(ada.env["BYOK_MASTER_KEY_FILE"]).exists()
+
+
+def test_doctor_knows_a_wrong_or_public_master_key(ada):
+    key = Path(ada.env["BYOK_MASTER_KEY_FILE"])
+    key.chmod(0o644)
+    assert list(faults(ada)) == ["master key"]
+    key.chmod(0o600)
+    key.write_text("AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=")
+    assert list(faults(ada)) == ["master key"]
+
+
+def test_doctor_names_a_damaged_usage_file(aged):
+    path = next((aged.data / "usage").rglob("*.parquet"))
+    path.write_bytes(path.read_bytes()[:-20] + b"x" * 20)
+    assert str(path) in faults(aged)["usage table"]
+
+
+def test_doctor_names_a_missing_usage_file(aged):
+    path = next((aged.data / "usage").rglob("*.parquet"))
+    path.unlink()
+    assert str(path) in faults(aged)["usage table"]
+
+
+def test_doctor_leaves_a_file_alone_that_the_table_does_not_name(aged):
+    (aged.data / "usage" / "stranger.parquet").write_text("not parquet")
+    assert faults(aged) == {}
+
+
+def test_doctor_names_damaged_accounts(ada):
+    path = ada.data / "accounts.db"
+    path.write_bytes(b"SQLite format 3\0" + b"\xff" * 4000)
+    for log in ada.data.glob("accounts.db-*"):
+        log.unlink()
+    assert "accounts" in faults(ada)
+
+
+def test_doctor_names_lines_that_were_set_aside(ada):
+    aside = ada.data / "journal" / QUARANTINE
+    aside.mkdir(parents=True)
+    (aside / "lines.jsonl").write_text("{broken")
+    assert list(faults(ada)) == ["journal"]
+
+
+def test_doctor_names_a_record_of_tomorrow(ada):
+    ada.import_rows({"ts": ago(-1), "user_id": ada.user_id("ada@example.org")})
+    assert list(faults(ada)) == ["records"]
+
+
+def test_doctor_names_a_port_that_somebody_else_has(installation):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        done = installation.run("doctor", env=free_ports() | {"BYOK_WEB_PORT": str(other.getsockname()[1])})
+    assert done.exit_code == 1
+    assert "BYOK_WEB_PORT" in done.stdout
+
+
+def test_doctor_names_a_clock_before_this_software_existed(installation):
+    found = doctor.examine(settings.load(installation.env), installation.env, now=datetime(2001, 1, 1, tzinfo=UTC))
+    assert [finding.what for finding in found if not finding.ok] == ["clock"]
+
+
+def test_doctor_names_packages_that_are_not_as_required(installation, tmp_path):
+    (tmp_path / "requirements.txt").write_text("click==0.1\nno-such-package==1.0  # why\n# click==0.2\n")
+    found = doctor.examine(settings.load(installation.env), {}, now=datetime.now(UTC), requirements=tmp_path / "requirements.txt")
+    assert "click" in found[0].said
+    assert "no-such-package missing" in found[0].said
+    assert found[0].remedy == "make install"
+
+
+def test_doctor_hints_at_a_setting_with_a_typo(installation):
+    done = installation.run("doctor", env=free_ports() | {"BYOK_GATEWAY_PROT": "1"})
+    assert done.exit_code == 0
+    assert "did you mean BYOK_GATEWAY_PORT?" in done.stdout
