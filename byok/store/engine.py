@@ -153,14 +153,14 @@ class Engine:
 
     def _at_a_desk(self, work: Callable[[Desk], T]) -> tuple[T, Desk]:
         """What `work` returns at a desk over the newest snapshot, and that desk, still taken. A file fault is mended and tried again."""
-        for attempt in range(_TRIES):
+        for _ in range(_TRIES):
             view = self._reader.view()
             try:
                 desk = self._sit_down()
                 desk.lay_out(view, self._without(), self._kept())
                 return work(desk), desk
             except duckdb.Error as error:
-                self._mend(error, view, last=attempt == _TRIES - 1)
+                self._mend(error, view)
         raise StoreUnreadable
 
     def _sit_down(self) -> Desk:
@@ -186,9 +186,9 @@ class Engine:
     def _without(self) -> set[str]:
         return {path for path, seen in list(self._broken.items()) if _print_of(path) == seen}
 
-    def _mend(self, error: duckdb.Error, view: View, *, last: bool) -> None:
+    def _mend(self, error: duckdb.Error, view: View) -> None:
         """Find out why a question failed: return if another try can succeed, else raise."""
-        if last or isinstance(error, _NO_FILES_FAULT):
+        if isinstance(error, _NO_FILES_FAULT):
             raise error
         if isinstance(error, _CRASHES):
             self._reopen()

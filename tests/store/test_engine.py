@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from byok.store import questions
-from byok.store.engine import Engine
+from byok.store.engine import Engine, StoreUnreadable
 from byok.store.scope import EveryonesScope, Scope
 from byok.store.zones import EARLIEST, LATEST
 from byok.usage import COLUMNS
@@ -113,6 +113,19 @@ def test_a_broken_file_is_set_aside_and_all_else_is_answered(world, record, dama
     assert good.exists()
 
 
+def test_files_that_change_under_every_try_are_said_to_be_unreadable(world, record):
+    world.reader.publish([record("2026-11-01T00:00:00Z")])
+    view = world.reader.view()
+
+    def always_stale():
+        world.reader.version += 1
+        return view._replace(files=tuple(file._replace(path=file.path + "x") for file in view.files), stamp=world.reader.version)
+
+    world.reader.view = always_stale
+    with pytest.raises(StoreUnreadable):
+        calls(world)
+
+
 def test_a_broken_file_is_found_while_records_stream(world, record):
     world.reader.publish([record("2026-11-01T00:00:00Z")])
     bad = world.reader.publish([record("2026-11-02T00:00:00Z")])
@@ -142,14 +155,14 @@ def test_many_threads_ask_while_the_store_changes(world, record):
     least, stop = 50, threading.Event()
 
     def grow():
-        while not stop.wait(0.01):
+        while not stop.wait(0.02):
             world.reader.append([record("2026-11-02T00:00:00Z")])
 
     grower = threading.Thread(target=grow)
     grower.start()
     try:
         with ThreadPoolExecutor(8) as pool:
-            answers = list(pool.map(lambda _: questions.usage(world.engine, HERS, cost=True).totals, range(80)))
+            answers = list(pool.map(lambda _: questions.usage(world.engine, HERS, cost=True).totals, range(32)))
     finally:
         stop.set()
         grower.join()

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from byok.pricing.catalogue import Catalogue, Model, Price
 from byok.pricing.cost import cost
 from byok.store.engine import Engine
+from byok.store.scope import Scope
+from byok.store.zones import EARLIEST, LATEST
 from byok.usage import TokenCounts
 
 CHANGE = datetime(2026, 6, 1, tzinfo=UTC)
@@ -38,7 +40,8 @@ def priced(world):
     def ask(rows):
         world.reader.tail = world.reader.tail.slice(0, 0)
         world.reader.append([row | {"latency_ms": index} for index, row in enumerate(rows)])
-        return engine.connection().execute("select cost_usd, price_source from usage_priced order by latency_ms").fetchall()
+        found = engine.ask("records", Scope("usr_ada1", EARLIEST, LATEST), priced=True).sort_by("latency_ms").to_pylist()
+        return [(row["cost_usd"], row["price_source"]) for row in found]
 
     yield ask
     engine.close()
