@@ -14,7 +14,7 @@ _POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'se
 HEADERS = {
     "cache-control": "no-store",
     "content-security-policy": _POLICY,
-    "referrer-policy": "no-referrer",  # an address may hold a one-time secret
+    "referrer-policy": "same-origin",  # addresses may hold a secret; under no-referrer a form's origin is "null"
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }

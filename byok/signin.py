@@ -194,7 +194,7 @@ def _text(form: FormData, name: str) -> str:
 
 
 def _to(target: str) -> Response:
-    return RedirectResponse(target, 303, headers={"cache-control": "no-store", "referrer-policy": "no-referrer"})
+    return RedirectResponse(target, 303, headers={"cache-control": "no-store", "referrer-policy": "same-origin"})
 
 
 async def _style(_: Request) -> Response:
