@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 
+from byok.address import client_address
 from byok.errors import ByokError
 from byok.gateway import headers as header_rules
 from byok.gateway.body import ClientGone, Receive
@@ -14,7 +15,9 @@ Send = Callable[[Any], Awaitable[None]]
 
 _ROUTES = ("/usage", "/auth", "/costs", "/models", "/me", "/admin", "/openapi.json", "/docs")
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S104 - where web listens, as seen from here
-_NOT_SENT = frozenset((b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"expect", b"proxy-connection"))
+_NOT_SENT = frozenset(
+    (b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"expect", b"proxy-connection", b"x-forwarded-for")
+)
 _NOT_RETURNED = frozenset((b"connection", b"keep-alive", b"transfer-encoding", b"date", b"server"))
 _TIMEOUT = httpx.Timeout(300, connect=5)
 
@@ -51,7 +54,10 @@ class WebDoor:
         request = self._client.build_request(
             scope["method"],
             httpx.URL(self._origin + path, query=query or None),
-            headers=[pair for pair in scope["headers"] if pair[0] not in _NOT_SENT],
+            headers=[
+                *(pair for pair in scope["headers"] if pair[0] not in _NOT_SENT),
+                (b"x-forwarded-for", client_address(scope).encode()),
+            ],
             content=_body(receive) if _has_body(scope["headers"]) else None,
         )
         try:

@@ -62,9 +62,9 @@ def secret_of(vendor: str) -> str:
 
 
 @contextmanager
-def house_in(directory: Path, **more: str) -> Iterator[House]:
+def house_in(directory: Path, *, config: Path | None = None, **more: str) -> Iterator[House]:
     environ = {"BYOK_DATA": str(directory / "data"), "BYOK_MASTER_KEY_FILE": str(directory / "master.key"), **more}
-    settings = settings_room.load(environ, config=directory / "none.toml")
+    settings = settings_room.load(environ, config=config or directory / "none.toml")
     now = datetime.now(UTC)
     with Services(settings) as services:
         user = users.add(services.db, "ada@example.org", now=now)
@@ -120,3 +120,14 @@ def client(house: House) -> Iterator[httpx.Client]:
     """Signed in with the user's access token; for calls that tests do not cut short."""
     with httpx.Client(base_url=house.url, headers=house.bearer, timeout=20) as found:
         yield found
+
+
+# For tests that need a house of another kind.
+@pytest.fixture
+def make_house() -> Callable[..., Any]:
+    return house_in
+
+
+@pytest.fixture
+def serve_house() -> Callable[..., Any]:
+    return on_a_socket

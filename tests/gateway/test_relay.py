@@ -6,11 +6,13 @@ import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from byok.accounts import key_vault
 from tests.vendor import JSON, SSE, LoopbackVendor, Reply
 
 CHAT = "/v1/chat/completions"
@@ -256,3 +258,30 @@ def test_what_is_not_a_call_is_passed_on_and_not_booked(house: Any, client: http
     assert client.post("/anthropic/v1/messages/count_tokens", content=b"not even JSON").status_code == 200
     assert [seen.target for seen in vendor.seen] == ["/v1/models", "/v1/messages/count_tokens"]
     assert house.records() == []
+
+
+def test_a_stream_that_outlasts_the_stop_is_cut_and_still_recorded(
+    tmp_path: Path, vendor: LoopbackVendor, make_house: Any, serve_house: Any
+) -> None:
+    vendor.script = Reply(body=[event(f" {n}") for n in range(500)], headers=[SSE], between_s=0.05)
+    with make_house(tmp_path, BYOK_OPENAI_BASE_URL=f"{vendor.url}/v1") as house, serve_house(house, grace_s=1):
+        with raw_call(house, QUESTION | {"stream": True}) as connection:
+            read_until(connection, b" 3")
+            house.stop()
+            assert not read_until(connection, b"never").endswith(b"0\r\n\r\n"), "it looks whole"
+    [record] = house.records()
+    assert (record.status, record.usage_source) == (502, "estimated")
+
+
+def test_a_vendor_that_bills_the_whole_answer_is_heard_out(tmp_path: Path, make_house: Any, serve_house: Any) -> None:
+    config = tmp_path / "byok.toml"
+    events = [event(f" {n}") for n in range(20)] + EVENTS[3:]
+    with LoopbackVendor(Reply(body=events, headers=[SSE], between_s=0.05)) as vendor:
+        config.write_text(f'[vendors.whole]\nbase_url = "{vendor.url}/v1"\nleave = "drain"\nstream_usage = true\n')
+        with make_house(tmp_path, config=config) as house, serve_house(house):
+            key_vault.add(house.services.db, house.services.master, house.user.id, "whole", "sk-whole-000000", now=house.user.created_at)
+            with raw_call(house, {"model": "whole/m-1", "stream": True}) as connection:
+                read_until(connection, b" 3")
+            [record] = house.wait_for_records(1)
+            assert counts(record) == (499, "vendor", 12, 3, 15)
+        assert not vendor.seen[0].gone
