@@ -83,9 +83,8 @@ def test_counts_are_null_exactly_where_nothing_was_reported(year):
 
 
 def test_nothing_is_filled_in_that_a_plan_does_not_keep(year):
-    ((oldest,),) = ask(
-        year, "select date_diff('hour', min(ts), '2026-11-22 15:30:00Z'::timestamptz) from usage where user_id = 'usr_demoFay'"
-    )
+    age = "date_diff('hour', min(ts), '2026-11-22 15:30:00Z'::timestamptz)"
+    ((oldest,),) = ask(year, f"select {age} from usage where user_id = 'usr_demoFay'")
     assert 24 < oldest <= 7 * 24
 
 

@@ -1,0 +1,116 @@
+"""Settings: where they come from, what stops the start, and that every fault is reported at once, by name."""
+
+from pathlib import Path
+
+import pytest
+
+from byok.errors import SettingsInvalid
+from byok.settings import load, unknown_names
+
+
+def faults(environ: dict[str, str], **more: object) -> list[str]:
+    with pytest.raises(SettingsInvalid) as caught:
+        load(environ, **more)
+    return caught.value.faults
+
+
+@pytest.fixture(autouse=True)
+def _nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def toml(text: str) -> Path:
+    path = Path("byok.toml")
+    path.write_text(text)
+    return path
+
+
+def test_without_anything_the_defaults_hold(tmp_path):
+    settings = load({})
+    assert (settings.gateway_port, settings.web_port, settings.host, settings.fsync) == (8080, 8501, "127.0.0.1", "batch")
+    assert settings.data == tmp_path / "data"
+    assert settings.accounts_database == f"sqlite:///{tmp_path}/data/accounts.db"
+    assert settings.usage_dir == tmp_path / "data" / "usage"
+
+
+def test_environment_wins_over_the_file_and_what_is_said_over_both(tmp_path):
+    toml('gateway_port = 1111\nbyok_web_port = 2222\nmax_body_mb = 3\ndata = "from-file"\n')
+    settings = load({"BYOK_GATEWAY_PORT": "3333", "BYOK_DATA": "from-environment"}, data=Path("said"))
+    assert (settings.gateway_port, settings.web_port, settings.max_body_mb) == (3333, 2222, 3)
+    assert settings.data == tmp_path / "said"
+
+
+def test_an_empty_variable_counts_as_not_set():
+    assert load({"BYOK_GATEWAY_PORT": ""}).gateway_port == 8080
+
+
+def test_every_fault_is_reported_at_once_by_name():
+    found = faults(
+        {
+            "BYOK_GATEWAY_PORT": "70000",
+            "BYOK_WEB_PORT": "web",
+            "BYOK_FSYNC": "never",
+            "BYOK_PUBLIC_URL": "byok.example.org",
+            "BYOK_MAX_BODY_MB": "0",
+            "BYOK_OPENAI_BASE_URL": "ftp://x",
+        }
+    )
+    assert [
+        name
+        for name in ("GATEWAY_PORT", "WEB_PORT", "FSYNC", "PUBLIC_URL", "MAX_BODY_MB", "OPENAI_BASE_URL")
+        if not any(name in f for f in found)
+    ] == []
+    assert len(found) == 6
+
+
+def test_a_fault_never_repeats_the_value():
+    assert "hunter2" not in str(faults({"BYOK_WEB_PORT": "hunter2", "BYOK_ENGINE": "hunter2"}))
+
+
+def test_the_two_ports_must_differ():
+    assert faults({"BYOK_GATEWAY_PORT": "9000", "BYOK_WEB_PORT": "9000"}) == ["BYOK_GATEWAY_PORT and BYOK_WEB_PORT must differ"]
+
+
+def test_the_master_key_must_lie_outside_the_data():
+    assert "BYOK_MASTER_KEY_FILE" in faults({"BYOK_DATA": "/srv/byok", "BYOK_MASTER_KEY_FILE": "/srv/byok/keys/../master.key"})[0]
+
+
+def test_a_setting_that_is_none_stops_the_start_in_the_file_and_is_named_in_the_environment():
+    toml("gateway_prot = 1\n")
+    assert faults({}) == ["byok.toml: gateway_prot is no setting; did you mean gateway_port?"]
+    assert unknown_names({"BYOK_GATEWAY_PROT": "1", "BYOK_DATA": "x", "BYOK_OPENAI_BASE_URL": "x", "HOME": "x"}) == [
+        "BYOK_GATEWAY_PROT is no setting; did you mean BYOK_GATEWAY_PORT?"
+    ]
+
+
+def test_a_file_that_is_not_toml_is_a_fault():
+    toml("gateway_port = ")
+    assert "is not TOML" in faults({})[0]
+
+
+def test_base_urls_come_from_environment_and_file():
+    toml('groq_base_url = "http://127.0.0.1:1/v1"\nopenai_base_url = "http://127.0.0.1:2/v1"\n')
+    settings = load({"BYOK_OPENAI_BASE_URL": "http://127.0.0.1:3/v1"})
+    assert settings.vendor_base_urls == {"groq": "http://127.0.0.1:1/v1", "openai": "http://127.0.0.1:3/v1"}
+
+
+@pytest.mark.parametrize("url", ["http://", "//x", "https://user:pass@host/v1", "https://host/v1?key=1", "javascript:alert(1)"])
+def test_a_base_url_must_be_a_plain_address(url):
+    assert len(faults({"BYOK_OPENAI_BASE_URL": url})) == 1
+
+
+def test_vendors_of_the_operator():
+    toml('[vendors.lab]\nbase_url = "http://10.0.0.7:8000/v1"\nstream_usage = true\n')
+    lab = load({}).vendors["lab"]
+    assert (lab.base_url, lab.stream_usage, lab.leave) == ("http://10.0.0.7:8000/v1", True, "cancel")
+    toml('[vendors.Lab]\nbase_url = "nowhere"\ncolour = "red"\n')
+    assert any("vendors" in fault for fault in faults({}))
+
+
+def test_secrets_do_not_show_in_a_settings_object():
+    assert "hunter2" not in repr(load({"BYOK_SMTP_URL": "smtps://user:hunter2@host:465", "BYOK_MASTER_KEY": "hunter2"}))
+
+
+def test_settings_cannot_be_changed():
+    with pytest.raises(ValueError, match="frozen"):
+        load({}).gateway_port = 1
