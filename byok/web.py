@@ -3,6 +3,7 @@
 Not under `streamlit run`: its socket delays each small answer by 45 ms.
 """
 
+import asyncio
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -84,9 +85,10 @@ def run(settings: Settings) -> None:
 def _lifespan(opened: Services, pool: Pool) -> Any:
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
-        await pool.run(_finish_deletions, opened)
+        finishing = asyncio.create_task(pool.run(_finish_deletions, opened))  # may wait for a gateway; visitors need not
         log.info("started", host=opened.settings.host, port=opened.settings.web_port, data=str(opened.settings.data))
         yield
+        finishing.cancel()
         pool.close()
         services.use(None)
         opened.close()

@@ -1,10 +1,13 @@
 """GET /usage and the rest of the API: shapes, refusals, and that nobody sees another's."""
 
+import io
 import json
 from decimal import Decimal
 
 import pytest
+import structlog
 
+from byok import logs
 from byok.accounts import key_vault, passwords
 from byok.answers import encode
 from byok.recording.files import SCHEMA
@@ -381,14 +384,21 @@ def test_not_ready_when_the_accounts_cannot_be_read(home, monkeypatch):
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "not_ready")
 
 
-def test_an_unforeseen_fault_is_a_500_without_its_text(home, monkeypatch):
+def test_an_unforeseen_fault_is_a_500_and_a_line_without_its_text(home, monkeypatch):
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("canary-of-a-fault")
 
-    monkeypatch.setattr("byok.api.usage.questions.usage", fail)
-    answer = home.client.get("/usage", headers=home.ada.bearer)
+    lines = io.StringIO()
+    logs.setup(home.services.settings, "web", stream=lines)
+    try:
+        monkeypatch.setattr("byok.api.usage.questions.usage", fail)
+        answer = home.client.get("/usage?model=canary-of-a-query", headers=home.ada.bearer)
+    finally:
+        structlog.reset_defaults()
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal")
-    assert "canary" not in answer.text
+    assert '"event": "request_failed"' in lines.getvalue()
+    assert "RuntimeError" in lines.getvalue()
+    assert "canary" not in answer.text + lines.getvalue()
 
 
 def test_sums_of_any_size_stay_exact():
