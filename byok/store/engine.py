@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -72,7 +73,8 @@ class Engine:
         self._reader, self._retention, self._keys, self._now = reader, retention, keys, now
         self._prices = catalogue.table()
         self._spans = tables.spans(self._prices)
-        self._spill = Path(tempfile.mkdtemp(prefix="byok-store-"))
+        self._spill = Path(tempfile.mkdtemp(prefix="byok-store-"))  # readable by this user only
+        self._clear_spill = weakref.finalize(self, shutil.rmtree, self._spill, ignore_errors=True)  # also when nobody calls close
         self._memory_limit_mb = memory_limit_mb
         self._lock = threading.Lock()
         self._idle: list[Desk] = []
@@ -136,7 +138,7 @@ class Engine:
         with self._lock:
             self._idle.clear()
             self._database.close()
-        shutil.rmtree(self._spill, ignore_errors=True)
+        self._clear_spill()
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         return duckdb.connect(

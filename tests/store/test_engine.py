@@ -1,3 +1,4 @@
+import gc
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -197,4 +198,6 @@ def test_closing_leaves_nothing_behind(tmp_path, world, monkeypatch):
     engine = Engine(world.reader, world.catalogue, retention=dict, keys=list, now=lambda: world.now)
     assert isinstance(engine.ask("extent", HERS), pa.Table)
     engine.close()
+    Engine(world.reader, world.catalogue, retention=dict, keys=list, now=lambda: world.now)  # and nobody closes it
+    gc.collect()
     assert [path for path in Path(tmp_path).iterdir() if path.name.startswith("byok-store-")] == []
