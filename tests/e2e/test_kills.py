@@ -109,9 +109,7 @@ def test_nothing_acknowledged_is_lost_or_doubled_when_processes_are_killed(insta
     wait_until(lambda: {number for number, _ in stored(installation)} >= load.acknowledged, seconds=20, step=1)
     found = stored(installation)
     numbers = [number for number, _ in found]
-    print(
-        f"kills {3 * ROUNDS}, acknowledged {len(load.acknowledged)}, stored {len(found)}, ledger {len(answered)}, slowest start {worst_s:.1f} s"
-    )
+    print(f"{3 * ROUNDS} kills, {len(load.acknowledged)} acknowledged, {len(found)} stored, slowest start {worst_s:.1f} s")
     assert len(load.acknowledged) > 300, "too few calls for this test to prove anything"
     assert load.acknowledged - set(numbers) == set(), "lost"
     assert len(numbers) == len(set(numbers)), "doubled"

@@ -15,6 +15,7 @@ import pytest
 from tests.corpus import corpus
 from tests.e2e.installation import Installation, wait_until
 from tests.e2e.replaying import Exchange, answer_with, base_urls, exchanges
+from tests.ui.chromium import DESKTOP, chromium, drawn, open_page, settle
 from tests.vendor import LoopbackVendor
 
 CALLS = 5_200
@@ -80,6 +81,7 @@ def replayed(install):
 
 
 @pytest.mark.slow
+@pytest.mark.browser
 def test_the_sums_on_every_face_equal_those_of_the_recordings(replayed):
     installation, token, answers = replayed
     different = [(e.vendor, e.path, status) for e, status, body in answers if (status, body) != (e.status, e.body)]
@@ -103,3 +105,23 @@ def test_the_sums_on_every_face_equal_those_of_the_recordings(replayed):
     export = httpx.get(f"{installation.web}/usage/export", params={"format": "csv"}, headers=headers, timeout=60)
     assert of_records(list(csv.DictReader(io.StringIO(export.text)))) == want
     assert of_records(list(csv.DictReader(io.StringIO(installation.command("export", "replay@example.org"))))) == want
+    assert on_the_overview(installation, token) == {name: want[name] for name in ("calls", "failed", "total")}
+
+
+def on_the_overview(installation: Installation, token: str) -> dict[str, int]:
+    """The figures of the page's cards; exact ones stand in their explanations."""
+    with chromium() as browser:
+        page = open_page(browser, DESKTOP)
+        page.goto(f"{installation.web}/?range=24h")
+        page.get_by_label("Access token").fill(token)
+        page.get_by_role("button", name="Sign in", exact=True).last.click()
+        drawn(page)
+        requests = page.get_by_test_id("stMetricValue").nth(1).inner_text()
+        explained = []
+        for card in (2, 3):
+            page.get_by_test_id("stMetric").nth(card).get_by_test_id("stTooltipHoverTarget").hover()
+            explained.append(page.get_by_test_id("stTooltipContent").last.inner_text())
+            page.mouse.move(0, 0)
+            settle(page)
+    total, failed = (int(text.split(" ")[0].replace(",", "")) for text in explained)
+    return {"calls": int(requests.replace(",", "")), "failed": failed, "total": total}
