@@ -1,4 +1,9 @@
-"""Facts that jobs leave for the next run: pending erasures, import rounds, the last purge. A name and a text."""
+"""Facts that jobs leave for the next run: pending erasures, import rounds, the last purge. A name and a text.
+
+A name may hold a user's id (it goes with the user), a text never.
+"""
+
+import re
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -55,3 +60,11 @@ def ensure(connection: Connection, name: str, value: str) -> str:
     except IntegrityError:  # another process put it at this moment
         return read(connection, name) or value
     return value
+
+
+def forget(connection: Connection, user_id: str) -> None:
+    """Drop the facts whose names hold this user's id."""
+    names = connection.execute(sa.select(jobs.c.name).where(jobs.c.name.contains(user_id, autoescape=True))).scalars()
+    # LIKE does not tell upper from lower case everywhere, and one id can be the beginning of another.
+    gone = [name for name in names if re.search(rf"(?<![A-Za-z0-9_]){re.escape(user_id)}(?![A-Za-z0-9_])", name)]
+    connection.execute(sa.delete(jobs).where(jobs.c.name.in_(gone)))

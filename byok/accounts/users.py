@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
-from byok.accounts import delays, tombstones
+from byok.accounts import delays, jobs, tombstones
 from byok.accounts.database import Database
 from byok.accounts.errors import UserErased, UserExists, UserUnknown
 from byok.accounts.ids import is_user_id, new_id
@@ -181,7 +181,7 @@ def retention(db: Database) -> dict[str, int]:
 
 
 def remove(db: Database, user_id: str, *, now: datetime | None = None) -> None:
-    """Delete the user with all sessions, tokens, passwords and keys, and set the tombstone, in one transaction.
+    """Delete the user with all sessions, tokens, passwords, keys and facts of jobs, and set the tombstone, in one transaction.
 
     Repeating it, or removing an id that never was, only sets the tombstone. `now` is the tombstone's time.
     """
@@ -190,6 +190,7 @@ def remove(db: Database, user_id: str, *, now: datetime | None = None) -> None:
         if email is not None:
             delays.forget(connection, delays.of_email(connection, email))
         connection.execute(sa.delete(users).where(users.c.id == user_id))  # the rest goes by foreign key
+        jobs.forget(connection, user_id)
         tombstones.bury(connection, user_id, now or datetime.now(UTC))
 
 

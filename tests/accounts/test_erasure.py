@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from byok.accounts import access_tokens, key_vault, passwords, receipts, sessions, users
+from byok.accounts import access_tokens, jobs, key_vault, passwords, receipts, sessions, users
 from byok.accounts.database import open_database, scrub
 from byok.accounts.tables import METADATA
 from byok.errors import TooManyRequests
@@ -23,6 +23,7 @@ def everything_of(db, master, now) -> list[bytes]:
     passwords.set_password(db, user.id, "tall canary sings at noon", now=now)
     sessions.start(db, user.id, now=now)
     link = passwords.set_link(db, user.id, now=now)
+    jobs.put(db, f"erase usage of {user.id}", now.isoformat())
     with pytest.raises(TooManyRequests):
         for _ in range(9):
             passwords.check(db, EMAIL, "wrong canary password", now=now, address="203.0.113.77")
@@ -73,6 +74,15 @@ def test_the_files_are_clean_while_another_process_has_them_open(sqlite_url, mas
         scrub(db)
         assert [text for text in searched if text in b"".join(files_of(sqlite_url).values())] == []
         users.add(web, "next@example.org", now=now + timedelta(seconds=1))
+
+
+def test_facts_of_jobs_go_with_their_user_only(db, now):
+    for number, user_id in enumerate(("usr_Abcd", "usr_Abcd1", "usr_aBCD")):
+        users.add(db, f"{number}@example.org", now=now, user_id=user_id)
+        jobs.put(db, f"erase:{user_id}", "x")
+    jobs.put(db, "last purge", "x")
+    users.remove(db, "usr_Abcd", now=now)
+    assert set(jobs.named(db, "")) - {"sign-in-salt"} == {"erase:usr_Abcd1", "erase:usr_aBCD", "last purge"}
 
 
 def test_removal_leaves_rows_of_nobody(db, master, now, bob):
