@@ -53,6 +53,10 @@ class Metrics:
     def refused(self, code: str) -> None:
         self._refused.labels(code).inc()
 
+    def record_lost(self) -> None:
+        """One that did not even reach the journal."""
+        self._lost.inc()
+
     def follow(self, journal: CountedJournal) -> None:
         """Take over what the journal counted since the last time."""
         if (more := journal.written - self._written_seen) > 0:

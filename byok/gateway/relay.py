@@ -16,7 +16,7 @@ from byok.usage import TokenCounts, UsageRecord
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
-Book = Callable[[UsageRecord], Awaitable[None]]
+Book = Callable[[Callable[[], UsageRecord]], Awaitable[None]]
 
 CLIENT_LEFT = 499
 DRAIN_S = 120.0  # how long and how much a vendor is listened to that bills the whole answer anyway
@@ -43,7 +43,8 @@ class Call(NamedTuple):
 class Relay:
     """Carries one call. `run` returns when the client has the whole answer or is gone; a fault before the first byte is raised.
 
-    `book` is awaited once per booked call, before the client gets its last byte: who has seen the end can rely on the record.
+    `book` is given the making of the record and never raises. It is awaited once per booked call, before the client gets its last byte:
+    who has seen the end can rely on the record.
     """
 
     def __init__(self, call: Call, upstream: Upstream, receive: Receive, send: Send, book: Book, *, silence_s: float) -> None:
@@ -176,10 +177,10 @@ class Relay:
         if self._booked:
             return
         self._booked = True
-        outcome = self._reading.outcome() if self._reading is not None else _NOTHING
-        await self._book(self._record(status, outcome))
+        await self._book(lambda: self._record(status))
 
-    def _record(self, status: int, outcome: Outcome) -> UsageRecord:
+    def _record(self, status: int) -> UsageRecord:
+        outcome = self._reading.outcome() if self._reading is not None else _NOTHING
         call, counts = self.call, outcome.counts
         if 200 <= status < 300 and outcome.failure_status is not None:
             status = outcome.failure_status

@@ -25,7 +25,7 @@ from byok.gateway.vendors import ECHO
 from byok.recording.journal import Journal
 from byok.services import Services
 from byok.settings import Settings
-from byok.usage import PASSTHROUGH_KEY, UsageRecord
+from byok.usage import UsageRecord
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -151,18 +151,26 @@ class Gateway:
             if task is not None:
                 self._relays.discard(task)
 
-    async def _book(self, record: UsageRecord) -> None:
+    async def _book(self, make: Callable[[], UsageRecord]) -> None:
         """Nothing that goes wrong here may reach the answer."""
+        try:
+            await self._write(make())
+        except Exception as error:
+            self.metrics.record_lost()
+            log.error("record_lost", error=error, exc_info=error)
+
+    async def _write(self, record: UsageRecord) -> None:
         journal = self._journal
         if journal is None:
-            return
+            raise RuntimeError("the gateway has not been started")
         if self.settings.fsync == "always":  # waits for the disk, so not in the loop
             await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, journal.append, record))
         else:
             journal.append(record)
         self._follow_journal()
-        if record.status == 401 and record.key_id != PASSTHROUGH_KEY:
-            self._identity.note_refused(record.key_id)
+        if record.status == 401 and record.key_id.startswith("key_"):
+            with contextlib.suppress(RuntimeError):  # the threads have ended already
+                self._identity.note_refused(record.key_id)
 
     def _follow_journal(self) -> None:
         if self._journal is not None:

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from byok.accounts import key_vault
+from byok.gateway import models
 from tests.vendor import JSON, SSE, LoopbackVendor, Reply
 
 CHAT = "/v1/chat/completions"
@@ -250,6 +251,16 @@ def test_recording_never_spoils_an_answer(house: Any, client: httpx.Client, vend
     ready = client.get("/readyz")
     assert ready.status_code == 503
     assert "journal" in ready.text
+
+
+def test_a_fault_of_our_own_bookkeeping_never_spoils_an_answer(
+    house: Any, client: httpx.Client, vendor: LoopbackVendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vendor.script = Reply(body=EVENTS, headers=[SSE])
+    monkeypatch.setattr(models, "booked_model", lambda *_: 1 / 0)
+    answer = client.post(CHAT, json=QUESTION | {"stream": True, "stream_options": {"include_usage": True}})
+    assert answer.content == b"".join(EVENTS)
+    assert "byok_records_lost_total 1.0" in client.get("/metrics").text
 
 
 def test_what_is_not_a_call_is_passed_on_and_not_booked(house: Any, client: httpx.Client, vendor: LoopbackVendor) -> None:

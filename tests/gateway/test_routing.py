@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from byok.accounts import access_tokens, api_tokens, key_vault, users
+from byok.gateway import remembered
 from byok.gateway.headers import without_key
 from tests.vendor import LoopbackVendor, Reply
 
@@ -97,6 +98,17 @@ def test_a_disabled_user_is_out_within_five_seconds(house: Any, client: httpx.Cl
     while client.post(CHAT, json=QUESTION).status_code != 401:
         assert time.monotonic() - changed < 5
         time.sleep(0.2)
+
+
+def test_who_is_known_goes_on_while_the_accounts_fail(house: Any, client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert client.post(CHAT, json=QUESTION).status_code == 200
+    other = access_tokens.create(house.services.db, house.user.id, now=now())
+    monkeypatch.setattr(remembered, "FRESH_S", 0)
+    monkeypatch.setattr(type(house.services), "db", property(lambda _: 1 / 0))
+    assert client.post(CHAT, json=QUESTION).status_code == 200
+    unknown = client.post(CHAT, json=QUESTION, headers={"authorization": f"Bearer {other}"})
+    assert (unknown.status_code, error_of(unknown)["code"]) == (503, "accounts_unavailable")
+    assert client.get("/readyz").status_code == 503
 
 
 # -- with which key --
