@@ -195,6 +195,7 @@ from byok.recording.journal import Journal
 from tests.samples import usage_record
 log = Journal(Path(sys.argv[1]), seal_every_s=0.15)
 number = int(sys.argv[2])
+print("ready", flush=True)
 while True:
     assert log.append(usage_record(number))
     sys.stdout.write(f"{number}\\n"); sys.stdout.flush()
@@ -207,9 +208,9 @@ def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path):
     acknowledged: set[int] = set()
     for kill in range(20):
         writer = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), str(kill * 1_000_000)], stdout=subprocess.PIPE, text=True)
-        time.sleep(0.25 + kill * 0.03)
+        assert writer.stdout is not None and writer.stdout.readline() == "ready\n"
+        time.sleep(0.1 + kill * 0.02)
         writer.kill()
-        assert writer.stdout is not None
         acknowledged.update(int(line) for line in writer.stdout.read().split("\n")[:-1])
         writer.wait()
     found = [record.prompt_tokens - 100 for record in stored(tmp_path) if record.prompt_tokens is not None]
