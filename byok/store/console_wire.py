@@ -148,6 +148,6 @@ def _field(data: bytes, table: int, number: int) -> int:
 def _wait(descriptor: int, events: int, deadline: float) -> None:
     poll = select.poll()  # select() cannot take descriptors from 1024 up
     poll.register(descriptor, events)
-    left = deadline - time.monotonic()
-    if left <= 0 or not poll.poll(left * 1000):
+    # What is there already is taken even if we ourselves come late to it; sizes are bounded, so this ends.
+    if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
         raise Silent

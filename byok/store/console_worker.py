@@ -49,13 +49,19 @@ def main(parent: int) -> None:
 
 
 def _leave_room(statm: BinaryIO | None, session: Any, memory_bytes: int) -> None:
-    """What is left of `memory_bytes` (resident) after the rows becomes the room to grow, and a good half of it the engine's."""
-    size, resident = (int(part) * os.sysconf("SC_PAGE_SIZE") for part in statm.read().split()[:2]) if statm else (0, memory_bytes // 3)
+    """What is left of `memory_bytes` (resident) after the rows becomes the room to grow, and a good half of it the engine's.
+
+    Private memory is bounded too: the address space counts much that is mapped and not resident yet, which could still become so.
+    """
+    if statm is None:
+        session.limit_memory(memory_bytes // 2)
+        return
+    with statm:
+        size, resident, shared, _, _, private, _ = (int(pages) * os.sysconf("SC_PAGE_SIZE") for pages in statm.read().split())
     room = max(memory_bytes - resident, memory_bytes // 4)
     session.limit_memory(room * 3 // 5)
-    if statm:
-        sandbox.limit_address_space(size + room)
-        statm.close()
+    sandbox.limit_address_space(size + room)
+    sandbox.limit_private_memory(max(memory_bytes - shared, private + memory_bytes // 5))
 
 
 def _read(source: BinaryIO) -> bytes:

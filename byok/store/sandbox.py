@@ -81,6 +81,11 @@ def limit_address_space(total_bytes: int) -> None:
     _lower(resource.RLIMIT_AS, total_bytes)
 
 
+def limit_private_memory(total_bytes: int) -> None:
+    """At most `total_bytes` of memory of the process's own, touched or not, for good."""
+    _lower(resource.RLIMIT_DATA, total_bytes)
+
+
 def limit_cpu(more_s: float) -> None:
     """Let the process compute `more_s` seconds more before the kernel ends it; may be called again, up to the limit for its whole life."""
     used = resource.getrusage(resource.RUSAGE_SELF)

@@ -1,7 +1,7 @@
 """One user's rows as the console takes them, and ways to look at its process from outside."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from byok.store import console
 
+INSTANT = pa.timestamp("us", "UTC")
 START = datetime(2026, 11, 1, tzinfo=UTC)
 TABLES = {
     "prices": pa.table({"vendor": ["openai"], "model": ["gpt-4o"], "input_pico": pa.array([2_500_000], pa.int64())}),
@@ -18,11 +19,12 @@ TABLES = {
 
 def rows(count: int, user: str = "usr_alice", batch: int = 65_536, start: datetime = START) -> Iterator[pa.RecordBatch]:
     """`count` calls, one each second, the oldest first; call i has i prompt tokens and 1 completion token."""
+    begin = int(start.timestamp())
     for first in range(0, count, batch):
         size = min(batch, count - first)
         numbers = pa.array(range(first, first + size), pa.int64())
         columns = {
-            "ts": pa.array([start + timedelta(seconds=first + i) for i in range(size)], pa.timestamp("us", "UTC")),
+            "ts": pa.array(range(begin + first, begin + first + size), pa.int64()).cast(pa.timestamp("s", "UTC")).cast(INSTANT),
             "user_id": [user] * size,
             "key_id": ["key_aaaa"] * size,
             "vendor": ["openai"] * size,

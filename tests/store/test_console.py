@@ -165,16 +165,16 @@ def test_a_single_value_beyond_the_limit_leaves_no_row(session):
 
 
 def test_only_the_newest_rows_are_kept_whatever_the_order():
-    limits = Limits(usage_rows=300_000)
-    oldest_first = list(world.rows(700_000))
+    limits = Limits(usage_rows=100_000)
+    oldest_first = list(world.rows(400_000))
     newest_first = [batch.take(pa.array(range(len(batch) - 1, -1, -1))) for batch in reversed(oldest_first)]
     for batches in (oldest_first, newest_first):
         with Worker(limits) as worker:
             worker.start()
             worker.load(iter(batches), world.TABLES)
             answer = worker.query("SELECT count(*) n, min(prompt_tokens) a, max(prompt_tokens) b FROM usage")
-        assert answer.rows.to_pylist() == [{"n": 300_000, "a": 400_000, "b": 699_999}]
-        assert answer.truncated == "usage holds only your newest 300,000 records"
+        assert answer.rows.to_pylist() == [{"n": 100_000, "a": 300_000, "b": 399_999}]
+        assert answer.truncated == "usage holds only your newest 100,000 records"
 
 
 def test_a_user_without_rows_has_empty_tables():
@@ -273,6 +273,8 @@ def test_the_kernel_says_the_process_is_locked(session):
     limits = Path(f"/proc/{session.pid}/limits").read_text(encoding="ascii")
     for name in ("Max core file size", "Max file size"):
         assert next(line for line in limits.splitlines() if line.startswith(name)).split()[-3:-1] == ["0", "0"]
+    own = int(next(line for line in limits.splitlines() if line.startswith("Max data size")).split()[-2])
+    assert own <= Limits().memory_bytes * 0.85, "the rest is for the program itself, which is mapped and shared"
 
 
 @linux
