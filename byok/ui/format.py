@@ -12,7 +12,7 @@ Number = int | float | Decimal
 def money(usd: Number | None) -> str:
     """USD with as many decimals as the amount deserves.
 
-    >>> money(None), money(0), money(Decimal("0.00042")), money(12.345), money(123456)
+    >>> money(None), money(0), money(Decimal("0.00042")), money(12.346), money(123456)
     ('—', '$0.00', '$0.00042', '$12.35', '$123,456')
     """
     if usd is None:

@@ -51,7 +51,7 @@ def show_sign_in() -> None:
     if behind_web():
         st.title("Signed out")
         st.markdown("Your session has ended. Nothing is lost: the address of this page keeps your filters.")
-        st.link_button("Sign in", SIGN_IN_ADDRESS, type="primary", icon=":material/login:")
+        _go("Sign in", SIGN_IN_ADDRESS)
     else:
         _form()
 
@@ -68,7 +68,12 @@ def account(user: User) -> None:
     if _OWN in st.session_state:
         st.button("Sign out", on_click=_sign_out, icon=":material/logout:", type="tertiary")
     elif behind_web():
-        st.markdown(f"[:material/logout: Sign out]({SIGN_OUT_ADDRESS})")
+        _go("Sign out", SIGN_OUT_ADDRESS)
+
+
+def _go(words: str, address: str) -> None:
+    """A link that stays in this tab, which Streamlit's own do not. Both texts are ours, none is data."""
+    st.html(f'<a href="{address}" target="_self">{words}</a>')
 
 
 def _sign_out() -> None:

@@ -9,7 +9,6 @@ import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
@@ -23,7 +22,6 @@ from byok.settings import Settings
 
 PASSWORD = "correct-horse-battery"
 FULL, NEW, SHORT = "ada@example.org", "new@example.org", "grace@example.org"
-ZONE = ZoneInfo("Europe/Berlin")
 
 
 @dataclass(frozen=True)
@@ -68,6 +66,7 @@ def fill(services: Services, *, now: datetime, days: int = 90, seed: int = 7) ->
     keys = _keys(services, people[FULL], now=now - timedelta(days=days), used=now - timedelta(minutes=4))
     access_tokens.create(services.db, people[FULL].id, now=now - timedelta(days=40), label="build server")
     rows = [row for habit in HABITS for row in _habit(rng, habit, people[FULL].id, keys, now, days)]
+    rows.append(_row(rng, HABITS[0], people[FULL].id, keys, now - timedelta(seconds=12)))
     rows += [row for habit in HABITS[1:3] for row in _habit(rng, habit, people[SHORT].id, {}, now, days)]
     table = Table(services.settings.usage_dir)
     with table.writing():
@@ -93,15 +92,14 @@ def _keys(services: Services, user: User, *, now: datetime, used: datetime) -> d
 def _habit(rng: random.Random, habit: Habit, user_id: str, keys: dict[str, list[str]], now: datetime, days: int) -> list[dict[str, object]]:
     rows = []
     for back in range(min(days, habit.from_day), habit.to_day - 1, -1):
-        day = (now.astimezone(ZONE) - timedelta(days=back)).date()
-        weight = (0.22 if day.weekday() >= 5 else 1.0) * rng.uniform(0.75, 1.25) * (1 + 0.004 * (days - back))
+        noon = now - timedelta(days=back, hours=3)  # people work around this hour, so that today has some of it whenever this runs
+        weight = (0.22 if noon.weekday() >= 5 else 1.0) * rng.uniform(0.75, 1.25) * (1 + 0.004 * (days - back))
         if back == 9 and habit.model == "gpt-4o-mini":
             weight *= 6  # a loop that ran away for an afternoon
         for _ in range(round(habit.calls * weight)):
-            hour = min(max(rng.gauss(13.5, 3.4), 0), 23.99)
-            ts = datetime(day.year, day.month, day.day, tzinfo=ZONE) + timedelta(hours=hour)
+            ts = noon + timedelta(hours=min(max(rng.gauss(0, 3.4), -12), 12))
             if ts < now:
-                rows.append(_row(rng, habit, user_id, keys, ts.astimezone(UTC)))
+                rows.append(_row(rng, habit, user_id, keys, ts))
     return rows
 
 

@@ -1,0 +1,173 @@
+"""The dashboard in a real browser: signed in, in both modes, on a phone, and clicked through."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from byok.accounts import key_vault, users
+from byok.recording.journal import Journal
+from tests.samples import usage_record
+from tests.ui.chromium import DARK, DESKTOP, PHONE, drawn, open_page, settle, sign_in
+from tests.ui.sample_data import FULL, NEW, PASSWORD
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+PICTURES = os.environ.get("BYOK_PICTURES")  # a directory: where given, the pages are photographed into it
+
+
+def photograph(page, name: str) -> None:
+    if PICTURES:
+        page.screenshot(path=Path(PICTURES) / f"{name}.png")
+
+
+@pytest.fixture(scope="module")
+def cookies(site, browser):
+    """Of a visit on which Ada signed in: a second sign-in is needed only where it is what is tested."""
+    page = open_page(browser, DESKTOP)
+    page.goto(f"{site.url}/keys")
+    photograph(page, "sign-in")
+    sign_in(page, f"{site.url}/what_we_store", FULL, PASSWORD)
+    state = page.context.storage_state()
+    page.context.close()
+    return state
+
+
+@pytest.fixture
+def visit(site, browser, cookies):
+    """Opens an address as Ada; every visitor leaves when the test ends."""
+    opened = []
+
+    def go(path: str, look=DESKTOP, before=lambda page: None):
+        page = open_page(browser, look, cookies)
+        opened.append(page)
+        before(page)
+        page.goto(f"{site.url}{path}")
+        return page
+
+    yield go
+    for page in opened:
+        page.context.close()
+
+
+def width_of(page) -> int:
+    return page.evaluate("Math.max(document.documentElement.scrollWidth, document.querySelector('[data-testid=stMain]').scrollWidth)")
+
+
+def chart(page):
+    return page.locator(".js-plotly-plot .barlayer .point")
+
+
+def click_on(page, mark) -> None:
+    """Plotly catches clicks with a layer of its own above the marks."""
+    box = mark.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x - 3, y)
+    page.mouse.move(x, y)
+    page.wait_for_timeout(500)
+    page.mouse.click(x, y)
+
+
+@pytest.mark.parametrize(("look", "name"), [(DESKTOP, "light"), (DARK, "dark"), (PHONE, "phone")], ids=["light", "dark", "phone"])
+def test_the_overview_is_drawn_without_faults_and_without_other_hosts(site, visit, look, name):
+    faults, outside = [], []
+
+    def listen(page):
+        page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+        page.on(
+            "request", lambda request: outside.append(request.url) if not request.url.startswith((site.url, "data:", "blob:")) else None
+        )
+
+    page = visit("/?range=30d", look, listen)
+    drawn(page)
+    assert "range=30d" in page.url
+    assert (faults, outside) == ([], [])
+    assert width_of(page) <= look["viewport"]["width"]
+    photograph(page, f"overview-{name}")
+
+
+def test_signing_in_survives_a_reload_and_keeps_the_address(site, visit):
+    page = visit("/?vendor=openai&by=model")
+    drawn(page)
+    page.reload()
+    drawn(page)
+    assert "vendor=openai" in page.url
+    assert "by=model" in page.url
+    page.get_by_role("button", name="vendor openai").wait_for()
+
+
+def test_a_click_on_a_bar_filters_and_goes_deeper_and_back_undoes_it(site, visit):
+    page = visit("/?range=30d")
+    drawn(page)
+    click_on(page, chart(page).nth(5))
+    page.get_by_role("heading", name="Cost by model").wait_for()
+    assert "by=model" in page.url
+    assert "vendor=anthropic" in page.url
+    page.get_by_role("button", name="vendor anthropic").click()
+    page.get_by_role("button", name="vendor anthropic").wait_for(state="detached")
+    settle(page)
+    assert "vendor=" not in page.url
+
+
+def test_filters_stay_on_other_pages_and_a_download_has_what_they_name(site, visit):
+    page = visit("/?range=30d&model=kimi-k2-preview-0711")
+    page.get_by_text("No price is known for").wait_for()
+    drawn(page)
+    calls = page.get_by_test_id("stMetricValue").nth(1).inner_text()
+    page.get_by_role("link", name="Exports", exact=True).click()
+    page.get_by_text(f"{calls} records").wait_for()
+    settle(page)
+    assert "model=kimi-k2-preview-0711" in page.url
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name="Download CSV").click()
+    lines = Path(waiting.value.path()).read_text().splitlines()
+    assert len(lines) == int(calls) + 1
+    assert all("kimi-k2-preview-0711" in line for line in lines[1:])
+
+
+def test_a_key_is_added_and_revoked_by_hand(site, visit):
+    page = visit("/keys")
+    page.get_by_role("heading", name="Vendor keys").wait_for()
+    settle(page)
+    photograph(page, "keys")
+    page.get_by_role("button", name="Add a key").click()
+    page.get_by_role("textbox", name="Label").first.fill("by hand")
+    page.get_by_role("textbox", name="Key", exact=True).fill("sk-canary-by-hand-4711")
+    page.get_by_role("button", name="Store key").click()
+    page.get_by_text("…4711", exact=False).first.wait_for()
+    assert "sk-canary-by-hand" not in page.content()
+    user = users.by_email(site.services.db, FULL)
+    (stored,) = [key for key in key_vault.of_user(site.services.db, user.id) if key.label == "by hand"]
+    page.keyboard.press("Escape")
+    settle(page)
+    page.locator(f".st-key-revoke-{stored.id} button").click()
+    page.get_by_role("textbox", name="Type 4711 to confirm").fill("4711")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Revoke key").click()
+    page.get_by_text("by hand").wait_for(state="detached")
+    assert "by hand" not in [key.label for key in key_vault.of_user(site.services.db, user.id)]
+
+
+def test_the_empty_page_fills_by_itself_when_the_first_call_arrives(site, browser):
+    page = open_page(browser, DESKTOP)
+    sign_in(page, site.url, NEW, PASSWORD)
+    page.get_by_role("heading", name="No calls yet").wait_for()
+    settle(page)
+    photograph(page, "empty")
+    user = users.by_email(site.services.db, NEW)
+    journal = Journal(site.services.settings.journal_dir, fsync="batch")
+    assert journal.append(usage_record(ts=datetime.now(UTC), user_id=user.id))
+    journal.close()
+    drawn(page)
+    assert page.get_by_test_id("stMetricValue").nth(1).inner_text() == "1"
+
+
+@pytest.mark.parametrize("look", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_every_page_fits_its_screen(site, visit, look):
+    page = visit("/what_we_store", look)
+    for path, heading in (("what_we_store", "What we store"), ("keys", "Keys"), ("exports", "Exports")):
+        page.goto(f"{site.url}/{path}")
+        page.get_by_role("heading", name=heading, exact=True).wait_for()
+        settle(page)
+        assert width_of(page) <= look["viewport"]["width"], path
+        photograph(page, f"{path}-phone" if look is PHONE else path)

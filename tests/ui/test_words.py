@@ -1,0 +1,38 @@
+"""Numbers, addresses and lines to paste: every example in the docstrings holds."""
+
+import doctest
+import shlex
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from byok.store.scope import Scope
+from byok.ui import charts, format, links, periods, theme
+
+
+@pytest.mark.parametrize("module", [format, links, periods, theme, charts], ids=lambda module: module.__name__)
+def test_examples_hold(module):
+    outcome = doctest.testmod(module)
+    assert outcome.attempted
+    assert not outcome.failed
+
+
+@pytest.mark.parametrize(
+    ("usd", "written"),
+    [(Decimal("0.000000001"), "$0.000000001"), (Decimal("-3.5"), "-$3.50"), (9999.5, "$9,999.50"), (Decimal("12345678.9"), "$12,345,679")],
+)
+def test_money(usd, written):
+    assert format.money(usd) == written
+
+
+def test_the_first_call_is_one_that_a_shell_takes():
+    words = shlex.split(links.first_call("http://127.0.0.1:8080", "byok_x_y").replace("\\\n", " "))
+    assert words[:2] == ["curl", "http://127.0.0.1:8080/v1/chat/completions"]
+    assert "Authorization: Bearer byok_x_y" in words
+
+
+def test_the_export_line_names_the_whole_scope():
+    scope = Scope("usr_a1", datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC), vendors=("openai",), statuses=(429, 500))
+    line = links.export_call("http://127.0.0.1:8501", scope, "csv")
+    assert "format=csv&since=2026-11-01T00:00:00Z&until=2026-11-02T00:00:00Z&vendor=openai&status=429&status=500" in line
