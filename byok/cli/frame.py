@@ -5,11 +5,14 @@ import sys
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from byok.errors import ByokError
+
+if TYPE_CHECKING:
+    from byok.settings import Settings
 
 DATA = "byok.data"  # where a command finds what --data said
 
@@ -32,12 +35,23 @@ class Command(click.Command):
         )
 
     def invoke(self, ctx: click.Context) -> Any:
-        from byok import logs
         from byok.settings import load
 
         ctx.obj = load(os.environ, data=ctx.meta.get(DATA))
-        logs.setup(ctx.obj, ctx.info_name or "byok", level="warning")
+        self.begin(ctx.obj)
         return super().invoke(ctx)
+
+    def begin(self, settings: "Settings") -> None:
+        """What comes before the command itself: nothing, so that small commands start at once."""
+
+
+class StoreCommand(Command):
+    """A command that opens the store. The rooms it calls log: their warnings go to standard error, standard output is the answer's."""
+
+    def begin(self, settings: "Settings") -> None:
+        from byok import logs
+
+        logs.setup(settings, "byok", level="warning")
 
 
 def _keep_example_lines(text: str | None) -> str | None:

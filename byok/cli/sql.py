@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from byok.cli.frame import Command, fail
+from byok.cli.frame import StoreCommand, fail
 from byok.settings import Settings
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ PROMPT, MORE = "byok> ", "  ... "
 _BATCH_ROWS = 32_768
 
 
-@click.command(cls=Command)
+@click.command(cls=StoreCommand)
 @click.argument("query", required=False)
 @click.option("--user", "email", metavar="EMAIL", help="Ask as this user: own rows only, locked process, at most 5 s, 10,000 rows, 8 MB.")
 @click.option("--format", "kind", type=click.Choice(["table", "csv", "json", "parquet"]), default="table", show_default=True)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from byok.cli.frame import Command, Group, show_json, show_table, utc_now
+from byok.cli.frame import Group, StoreCommand, show_json, show_table, utc_now
 from byok.errors import NotFound
 from byok.settings import Settings
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from byok.pricing.catalogue import Model
 
 
-@click.command(cls=Command)
+@click.command(cls=StoreCommand)
 @click.option("--dry-run", is_flag=True, help="Count what would be deleted, and delete nothing.")
 @click.option("--force", is_flag=True, help="Also when the clock looks as if it had jumped.")
 @click.option("--json", "as_json", is_flag=True, help="The receipt as one JSON object.")
@@ -42,7 +42,7 @@ def purge(settings: Settings, dry_run: bool, force: bool, as_json: bool) -> None
     click.echo(f"{receipt['rows']:,} rows in {receipt['files']:,} files {verb}, {receipt['seconds']:.1f} s. Receipt {receipt['receipt']}.")
 
 
-@click.command(cls=Command)
+@click.command(cls=StoreCommand)
 @click.option("--json", "as_json", is_flag=True, help="What was done, as one JSON object.")
 @click.pass_obj
 def compact(settings: Settings, as_json: bool) -> None:
@@ -156,7 +156,7 @@ def check(settings: Settings) -> None:  # noqa: ARG001
     click.echo(f"{len(models)} models of {len({model.vendor for model in models})} vendors, {unpriced} without a price. No faults.")
 
 
-@click.command(cls=Command)
+@click.command(cls=StoreCommand)
 @click.option("--json", "as_json", is_flag=True, help="One JSON array of the findings.")
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from byok.cli.frame import Command, show_json, show_table, utc_now
+from byok.cli.frame import StoreCommand, show_json, show_table, utc_now
 from byok.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def _period(command: Callable[..., None]) -> Callable[..., None]:
     return click.option("--since", metavar="WHEN", help=since)(command)
 
 
-@click.command(cls=Command)
+@click.command(cls=StoreCommand)
 @click.argument("email")
 @_period
 @click.option("--by", default="vendor,model", show_default=True, metavar="COLUMNS", help=f"Any of {', '.join(_GROUPS)}.")
@@ -57,7 +57,7 @@ def usage(settings: Settings, email: str, since: str | None, until: str | None, 
     click.echo(f"{totals['total_calls']:,} calls, {totals['failed']:,} failed, {totals['total_tokens']:,} tokens{spent}")
 
 
-@click.command(cls=Command)
+@click.command(cls=StoreCommand)
 @click.argument("email")
 @_period
 @click.option("--format", "kind", type=click.Choice(["csv", "json", "jsonl", "parquet"]), default="csv", show_default=True)
@@ -90,7 +90,7 @@ def export(settings: Settings, email: str, since: str | None, until: str | None,
             draft.unlink(missing_ok=True)
 
 
-@click.command("import", cls=Command)
+@click.command("import", cls=StoreCommand)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--create-users", type=click.Choice(["free", "indie", "team", "enterprise"]), help="Make unknown users, with this plan.")
 @click.option("--json", "as_json", is_flag=True, help="What was done, as one JSON object.")

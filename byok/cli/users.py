@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from byok.cli.frame import Group, secret_from_stdin, show_json, show_table, utc_now
+from byok.cli.frame import Group, StoreCommand, secret_from_stdin, show_json, show_table, utc_now
 from byok.errors import BadRequest, ByokError
 from byok.settings import Settings
 
@@ -145,7 +145,7 @@ def link(settings: Settings, email: str) -> None:
     click.echo(f"{settings.dashboard_url}/auth/set-password?token={secret}")
 
 
-@user.command()
+@user.command(cls=StoreCommand)
 @click.argument("email")
 @click.option("--yes", is_flag=True, help="Do it without asking.")
 @click.option("--json", "as_json", is_flag=True, help="The receipt as one JSON object.")
