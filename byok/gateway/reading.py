@@ -147,7 +147,9 @@ class Reading:
     def _read_elements(self, array: ArraySplitter, data: bytes) -> None:
         for element in array.feed(data):
             self._read_data(element)
-        self._seen.ended = self._seen.ended or array.ended
+        if array.ended:
+            self._seen.ended = True
+            self._seen.final = self._seen.usage is not None
 
     def _read_events(self, events: EventSplitter, data: bytes) -> None:
         end = len(data) - 2

@@ -13,8 +13,8 @@ _EVENT_END = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LINE_END = re.compile(rb"(?>\r\n|\n|\r)\Z")
 _USAGE = re.compile(rb'"usage"\s*:\s*\{')
 _HAS_CHOICE = re.compile(rb'"choices"\s*:\s*\[\s*[^\]\s]')
-_COMMENTS = re.compile(rb"(?:\s*:[^\r\n]*(?:\r\n|\n|\r(?!\Z)))+")
-_BEGINNING = b"data: {"
+_LEAD = re.compile(rb"[\r\n]*(?::[^\r\n]*(?:\r\n|\n|\r(?!\Z)))*")
+_BEGINNINGS = (b"data: {", b"data:{", b"event:", b"id:", b"retry:", b":")
 
 
 class UsageChunkRemover:
@@ -41,13 +41,13 @@ class UsageChunkRemover:
             if self._passing or not _is_usage(event):
                 kept.append(event)
             else:
-                kept.append(event[: len(event) - len(event.lstrip(b"\r\n"))])  # the rest of the line end before it
+                kept.append(_lead(event))
                 self._drop_lf = event.endswith(b"\r") and at == len(buffer)
             self._passing = False
         rest = buffer[at:]
-        if not self._passing and (comments := _COMMENTS.match(rest)):
-            kept.append(comments[0])
-            rest = rest[comments.end() :]
+        if not self._passing:
+            kept.append(lead := _lead(rest))
+            rest = rest[len(lead) :]
         if self._passing or not _may_be_usage(rest):
             kept.append(rest)
             self._passing = self._passing or bool(rest)
@@ -63,6 +63,12 @@ class UsageChunkRemover:
         return held
 
 
+def _lead(event: bytes) -> bytes:
+    """What stands before an event's own lines: the rest of the line end before it, blank lines, comments."""
+    found = _LEAD.match(event)
+    return found[0] if found else b""
+
+
 def _is_usage(event: bytes) -> bool:
     if _USAGE.search(event) is None:
         return False
@@ -73,8 +79,4 @@ def _is_usage(event: bytes) -> bool:
 def _may_be_usage(rest: bytes) -> bool:
     if not rest or len(rest) > _MAX_HELD_BYTES or _HAS_CHOICE.search(rest):
         return False
-    text = rest.lstrip(b"\r\n")
-    if text.startswith((b":", b"event", b"id", b"retry")) or b"\n" in text or b"\r" in text:
-        return True  # its data line may follow
-    text = text.replace(b"data:{", b"data: {", 1)
-    return text.startswith(_BEGINNING[: len(text)])
+    return any(rest.startswith(beginning[: len(rest)]) for beginning in _BEGINNINGS)

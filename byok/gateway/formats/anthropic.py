@@ -46,6 +46,7 @@ class _Event(msgspec.Struct):
     message: Any = None  # an object in message_start; vendors' errors put a text here
 
 
+_WITH_TOTALS = ("message_delta", "message_stop")
 _TOOLS = ("tool_use", "server_tool_use")
 _decode = msgspec.json.Decoder(_Event).decode
 
@@ -67,7 +68,7 @@ def read_event(data: bytes, seen: Seen) -> None:
     usage = mapping(event.usage or message.get("usage"))
     if usage:
         known = {name: value for name, value in usage.items() if value is not None}
-        seen.report({**(seen.usage or {}), **known}, final=event.type == "message_delta")
+        seen.report({**(seen.usage or {}), **known}, final=seen.final or event.type in _WITH_TOTALS)
 
 
 def read_answer(body: bytes, seen: Seen) -> None:

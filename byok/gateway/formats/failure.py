@@ -62,7 +62,8 @@ def error_status(error: object) -> int | None:
         code = int(code[:9])
     words = " ".join(value for name in ("code", "type", "status") if isinstance(value := told.get(name), str))
     # The message is asked last: it is made for people, and may quote the request.
-    return _by_number(number(code)) or _by_word(words) or (401 if code == 403 else None) or _by_word(str(told.get("message", ""))) or 502
+    told_by = _by_number(number(code)) or _by_word(words) or _by_word(str(told.get("message", "")))
+    return told_by or (401 if code == 403 else 502)
 
 
 def base_resp_status(base_resp: object) -> int | None:

@@ -71,7 +71,7 @@ def read_answer(body: bytes, seen: Seen) -> None:
 
 
 def error_event(error: ByokError) -> bytes:
-    """Return an error of ours inside a stream; the SDK raises APIError when it meets the event."""
+    """Return an error of ours inside a stream; the SDK hands it on as a ResponseErrorEvent."""
     told = {"type": "error", "code": error.code, "message": f"{error.message} {error.remedy}", "param": None}
     return b"event: error\ndata: " + msgspec.json.encode(told) + b"\n\n"
 

@@ -1,0 +1,164 @@
+"""Names of models: who serves them, and what may be written down."""
+
+import random
+import string
+import uuid
+
+import pytest
+
+from byok.errors import ModelUnknown
+from byok.gateway.models import booked_model, find_vendor, listing, looks_like_key, nearest
+from byok.gateway.vendors import BUILT_IN
+
+# -- who serves it --
+
+
+@pytest.mark.parametrize(
+    ("model", "vendor", "name"),
+    [
+        ("gpt-4o-mini", "openai", "gpt-4o-mini"),
+        ("gpt-4o-mini-2024-07-18", "openai", "gpt-4o-mini-2024-07-18"),
+        ("gpt-99-preview", "openai", "gpt-99-preview"),
+        ("o3-mini", "openai", "o3-mini"),
+        ("text-embedding-3-small", "openai", "text-embedding-3-small"),
+        ("claude-sonnet-4-5", "anthropic", "claude-sonnet-4-5"),
+        ("claude-haiku-4-5@20251001", "anthropic", "claude-haiku-4-5@20251001"),
+        ("gemini-2.5-flash", "gemini", "gemini-2.5-flash"),
+        ("models/gemini-2.5-flash", "gemini", "models/gemini-2.5-flash"),
+        ("text-embedding-004", "gemini", "text-embedding-004"),
+        ("deepseek-chat", "deepseek", "deepseek-chat"),
+        ("qwen3-max", "qwen", "qwen3-max"),
+        ("text-embedding-v4", "qwen", "text-embedding-v4"),
+        ("minimax-m3", "minimax", "minimax-m3"),
+        ("MiniMax-M3", "minimax", "MiniMax-M3"),
+        ("kimi-k2.6", "moonshot", "kimi-k2.6"),
+        ("grok-4", "xai", "grok-4"),
+        ("mistral-large-latest", "mistral", "mistral-large-latest"),
+        ("glm-4.6", "zai", "glm-4.6"),
+        ("echo-1", "echo", "echo-1"),
+        ("echo/echo-1", "echo", "echo-1"),
+        ("openai/gpt-4o", "openai", "gpt-4o"),
+        ("groq/openai/gpt-oss-20b", "groq", "openai/gpt-oss-20b"),
+        ("openrouter/anthropic/claude-sonnet-4-5", "openrouter", "anthropic/claude-sonnet-4-5"),
+        ("ollama/llama3:8b", "ollama", "llama3:8b"),
+    ],
+)
+def test_find_vendor(model: str, vendor: str, name: str):
+    assert find_vendor(model) == (vendor, name)
+
+
+def test_an_operators_vendor_is_found_by_its_name():
+    assert find_vendor("lab/some/model", {*BUILT_IN, "lab"}) == ("lab", "some/model")
+
+
+@pytest.mark.parametrize("model", ["gpt4o-mini", "claud-sonnet-4-5", "", "/", "openai/", "no-such-thing", "x" * 100_000])
+def test_an_unknown_model_gets_the_nearest_names(model: str):
+    with pytest.raises(ModelUnknown) as unknown:
+        find_vendor(model)
+    assert unknown.value.status == 404
+    assert len(unknown.value.remedy) < 400
+    if model == "gpt4o-mini":
+        assert "gpt-4o-mini" in unknown.value.remedy
+
+
+def test_nearest():
+    assert nearest("gpt-4o-mimi")[0] == "gpt-4o-mini"
+    assert nearest("zzzzzzzzzzzz") == []
+
+
+# -- what is written down --
+
+
+@pytest.mark.parametrize(
+    ("requested", "answered", "status", "vendor", "booked"),
+    [
+        ("gpt-4o-mini", "gpt-4o-mini-2024-07-18", 200, "openai", "gpt-4o-mini"),
+        ("gpt-4o", "gpt-4o-2024-05-13", 200, "openai", "gpt-4o-2024-05-13"),  # its price differs, so it is an entry of its own
+        ("gpt-4o-2024-08-06", None, 500, "openai", "gpt-4o"),
+        ("openai/gpt-4o-mini", None, 429, "openai", "gpt-4o-mini"),
+        ("claude-haiku-4-5@20251001", None, 200, "anthropic", "claude-haiku-4-5"),
+        ("claude-haiku-4-5", "claude-haiku-4-5-20251001", 200, "anthropic", "claude-haiku-4-5"),
+        ("deepseek-chat", "deepseek-v4-flash", 200, "deepseek", "deepseek-v4-flash"),
+        ("deepseek-chat", "deepseek-chat", 200, "deepseek", "deepseek-v4-flash"),
+        ("deepseek-chat", None, 401, "deepseek", "deepseek-v4-flash"),
+        ("models/gemini-2.5-flash", "gemini-2.5-flash", 200, "gemini", "gemini-2.5-flash"),
+        ("MiniMax-M3", "MiniMax-M3", 200, "minimax", "minimax-m3"),
+        ("gpt-4o", None, 502, "groq", "gpt-4o"),  # a name of the catalogue, wherever it was asked for
+        ("gpt-4o", "chat-bison-of-ours", 200, "openai", "chat-bison-of-ours"),
+        ("openai/gpt-4o-mini", "openai/gpt-4o-mini", 200, "openrouter", "openai/gpt-4o-mini"),
+        ("openai/gpt-4o-mini", None, 500, "openrouter", "openai/gpt-4o-mini"),
+        ("llama3:8b", "llama3:8b", 200, "ollama", "llama3:8b"),
+        ("llama3:8b", None, 200, "ollama", "other"),
+        ("llama3:8b", "llama3:8b", 500, "ollama", "other"),
+        ("my words", "my words", 200, "ollama", "other"),
+        ("sk-live-canary", "sk-live-canary", 200, "ollama", "other"),
+        ("gpt-4o", "sk-live-canary", 200, "openai", "gpt-4o"),
+        ("gpt-4o\ncanary", None, 200, "openai", "other"),
+        ("x" * 97, "x" * 97, 200, "ollama", "other"),
+        (None, None, 200, "openai", "other"),
+        ("", "", 200, "openai", "other"),
+    ],
+)
+def test_booked_model(requested: str | None, answered: str | None, status: int, vendor: str, booked: str):
+    assert booked_model(requested, answered, status, vendor) == booked
+
+
+def test_a_name_that_an_admin_allowed_needs_no_echo():
+    assert booked_model("ft-of-ours", None, 200, "openai", allowed={"ft-of-ours"}) == "ft-of-ours"
+    assert booked_model("ft-of-ours", None, 500, "openai", allowed={"ft-of-ours"}) == "other"
+
+
+def test_the_catalogues_names_are_no_keys():
+    names = [shown["id"] for shown in listing(BUILT_IN)["data"]]
+    assert len(names) >= 17
+    assert [name for name in names if looks_like_key(name)] == []
+
+
+def test_real_names_are_no_keys():
+    providers = pytest.importorskip("genai_prices.data").providers
+    names = {model.id for provider in providers for model in provider.models}
+    taken = [name for name in names if looks_like_key(name)]
+    assert len(taken) < 0.01 * len(names), taken
+
+
+LETTERS = string.ascii_letters + string.digits
+KEYS = {
+    "letters": lambda chance: "".join(chance.choices(LETTERS, k=24)),
+    "lower": lambda chance: "".join(chance.choices(string.ascii_lowercase + string.digits, k=24)),
+    "hex": lambda chance: f"{chance.getrandbits(128):032x}",
+    "uuid": lambda chance: str(uuid.UUID(int=chance.getrandbits(128))),
+    "base64": lambda chance: "".join(chance.choices(LETTERS + "-_", k=43)),
+}
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_random_text_looks_like_a_key(kind: str):
+    chance = random.Random(7)
+    missed = sum(not looks_like_key(KEYS[kind](chance)) for _ in range(1000))
+    assert missed <= 10
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["sk-ant-x", "sk-proj-1", "model:sk-live-CANARY", "gsk_a", "AKIAX", "ghp_x", "xoxb-1", "eyJh", "AIzaS", "hf_x", "byok_abcdefgh_x"],
+)
+def test_beginnings_of_keys(key: str):
+    assert looks_like_key(key)
+
+
+# -- GET /v1/models --
+
+
+def test_the_list_shows_what_there_are_keys_for_and_every_id_can_be_called():
+    shown = listing({"openai", "groq"})
+    assert shown["object"] == "list"
+    assert {model["owned_by"] for model in shown["data"]} == {"openai", "groq", "echo"}
+    for model in shown["data"]:
+        assert model["object"] == "model"
+        assert find_vendor(model["id"]).vendor == model["owned_by"]
+    assert len({model["id"] for model in shown["data"]}) == len(shown["data"])
+
+
+def test_every_id_of_every_vendor_can_be_called():
+    for model in listing(BUILT_IN)["data"]:
+        assert find_vendor(model["id"]).vendor == model["owned_by"], model

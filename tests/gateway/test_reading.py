@@ -1,0 +1,338 @@
+"""What is read beside the relay: bounded, never in the way, and honest about how much it knows."""
+
+import gzip
+import json
+import zlib
+
+import brotli
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from byok.gateway.events import MAX_EVENT_BYTES
+from byok.gateway.formats import anthropic, embeddings, gemini, openai_chat, openai_responses
+from byok.gateway.formats.shape import Format
+from byok.gateway.reading import MAX_ANSWER_BYTES, Outcome, Reading
+from byok.usage import TokenCounts
+from tests.wire_samples import reading_of, wire_samples
+
+ALL = [anthropic.FORMAT, embeddings.FORMAT, gemini.FORMAT, openai_chat.FORMAT, openai_responses.FORMAT]
+STREAM = "text/event-stream"
+
+
+def read(body: bytes, fmt: Format = openai_chat.FORMAT, *, content_type: str = STREAM, encoding: str = "", step: int = 65536) -> Outcome:
+    reading = Reading(fmt, streamed=True, content_type=content_type, content_encoding=encoding)
+    for at in range(0, len(body), step):
+        piece = body[at : at + step]
+        assert reading.feed(piece) is piece
+    assert reading.finish() == b""
+    return reading.outcome()
+
+
+def event(**members: object) -> bytes:
+    return b"data: " + json.dumps(members).encode() + b"\n\n"
+
+
+def said(text: str) -> bytes:
+    return event(model="m-1", choices=[{"index": 0, "delta": {"content": text}, "finish_reason": None}])
+
+
+USAGE = event(model="m-1", choices=[], usage={"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5})
+
+
+# -- how much is known, at any time --
+
+
+def test_nothing_read_is_nothing_known():
+    reading = Reading(openai_chat.FORMAT, streamed=True, content_type=STREAM, content_encoding="")
+    assert reading.outcome() == Outcome(TokenCounts(), "none", None, None, False, False, False)
+    assert reading.finish() == b""
+
+
+def test_the_client_leaves_before_the_usage():
+    reading = Reading(openai_chat.FORMAT, streamed=True, content_type=STREAM, content_encoding="")
+    for _ in range(5):
+        reading.feed(said("word"))
+    outcome = reading.outcome()
+    assert (outcome.usage_source, outcome.counts) == ("estimated", TokenCounts(completion_tokens=5))
+    assert not outcome.saw_final_usage
+    reading.feed(USAGE)
+    assert reading.outcome().counts == TokenCounts(3, 2, 5)
+    assert reading.outcome().saw_final_usage
+    assert not reading.complete
+    reading.feed(b"data: [DONE]\n\n")
+    assert reading.complete
+
+
+def test_an_estimate_is_a_quarter_of_the_bytes_or_one_per_piece():
+    assert read(said("x" * 401)).counts == TokenCounts(completion_tokens=101)
+    assert read(said("x") * 9).counts == TokenCounts(completion_tokens=9)
+    assert read(said("茶" * 100)).counts == TokenCounts(completion_tokens=75)
+
+
+def test_keep_alive_and_role_are_no_content():
+    reading = Reading(openai_chat.FORMAT, streamed=True, content_type=STREAM, content_encoding="")
+    for piece in (b": keep-alive\n\n", said(""), event(model="m-1", choices=[{"delta": {"role": "assistant"}}])):
+        reading.feed(piece)
+        assert not reading.saw_content
+    reading.feed(said("a"))
+    assert reading.saw_content
+
+
+def test_blank_lines_before_an_answer_are_no_content():
+    reading = Reading(openai_chat.FORMAT, streamed=False, content_type="application/json", content_encoding="")
+    reading.feed(b"\n\n")
+    assert not reading.saw_content
+    reading.feed(b'{"usage"')
+    assert reading.saw_content
+
+
+def test_a_whole_answer_is_known_before_its_end_is():
+    reading = Reading(openai_chat.FORMAT, streamed=False, content_type="application/json", content_encoding="")
+    body = b'{"model":"m-1","usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}'
+    reading.feed(body[:30])
+    assert reading.outcome().usage_source == "none"
+    reading.feed(body[30:])
+    assert reading.outcome().counts == TokenCounts(3, 2, 5)
+    reading.feed(b"\n")
+    assert reading.finish() == b""
+    assert reading.outcome().counts == TokenCounts(3, 2, 5)
+
+
+@pytest.mark.parametrize("content_type", ["", "application/json", "text/plain"])
+def test_a_stream_is_known_by_its_first_byte(content_type: str):
+    assert read(b"\n" + said("a") + USAGE, content_type=content_type).counts == TokenCounts(3, 2, 5)
+
+
+def test_the_usage_is_kept_when_the_stream_breaks_afterwards():
+    assert read(said("a") + USAGE + b'data: {"model": "m-1", "cho').usage_source == "vendor"
+
+
+# -- what a vendor may send --
+
+
+@given(st.sampled_from(ALL), st.lists(st.binary(max_size=200), max_size=8), st.sampled_from(["", "gzip", "deflate", "br", "zstd", "x"]))
+@settings(deadline=None)
+def test_no_bytes_stop_the_relay(fmt: Format, pieces: list[bytes], encoding: str):
+    reading = Reading(fmt, streamed=True, content_type=STREAM, content_encoding=encoding)
+    for piece in pieces:
+        assert reading.feed(piece) is piece
+    assert reading.finish() == b""
+    reading.outcome()
+
+
+NAMES = st.sampled_from(
+    (
+        "usage",
+        "model",
+        "choices",
+        "delta",
+        "content",
+        "message",
+        "type",
+        "error",
+        "response",
+        "usageMetadata",
+        "promptTokenCount",
+        "prompt_tokens",
+        "total_tokens",
+        "candidates",
+        "parts",
+        "text",
+        "iterations",
+        "cache_creation",
+        "x_groq",
+        "base_resp",
+        "status_code",
+        "code",
+        "tool_calls",
+        "function",
+        "arguments",
+        "item",
+        "promptFeedback",
+    )
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(["error", "message_start", "text"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=5),
+    max_leaves=8,
+)
+
+
+@given(st.sampled_from(ALL), st.lists(st.dictionaries(NAMES, JSON, max_size=6), max_size=6), st.booleans())
+@settings(deadline=None, max_examples=60)
+def test_no_json_stops_the_relay(fmt: Format, told: list[dict], streamed: bool):
+    text = [json.dumps(one).encode() for one in told]
+    body = b"".join(b"data: " + one + b"\n\n" for one in text) if streamed else b"".join(text[:1])
+    counts = read(body, fmt).counts
+    for name in TokenCounts.__slots__:
+        value = getattr(counts, name)
+        assert value is None or (type(value) is int and 0 <= value < 2**55)
+
+
+def test_invalid_utf8_in_one_event_does_not_hide_the_next():
+    assert read(b'data: {"model":"m\xff\xfe","choices":[{"delta":{"content":"\xff"}}]}\n\n' + USAGE).counts == TokenCounts(3, 2, 5)
+
+
+def test_deep_nesting_is_not_read_and_does_no_harm():
+    deep = b"[" * 100_000 + b"]" * 100_000
+    assert read(b"data: " + deep + b"\n\n" + USAGE).counts == TokenCounts(3, 2, 5)
+    assert read(b'{"a":' + deep + b',"usage":{"prompt_tokens":1}}').usage_source == "none"
+
+
+def test_an_unknown_encoding_leaves_the_counts_unknown():
+    outcome = read(USAGE, encoding="rot13")
+    assert (outcome.counts, outcome.usage_source) == (TokenCounts(), "none")
+
+
+def test_a_body_that_is_not_in_its_encoding_leaves_the_counts_unknown():
+    for encoding in ("gzip", "br", "zstd"):
+        assert read(USAGE, encoding=encoding).usage_source == "none"
+
+
+def test_deflate_comes_with_and_without_its_frame():
+    bare = zlib.compressobj(wbits=-15)
+    for body in (zlib.compress(USAGE), bare.compress(USAGE) + bare.flush()):
+        assert read(body, encoding="deflate", step=1).counts == TokenCounts(3, 2, 5)
+
+
+def test_gzip_in_several_members():
+    body = gzip.compress(said("a")) + gzip.compress(USAGE) + b"\0\0"
+    assert read(body, encoding="gzip", step=3).counts == TokenCounts(3, 2, 5)
+
+
+def test_names_of_encodings_are_read_as_written_in_the_wild():
+    assert read(gzip.compress(USAGE), encoding=" GZIP ").usage_source == "vendor"
+    assert read(USAGE, encoding="identity").usage_source == "vendor"
+
+
+# -- bounds --
+
+
+def test_an_event_beyond_the_cap_is_skipped_and_later_ones_count():
+    reading = Reading(openai_chat.FORMAT, streamed=True, content_type=STREAM, content_encoding="")
+    piece = b"x" * 65536
+    reading.feed(said("a") + b'data: {"usage":{"prompt_tokens":9,"completion_tokens":9},"a":"')
+    for _ in range(MAX_EVENT_BYTES // len(piece) + 2):
+        assert reading.feed(piece) is piece
+    reading.feed(b'"}\n\n')
+    assert reading.outcome().usage_source == "estimated"
+    reading.feed(USAGE)
+    assert reading.outcome().counts == TokenCounts(3, 2, 5)
+
+
+def test_a_line_that_never_ends_costs_no_memory_and_counts_nothing():
+    reading = Reading(openai_chat.FORMAT, streamed=True, content_type=STREAM, content_encoding="")
+    piece = b"x" * 1_000_000
+    reading.feed(b"data: ")
+    for _ in range(50):
+        reading.feed(piece)
+    assert sum(map(len, reading._events._pieces)) <= MAX_EVENT_BYTES  # type: ignore[union-attr]
+    reading.finish()
+    assert (reading.outcome().counts, reading.outcome().usage_source) == (TokenCounts(), "none")
+
+
+def test_an_answer_beyond_the_cap_is_relayed_and_not_counted():
+    reading = Reading(openai_chat.FORMAT, streamed=False, content_type="application/json", content_encoding="")
+    piece = b" " * 1_000_000
+    reading.feed(b'{"usage":{"prompt_tokens":9,"completion_tokens":9},"a":"')
+    for _ in range(MAX_ANSWER_BYTES // len(piece) + 2):
+        assert reading.feed(piece) is piece
+    reading.feed(b'"}')
+    reading.finish()
+    assert (reading.outcome().counts, reading.outcome().usage_source) == (TokenCounts(), "none")
+    assert reading._body == []
+
+
+@pytest.mark.parametrize(
+    ("encoding", "pack"), [("gzip", gzip.compress), ("br", lambda b: brotli.compress(b, quality=1)), ("zstd", zstandard.compress)]
+)
+def test_a_bomb_is_given_up(encoding: str, pack):
+    bomb = pack(b'{"usage":{"prompt_tokens":9},"a":"' + b"x" * 80_000_000)
+    assert len(bomb) < 1_000_000
+    outcome = read(bomb, content_type="application/json", encoding=encoding)
+    assert (outcome.counts, outcome.usage_source) == (TokenCounts(), "none")
+
+
+def test_an_element_of_an_array_beyond_the_cap_is_skipped():
+    chunk = b'{"usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":1},"a":"%b"},'
+    last = b'{"candidates":[{"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":2}}]'
+    body = b"[" + chunk % (b"x" * (MAX_EVENT_BYTES + 9)) + last
+    assert read(body, gemini.FORMAT, content_type="application/json").counts == TokenCounts(3, 2, 5)
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 50])
+def test_an_array_is_cut_only_outside_of_texts(step: int):
+    odd = {"text": 'a "quoted" \\ ] } , { [ \u20ac \\" end\\'}
+    chunks = [{"candidates": [{"content": {"parts": [odd]}}], "usageMetadata": {"promptTokenCount": n}} for n in (1, 2)]
+    body = json.dumps(chunks).encode()
+    outcome = read(body, gemini.FORMAT, content_type="application/json", step=step)
+    assert (outcome.counts.prompt_tokens, outcome.complete) == (2, True)
+
+
+# -- the added usage chunk goes again --
+
+CHAT_STREAMS = [sample for sample in wire_samples("openai_chat") if sample.streamed]
+
+
+def relayed(body: bytes, step: int) -> bytes:
+    reading = Reading(openai_chat.FORMAT, streamed=True, content_type=STREAM, content_encoding="", strip_usage_chunk=True)
+    return b"".join(reading.feed(body[at : at + step]) for at in range(0, len(body), step)) + reading.finish()
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("step", [1, 2, 3, 5, 17, 100_000])
+def test_only_the_usage_chunk_is_missing(step: int, end: str):
+    def ended(body: bytes) -> bytes:
+        return body.replace(b"\n", end.encode())
+
+    before = ended(b": hello\n\n" + said("a") + said('"usage": {"x"') + b":\n\n" + b"\n")
+    after = ended(b"data: [DONE]\n\n")
+    assert relayed(before + ended(USAGE) + after, step) == before + after
+    assert relayed(before + ended(b": note\n" + USAGE) + after, step) == before + ended(b": note\n") + after
+    assert relayed(before + ended(USAGE.replace(b"data: ", b"data:")) + after, step) == before + after
+
+
+@pytest.mark.parametrize("sample", CHAT_STREAMS, ids=str)
+def test_stripping_changes_no_count_and_no_other_byte(sample):
+    for step in (1, 7, 100_000):
+        reading = reading_of(sample, strip=True)
+        body = sample.body
+        out = b"".join(reading.feed(body[at : at + step]) for at in range(0, len(body), step)) + reading.finish()
+        sample.check(reading.outcome())
+        assert out == relayed(body, 1)
+        assert len(out) <= len(body)
+        assert out.count(b'"content"') == body.count(b'"content"')
+
+
+@given(st.lists(st.sampled_from([said("a"), said("b"), USAGE, b": c\n\n", b"data: [DONE]\n\n", b"\n"]), max_size=8), st.data())
+@settings(deadline=None)
+def test_stripping_however_it_is_cut(events: list[bytes], data: st.DataObject):
+    body = b"".join(events)
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(body)), max_size=20)))
+    reading = Reading(openai_chat.FORMAT, streamed=True, content_type=STREAM, content_encoding="", strip_usage_chunk=True)
+    out = b"".join(reading.feed(body[a:b]) for a, b in zip([0, *cuts], [*cuts, len(body)], strict=True)) + reading.finish()
+    assert out == b"".join(one for one in events if one != USAGE)
+
+
+@given(st.lists(st.binary(max_size=60), max_size=6))
+@settings(deadline=None)
+def test_stripping_passes_on_what_is_no_stream(pieces: list[bytes]):
+    reading = Reading(openai_chat.FORMAT, streamed=True, content_type=STREAM, content_encoding="", strip_usage_chunk=True)
+    assert b"".join(reading.feed(piece) for piece in pieces) + reading.finish() == b"".join(pieces)
+
+
+def test_content_never_waits_for_the_rest_of_its_event():
+    reading = Reading(openai_chat.FORMAT, streamed=True, content_type=STREAM, content_encoding="", strip_usage_chunk=True)
+    half = b'data: {"model":"m-1","choices":[{"delta":{"content":"a'
+    assert reading.feed(half) is half
+    rest = b'bc"}}]}\n\n'
+    assert reading.feed(rest) is rest
+    whole = said("d")
+    assert reading.feed(whole) is whole
+
+
+def test_usage_with_the_last_content_stays():
+    body = event(model="m-1", choices=[{"delta": {}, "finish_reason": "stop"}], usage={"prompt_tokens": 3, "completion_tokens": 2})
+    assert relayed(body, 4) == body
