@@ -73,7 +73,7 @@ def account(user: User) -> None:
 
 def _go(words: str, address: str) -> None:
     """A link that stays in this tab, which Streamlit's own do not. Both texts are ours, none is data."""
-    st.html(f'<a href="{address}" target="_self">{words}</a>')
+    st.html(f'<a href="{address}" target="_self" style="color: inherit">{words}</a>')
 
 
 def _sign_out() -> None:

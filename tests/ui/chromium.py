@@ -37,8 +37,8 @@ def chromium() -> Iterator[Browser]:
 
 
 def open_page(browser: Browser, look: dict[str, Any], cookies: Any = None) -> Page:
-    """A visitor in Berlin, with the cookies of an earlier visit if given."""
-    context = browser.new_context(timezone_id="Europe/Berlin", locale="en-US", storage_state=cookies, **look)
+    """A visitor in New York, with the cookies of an earlier visit if given."""
+    context = browser.new_context(timezone_id="America/New_York", locale="en-US", storage_state=cookies, **look)
     context.set_default_timeout(PATIENCE_MS)
     return context.new_page()
 
@@ -63,6 +63,6 @@ def settle(page: Page) -> None:
 
 def drawn(page: Page) -> None:
     """Wait until the Overview's chart and table are drawn."""
-    page.locator(".js-plotly-plot .barlayer .point").first.wait_for()
+    page.locator(".js-plotly-plot .barlayer .point").first.wait_for(state="attached")  # a bar of zero is never visible
     page.locator("[data-testid=stDataFrame] canvas").first.wait_for()
     settle(page)

@@ -135,6 +135,7 @@ def test_a_key_is_added_and_revoked_by_hand(site, visit):
     page.get_by_role("textbox", name="Key", exact=True).fill("sk-canary-by-hand-4711")
     page.get_by_role("button", name="Store key").click()
     page.get_by_text("…4711", exact=False).first.wait_for()
+    settle(page)
     assert "sk-canary-by-hand" not in page.content()
     user = users.by_email(site.services.db, FULL)
     (stored,) = [key for key in key_vault.of_user(site.services.db, user.id) if key.label == "by hand"]
