@@ -37,7 +37,6 @@ def create_app(settings: Settings) -> ASGIApp:
 
     opened = Services(settings).open()
     opened.behind_web = True
-    opened.behind_web = True
     services.use(opened)
     pool = Pool()
     middleware = [Middleware(Door, **parts(opened, pool))]
