@@ -120,8 +120,6 @@ class Http1Upstream:
         name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
         host = name if port == (443 if secure else 80) else f"{name}:{port}"
         target = _Target(_Origin(parts.hostname or "", port, secure), (parts.path or "/").encode("latin-1"), host.encode("idna"))
-        if not _TARGET.fullmatch(target.path):
-            raise Unreachable
         if len(self._targets) >= _TARGETS_KEPT:
             self._targets.clear()  # paths with ids in them are seen once
         self._targets[url] = target
@@ -135,7 +133,10 @@ def _head(request: Outgoing, target: _Target) -> bytes:
     if request.body or request.method not in ("GET", "HEAD", "DELETE"):
         lines.append(b"content-length: %d" % len(request.body))
     lines.append(b"\r\n")
-    return b"\r\n".join(lines)
+    head = b"\r\n".join(lines)
+    if head.count(b"\n") != len(lines) + 1 or not _TARGET.fullmatch(path):  # a line break in a value would begin a header of its own
+        raise Unreachable
+    return head
 
 
 class _Http1Answer:

@@ -113,6 +113,8 @@ class Relay:
             self._reading = _reading(call, answer)
         strips = call.strip_usage_chunk and self._reading is not None
         bodiless = answer.status in (204, 304)
+        if bodiless or _length(answer) == 0:  # the head is all the client waits for
+            await self._finish(self.status)
         await self._send(
             {
                 "type": "http.response.start",
@@ -122,10 +124,10 @@ class Relay:
         )
         try:
             await self._pass_on(answer, None if strips else _length(answer))
-        except Broken as error:
-            await self._cut(error.rest, 502)
+        except Broken:
+            await self._cut(502)
         except Silent:
-            await self._cut(b"", 504, told=self._silence_event(answer))
+            await self._cut(504, told=self._silence_event(answer))
 
     async def _pass_on(self, answer: Answer, length: int | None) -> None:
         """Chunk by chunk; the end is sent only after the booking."""
@@ -153,12 +155,9 @@ class Relay:
         if not self._left:
             await self._send({"type": "http.response.body", "body": last, "more_body": False})
 
-    async def _cut(self, rest: bytes, status: int, told: bytes = b"") -> None:
+    async def _cut(self, status: int, told: bytes = b"") -> None:
         """The vendor broke off: so does our answer, after what is `told` to the client, without the end that would make it look whole."""
-        reading = self._reading
-        if reading is not None:
-            rest = reading.feed(rest) if rest else b""
-            rest += reading.finish()
+        rest = self._reading.finish() if self._reading is not None else b""
         await self._finish(status)
         if (rest or told) and not self._left:
             await self._send({"type": "http.response.body", "body": rest + told, "more_body": True})

@@ -16,11 +16,12 @@ from byok.accounts.users import User
 from byok.errors import ByokError
 from byok.gateway import body, headers, models, refusals, web_door
 from byok.gateway.echo import EchoUpstream
+from byok.gateway.http1 import Http1Upstream
 from byok.gateway.identity import Accounts, Identity
 from byok.gateway.metrics import CONTENT_TYPE, Metrics
 from byok.gateway.relay import Call, Relay
 from byok.gateway.routing import Arrival, Routing
-from byok.gateway.upstream import AiohttpUpstream, Upstream
+from byok.gateway.upstream import Upstream
 from byok.gateway.vendors import ECHO
 from byok.recording.journal import Journal
 from byok.services import Services
@@ -53,7 +54,7 @@ class Gateway:
         self.metrics = Metrics()
         self._identity = Identity(accounts)
         self._routing = Routing(settings, self._identity)
-        self._upstreams: dict[str, Upstream] = {"": AiohttpUpstream(silence_s=settings.upstream_timeout_s), ECHO: EchoUpstream()}
+        self._upstreams: dict[str, Upstream] = {"": Http1Upstream(silence_s=settings.upstream_timeout_s), ECHO: EchoUpstream()}
         self._upstreams.update(upstreams or {})
         self._web = web_door.WebDoor(settings)
         self._journal = journal

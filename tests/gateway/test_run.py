@@ -158,5 +158,5 @@ def test_the_gateway_stays_light() -> None:
     """Neither the store's libraries nor the dashboard's: they cost memory, and one crash fewer takes calls down."""
     script = "import sys, byok.gateway.run, byok.gateway.routes, byok.gateway.connection; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, check=True, text=True).stdout.split()
-    assert "aiohttp" in loaded
+    assert "httptools" in loaded
     assert not {"duckdb", "pandas", "streamlit", "pyarrow", "deltalake", "fastapi", "starlette"} & set(loaded)

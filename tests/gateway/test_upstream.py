@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from byok.gateway.upstream import AiohttpUpstream, Broken, Outgoing, Unreachable
+from byok.gateway.http1 import Http1Upstream
+from byok.gateway.upstream import Broken, Outgoing, Unreachable
 from tests.vendor import LoopbackVendor, Reply
 
 
@@ -21,7 +22,7 @@ def request(url: str, body: bytes = b"{}", headers: list[tuple[bytes, bytes]] | 
     return Outgoing("POST", url, b"", headers or [], body)
 
 
-async def whole(upstream: AiohttpUpstream, outgoing: Outgoing) -> tuple[int, bytes]:
+async def whole(upstream: Http1Upstream, outgoing: Outgoing) -> tuple[int, bytes]:
     try:
         answer = await upstream.send(outgoing)
         found = b""
@@ -36,7 +37,7 @@ async def whole(upstream: AiohttpUpstream, outgoing: Outgoing) -> tuple[int, byt
 def test_nothing_is_added_to_a_request() -> None:
     with LoopbackVendor(Reply()) as vendor:
         headers = [(b"x-a", b"1"), (b"x-a", b"2"), (b"x-utf8", "ä".encode())]
-        asyncio.run(whole(AiohttpUpstream(silence_s=5), request(vendor.url + "/v1/x%20y?a=%2F&b", headers=headers)))
+        asyncio.run(whole(Http1Upstream(silence_s=5), Outgoing("POST", vendor.url + "/v1/x%20y", b"a=%2F&b", headers, b"{}")))
         [seen] = vendor.seen
     assert seen.target == "/v1/x%20y?a=%2F&b"
     sent = [pair for pair in seen.headers if pair[0] != "host"]
@@ -47,7 +48,7 @@ def test_nothing_is_added_to_a_request() -> None:
 def test_a_body_of_any_size_arrives_with_its_length(size: int) -> None:
     body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
     with LoopbackVendor(Reply()) as vendor:
-        asyncio.run(whole(AiohttpUpstream(silence_s=5), request(vendor.url, body)))
+        asyncio.run(whole(Http1Upstream(silence_s=5), request(vendor.url, body)))
         [seen] = vendor.seen
     assert seen.body == body
     assert seen.header("content-length") == str(size)
@@ -57,7 +58,7 @@ def test_a_body_of_any_size_arrives_with_its_length(size: int) -> None:
 def test_a_new_line_in_a_header_is_never_sent() -> None:
     with LoopbackVendor(Reply()) as vendor:
         with pytest.raises(Unreachable):
-            asyncio.run(whole(AiohttpUpstream(silence_s=5), request(vendor.url, headers=[(b"x", b"a\r\nx-injected: 1")])))
+            asyncio.run(whole(Http1Upstream(silence_s=5), request(vendor.url, headers=[(b"x", b"a\r\nx-injected: 1")])))
         assert vendor.seen == []
 
 
@@ -67,28 +68,28 @@ def test_a_new_line_in_a_header_is_never_sent() -> None:
 def test_what_is_no_answer_is_unreachable(raw: bytes) -> None:
     with LoopbackVendor(Reply(raw=raw)) as vendor:
         with pytest.raises(Unreachable):
-            asyncio.run(whole(AiohttpUpstream(silence_s=5), request(vendor.url)))
+            asyncio.run(whole(Http1Upstream(silence_s=5), request(vendor.url)))
         assert len(vendor.seen) == 1
 
 
 def test_a_connection_that_takes_too_long_is_unreachable() -> None:
     began = time.monotonic()
     with pytest.raises(Unreachable):
-        asyncio.run(whole(AiohttpUpstream(silence_s=60, connect_s=0.3), request("http://192.0.2.1:9/")))
+        asyncio.run(whole(Http1Upstream(silence_s=60, connect_s=0.3), request("http://192.0.2.1:9/")))
     assert time.monotonic() - began < 3
 
 
 def test_what_arrived_before_a_reset_is_not_lost() -> None:
     async def story(url: str) -> bytes:
-        upstream = AiohttpUpstream(silence_s=5)
+        upstream = Http1Upstream(silence_s=5)
         answer = await upstream.send(request(url))
         await asyncio.sleep(0.3)  # the bytes and the reset are both here before the first read
         found = b""
         try:
             while piece := await answer.read():
                 found += piece
-        except Broken as error:
-            found += error.rest
+        except Broken:
+            pass
         answer.close()
         await upstream.close()
         return found
@@ -99,7 +100,7 @@ def test_what_arrived_before_a_reset_is_not_lost() -> None:
 
 def test_connections_are_kept_and_cookies_are_not() -> None:
     async def story(url: str) -> None:
-        upstream = AiohttpUpstream(silence_s=5)
+        upstream = Http1Upstream(silence_s=5)
         for _ in range(3):
             answer = await upstream.send(request(url))
             while await answer.read():
@@ -126,9 +127,9 @@ def test_a_certificate_that_is_not_right_gets_nothing(tmp_path: Path, name: str)
 
         server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
         port = server.sockets[0].getsockname()[1]
-        upstream = AiohttpUpstream(silence_s=5)
+        upstream = Http1Upstream(silence_s=5)
         if name != "of an unknown maker":
-            upstream._trusted.load_verify_locations(tmp_path / "cert.pem")
+            upstream._trust().load_verify_locations(tmp_path / "cert.pem")
         with pytest.raises(Unreachable):
             await whole(upstream, request(f"https://127.0.0.1:{port}/", headers=[(b"authorization", b"Bearer sk-secret")]))
         server.close()
