@@ -5,6 +5,8 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 INSTALLED_DEV := .venv/installed-dev
 BROWSER := .venv/browser
+# Python compiles what it imports; compiling everything would take longer than the download.
+LEAN := --no-compile
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 
 .PHONY: help up demo install test lint bench clean
@@ -48,13 +50,14 @@ $(BIN)/python:
 
 $(INSTALLED): requirements.txt pyproject.toml | $(BIN)/python
 	@echo "Installing what requirements.txt names into .venv (the first time takes a minute or two) ..."
-	@$(PIP) install -r requirements.txt
-	@$(PIP) install --no-deps --editable .
+	@$(PIP) install $(LEAN) -r requirements.txt
+	@$(BIN)/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "byok.pth").write_text("$(CURDIR)\n")'
+	@printf '#!/bin/sh\nexec "%s" -m byok "$$@"\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/byok && chmod +x $(BIN)/byok
 	@touch $@
 
 $(INSTALLED_DEV): requirements-dev.txt $(INSTALLED)
 	@echo "Installing what tests and lint need ..."
-	@$(PIP) install -r requirements-dev.txt
+	@$(PIP) install $(LEAN) -r requirements-dev.txt
 	@touch $@
 
 # A browser that is there already is taken; Debian's own where we may install it; else the one that Playwright brings.
