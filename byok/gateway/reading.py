@@ -14,6 +14,7 @@ from byok.usage import TokenCounts, UsageSource
 MAX_ANSWER_BYTES = 32 * 2**20  # of a whole JSON answer, decoded; its counts stay unknown beyond
 MAX_DECODED_BYTES = 64 * 2**20  # of a compressed stream
 _BYTES_PER_TOKEN = 4  # the usual rule of thumb, for estimates only
+_UNKNOWN = TokenCounts()
 _WHITE = b" \t\r\n\xef\xbb\xbf"
 
 
@@ -153,7 +154,7 @@ class Reading:
 
     def _read_events(self, events: EventSplitter, data: bytes) -> None:
         end = len(data) - 2
-        if data.find(b"\n") == end and data.endswith(b"\n\n") and data.startswith(b"data: ") and events.between:
+        if data.find(b"\n") == end and data.endswith(b"\n\n") and data.startswith(b"data: ") and b"\r" not in data and events.between:
             self._read_data(data[6:end])  # the usual piece of a stream: one event of one line
             return
         for event in events.feed(data):
@@ -178,8 +179,8 @@ class Reading:
 
 
 def _counts(fmt: Format, seen: Seen) -> tuple[TokenCounts, UsageSource]:
-    counts = TokenCounts() if seen.usage is None else fmt.counts(seen.usage)
-    known = counts != TokenCounts()
+    counts = _UNKNOWN if seen.usage is None else fmt.counts(seen.usage)
+    known = counts != _UNKNOWN
     if known and seen.final:
         return counts, "vendor"
     unreported = max(seen.pieces, -(-seen.text_bytes // _BYTES_PER_TOKEN))  # a piece holds at least one token

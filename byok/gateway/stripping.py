@@ -38,10 +38,11 @@ class UsageChunkRemover:
         for end in _EVENT_END.finditer(buffer):
             event = buffer[at : end.end()]
             at = end.end()
-            if self._passing or not _is_usage(event):
+            lead = _lead(event)
+            if self._passing or not _is_usage(event[len(lead) :]):
                 kept.append(event)
             else:
-                kept.append(_lead(event))
+                kept.append(lead)
                 self._drop_lf = event.endswith(b"\r") and at == len(buffer)
             self._passing = False
         rest = buffer[at:]
@@ -70,7 +71,7 @@ def _lead(event: bytes) -> bytes:
 
 
 def _is_usage(event: bytes) -> bool:
-    if _USAGE.search(event) is None:
+    if _USAGE.search(event) is None or not _may_be_usage(event):
         return False
     lines = event.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     return is_usage_chunk(data_of(lines.strip(b"\n")))

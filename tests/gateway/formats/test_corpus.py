@@ -19,6 +19,7 @@ from byok.usage import TokenCounts
 from tests.corpus import corpus
 
 OUR_NAMES = {"google": "gemini", "alibaba": "qwen"}
+TABLE = vendors(Settings())
 ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,
     "gzip": gzip.compress,
@@ -41,7 +42,7 @@ def served(exchanges: list[dict]) -> Iterator[tuple[dict, Route]]:
 
 
 def route_of(exchange: dict) -> Route | None:
-    vendor = vendors(Settings()).get(OUR_NAMES.get(exchange["vendor"], exchange["vendor"]))
+    vendor = TABLE.get(OUR_NAMES.get(exchange["vendor"], exchange["vendor"]))
     try:
         return native_route(vendor, exchange["endpoint_path"], "POST") if vendor else None
     except PathNotAllowed:
@@ -102,7 +103,7 @@ def test_what_is_out_of_scope_is_named(exchanges: list[dict], capsys: pytest.Cap
     for exchange in exchanges:
         if route_of(exchange) is None:
             vendor = OUR_NAMES.get(exchange["vendor"], exchange["vendor"])
-            known = vendor in vendors(Settings())
+            known = vendor in TABLE
             left_out[f"{vendor} {exchange['endpoint_path']}" if known else vendor] += 1
     with capsys.disabled():
         for name, count in sorted(left_out.items()):
