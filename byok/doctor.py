@@ -202,7 +202,7 @@ def _records(settings: Settings, now: datetime) -> Iterator[Finding]:
 
 def _journal(settings: Settings, now: datetime) -> Iterator[Finding]:
     from byok.recording import journal
-    from byok.recording.publisher import QUARANTINE
+    from byok.recording.journal import QUARANTINE
 
     aside = settings.journal_dir / QUARANTINE
     kept = list(aside.iterdir()) if aside.exists() else []

@@ -120,5 +120,6 @@ class VendorTimeout(ByokError):
 
     def __init__(self, vendor: str, seconds: float) -> None:
         super().__init__(
-            f"{vendor} was silent for {seconds:g} s.", remedy="Try again, stream the answer, or let the operator raise BYOK_UPSTREAM_TIMEOUT_S."
+            f"{vendor} was silent for {seconds:g} s.",
+            remedy="Try again, stream the answer, or let the operator raise BYOK_UPSTREAM_TIMEOUT_S.",
         )

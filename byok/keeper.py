@@ -41,8 +41,9 @@ def run(settings: Settings) -> None:
 
 
 def once(settings: Settings, db: Database) -> None:
-    """Publish and merge now: what `byok compact` does. Other writers are waited for, never fought."""
+    """Finish killed deletions, publish and merge, now: what `byok compact` does. Other writers are waited for, never fought."""
     table = Table(settings.usage_dir)
+    Retention(db, settings.usage_dir, settings.journal_dir, settings.exports_dir).finish(now=datetime.now(UTC))
     publish(table, settings.journal_dir, lambda ids: tombstones.is_erased(db, ids))
     merge(table, files_per_month=1)
 

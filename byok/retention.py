@@ -18,17 +18,19 @@ import structlog
 
 from byok.accounts import jobs, plans, receipts, tombstones, users
 from byok.accounts.database import Database, scrub
+from byok.accounts.jobs import ERASE_USAGE_PENDING as _ERASE_USAGE
+from byok.accounts.jobs import ERASE_USERS_PENDING as _ERASE_USERS
+from byok.accounts.jobs import PURGE_PENDING as _PURGE
 from byok.errors import ByokError
 from byok.recording import journal
 from byok.recording.files import TableFile
-from byok.recording.publisher import QUARANTINE, by_month, publish
+from byok.recording.publisher import by_month, publish
 from byok.recording.reader import Reader
 from byok.recording.rewriting import Past, count_past, rewrite, users_in
 from byok.recording.table import Table
 
 SEALED_WITHIN_S = 30.0  # gateways seal their segment every 5 s
 CLOCK_SLACK = timedelta(days=2)
-_PURGE, _ERASE_USERS, _ERASE_USAGE = "purge_pending", "erase_users_pending", "erase_usage:"
 _ALL = datetime.max.replace(tzinfo=UTC)
 
 Receipt = dict[str, Any]
@@ -133,7 +135,7 @@ class Retention:
         past = self._past(limits) if limits else []
         touched = self._remove(limits)
         self._clear_exports()
-        shutil.rmtree(self._journal_dir / QUARANTINE, ignore_errors=True)  # damaged lines cannot be told apart by user
+        shutil.rmtree(self._journal_dir / journal.QUARANTINE, ignore_errors=True)  # damaged lines cannot be told apart by user
         for user_id in limits:
             jobs.drop(self._db, _ERASE_USAGE + user_id)
         receipt = _receipt("erase", dropped + sum(found.rows for found in past), touched, started, now)
@@ -148,7 +150,7 @@ class Retention:
         past = self._past({user_id: moment})
         touched = self._remove({user_id: moment})
         self._clear_exports()
-        shutil.rmtree(self._journal_dir / QUARANTINE, ignore_errors=True)
+        shutil.rmtree(self._journal_dir / journal.QUARANTINE, ignore_errors=True)
         receipt = _receipt("erase", sum(found.rows for found in past), touched, started, now)
         receipts.keep(self._db, receipt)
         jobs.drop(self._db, _ERASE_USAGE + user_id)

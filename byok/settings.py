@@ -54,11 +54,15 @@ class Settings(BaseSettings):
     upstream_timeout_s: float = Field(300, gt=0, le=3600, description="Longest silence of a vendor, in seconds.")
     max_body_mb: int = Field(64, ge=1, le=1024, description="Largest request body, in MB.")
     engine: Literal["duckdb"] = Field("duckdb", description="What answers questions.")
-    jwt_secret_file: Path | None = Field(None, description="Its stripped text is the HS256 secret (32 bytes or more); default: derived from the master key.")
+    jwt_secret_file: Path | None = Field(
+        None, description="Its stripped text is the HS256 secret (32 bytes or more); default: derived from the master key."
+    )
     publish_every_s: float = Field(5, gt=0, le=3600, description="Seconds between publications of the journal into Parquet.")
     spike_every_s: float = Field(60, gt=0, le=86400, description="Seconds between spike checks.")
     purge_every_s: float = Field(3600, gt=0, le=86400, description="Seconds between purges.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged; no level logs bodies, headers or secrets.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="How much is logged; no level logs bodies, headers or secrets."
+    )
     demo: bool = Field(False, description="Show the demo banner; set by `byok up --demo`.")
     vendor_base_urls: dict[str, str] = Field(default_factory=dict, description="BYOK_<VENDOR>_BASE_URL, by vendor name in lower case.")
     vendors: dict[str, VendorEntry] = Field(default_factory=dict, description="Vendors that the operator names in byok.toml.")
@@ -109,7 +113,7 @@ class Settings(BaseSettings):
     def _store(cls, value: str) -> str:
         if "://" in value:
             raise ValueError("must be a path on this machine")
-        return os.path.abspath(os.path.expanduser(value)) if value else ""
+        return os.path.abspath(Path(value).expanduser()) if value else ""
 
     @field_validator("vendor_base_urls")
     @classmethod
@@ -140,11 +144,11 @@ class Settings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],
+        settings_cls: type[BaseSettings],  # noqa: ARG003
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return (init_settings,)  # `load` gathers environment and file itself, so that faults can name both
 

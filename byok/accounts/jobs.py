@@ -12,6 +12,14 @@ from sqlalchemy.exc import IntegrityError
 from byok.accounts.database import Database
 from byok.accounts.tables import jobs
 
+PURGE_PENDING, ERASE_USERS_PENDING = "purge_pending", "erase_users_pending"
+ERASE_USAGE_PENDING = "erase_usage:"  # followed by the user's id
+
+
+def deletion_pending(db: Database) -> bool:
+    """Whether a deletion was begun and not finished, by whatever was killed: see `byok.retention`."""
+    return bool(get(db, PURGE_PENDING) or get(db, ERASE_USERS_PENDING) or named(db, ERASE_USAGE_PENDING))
+
 
 def get(db: Database, name: str) -> str | None:
     with db.reading() as connection:

@@ -36,6 +36,7 @@ def gateway(settings: Settings, workers: int | None) -> None:
     from byok.gateway import run
 
     _begin(settings, "gateway")
+    _finish_deletions(settings)
     run.run(settings if workers is None else settings.model_copy(update={"gateway_workers": workers}))
 
 
@@ -63,6 +64,23 @@ def keeper(settings: Settings) -> None:
 
     _begin(settings, "keeper")
     keeper.run(settings)
+
+
+def _finish_deletions(settings: Settings) -> None:
+    """What a killed purge or erasure left to do is done by a process of its own: the gateway opens no usage files."""
+    import subprocess
+
+    from byok.accounts import database, jobs
+    from byok.accounts.errors import AccountsUnavailable
+
+    try:
+        with database.open_database(settings.accounts_database) as db:
+            pending = jobs.deletion_pending(db)
+    except (AccountsUnavailable, OSError):
+        return  # the keeper looks again and again
+    if pending:
+        command = [sys.executable, "-m", "byok", "compact", "--data", str(settings.data)]
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
 
 def _begin(settings: Settings, process: str) -> None:

@@ -23,7 +23,7 @@ from byok.gateway.relay import Call, Relay
 from byok.gateway.routing import Arrival, Routing
 from byok.gateway.upstream import Upstream
 from byok.gateway.vendors import ECHO
-from byok.recording.journal import Journal
+from byok.recording.journal import QUARANTINE, Journal
 from byok.services import Services
 from byok.settings import Settings
 from byok.usage import UsageRecord
@@ -203,7 +203,7 @@ class Gateway:
 
     async def _metrics(self, arrival: Arrival, send: Send) -> None:
         self._follow_journal()
-        self.metrics.quarantined(await asyncio.to_thread(_lines_set_aside, self.settings.journal_dir / "quarantine"))
+        self.metrics.quarantined(await asyncio.to_thread(_lines_set_aside, self.settings.journal_dir / QUARANTINE))
         await _page(arrival, send, 200, self.metrics.page(), CONTENT_TYPE)
 
     _PAGES: ClassVar[Mapping[str, Any]] = {"/healthz": _healthz, "/readyz": _readyz, "/metrics": _metrics}

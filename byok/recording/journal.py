@@ -23,6 +23,8 @@ SYNC_EVERY_S = 0.1
 SEAL_AFTER_BYTES = 16 << 20
 RETRY_OPEN_S = 0.5
 
+QUARANTINE = "quarantine"  # the folder for damaged lines, beside the segments
+
 _NAME = re.compile(r"^(w[0-9a-f]{12})-(\d{8})\.jsonl$")
 _CRC = b',"crc":"'
 _encode = msgspec.json.Encoder().encode
@@ -228,6 +230,8 @@ class Journal:
             fresh.size += len(lines)
             self._disk.sync(fresh.fd)
         except OSError as again:
+            if self._segment is not None:
+                self._cut_back(self._segment)
             self.lost += len(segment.unsynced)
             self.written -= len(segment.unsynced)
             segment.unsynced = []
@@ -251,15 +255,16 @@ class Journal:
                 if not segment.size:
                     continue
                 aged = time.monotonic() - segment.opened >= self._seal_every_s
-                if aged or segment.size >= SEAL_AFTER_BYTES:
-                    self._seal()
+                sealing = aged or segment.size >= SEAL_AFTER_BYTES
+                if sealing:
+                    self._segment = None
                     self._ready()
-                    continue
                 upto, lines = segment.size, segment.unsynced
-                if not lines:
-                    continue
                 segment.unsynced = []
-            self._sync_in_background(segment, upto, lines)
+            if lines:
+                self._sync_in_background(segment, upto, lines)
+            if sealing:
+                os.close(segment.fd)  # lets go of the lock: from now on it is sealed
 
     def _sync_in_background(self, segment: _OpenSegment, upto: int, lines: list[bytes]) -> None:
         """Appends go on meanwhile; only this thread and close() end a segment, so its descriptor stays valid."""

@@ -15,7 +15,6 @@ from byok.recording.table import Table
 
 ROWS_PER_COMMIT = 200_000  # a keeper that is killed again and again must still get on
 FILES_PER_MONTH = 12
-QUARANTINE = "quarantine"
 log = structlog.get_logger("byok.publisher")
 
 Erased = Callable[[Iterable[str]], set[str]]
@@ -115,7 +114,7 @@ def _without(rows: pa.Table, erased: Erased) -> pa.Table:
 def _quarantine(journal_dir: Path, segment: journal.Segment, bad: list[bytes]) -> int:
     """Keep damaged lines where an operator can look at them; the name makes a second try harmless."""
     if bad:
-        folder = journal_dir / QUARANTINE
+        folder = journal_dir / journal.QUARANTINE
         folder.mkdir(exist_ok=True, mode=0o700)
         (folder / f"{segment.path.stem}.bad").write_bytes(b"\n".join(bad) + b"\n")
         log.error("journal_lines_quarantined", segment=segment.path.stem, quarantined_lines=len(bad))

@@ -10,7 +10,7 @@ import streamlit as st
 from byok import services
 from byok.accounts.users import User
 from byok.store import questions
-from byok.ui import filters, format, links, session
+from byok.ui import filters, format, links, losses, session
 from byok.ui.filters import Filters
 
 POLL = timedelta(seconds=2)
@@ -97,6 +97,8 @@ def freshness(user: User, chosen: Filters, *, compared: bool) -> None:
         words.append(f"Data to {_clock(newest, chosen.zone)}, {format.ago(session.now() - newest)}")
     if missing:
         words.append(f":red[{format.plural(missing, 'file')} cannot be read: numbers are incomplete]")
+    if lost := losses.lost(services.current().settings.gateway_url):
+        words.append(f":red[{format.plural(lost, 'call')} of this installation could not be recorded: numbers are incomplete]")
     st.caption(" · ".join(words))
 
 

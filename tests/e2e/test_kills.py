@@ -4,12 +4,19 @@ import json
 import random
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from byok.accounts import jobs, users
+from byok.accounts.database import open_database
+from byok.recording.journal import Journal
 from tests.e2e.installation import Installation, wait_until
+from tests.samples import usage_record
 from tests.vendor import LoopbackVendor, Reply, Seen
 
 ROUNDS = 20
@@ -117,3 +124,34 @@ def test_nothing_acknowledged_is_lost_or_doubled_when_processes_are_killed(insta
     assert all(tokens == completion(number) for number, tokens in found)
     usage = httpx.get(f"{installation.web}/usage", headers={"authorization": f"Bearer {token}"}, timeout=30).json()
     assert usage["success"] >= len(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("process", ["gateway", "web", "keeper"])
+def test_an_erasure_that_was_killed_is_finished_by_the_next_start_of_any_process(install, process):
+    installation: Installation = install()
+    installation.add_user("gone@example.org")
+    user_id = json.loads(installation.command("user", "show", "gone@example.org", "--json"))["id"]
+    journal = Journal(installation.data / "journal")
+    for number in range(20):
+        assert journal.append(usage_record(number, user_id=user_id, ts=datetime.now(UTC)))
+    journal.close()
+    installation.command("compact")
+    with open_database(f"sqlite:///{installation.data / 'accounts.db'}") as db:
+        jobs.put(db, jobs.ERASE_USERS_PENDING, "begun")
+        users.remove(db, user_id)  # and then the machine lost power
+    assert _files_with(installation.data, user_id)
+    installation.start(process)
+    wait_until(lambda: not _files_with(installation.data, user_id), seconds=60)
+
+
+def _files_with(directory: Path, text: str) -> list[Path]:
+    found = []
+    for path in directory.rglob("*"):
+        try:
+            raw = path.read_bytes() if path.is_file() else b""
+            decoded = str(pq.ParquetFile(path).read(["user_id"]).to_pylist()).encode() if raw[:4] == b"PAR1" else b""
+        except (FileNotFoundError, pa.ArrowInvalid):  # gone, or being written
+            continue
+        found += [path] if text.encode() in raw + decoded else []
+    return found

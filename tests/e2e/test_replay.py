@@ -113,6 +113,7 @@ def on_the_overview(installation: Installation, token: str) -> dict[str, int]:
     with chromium() as browser:
         page = open_page(browser, DESKTOP)
         page.goto(f"{installation.web}/?range=24h")
+        page.get_by_text("Use an access token").click()
         page.get_by_label("Access token").fill(token)
         page.get_by_role("button", name="Sign in", exact=True).last.click()
         drawn(page)
