@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from byok import doctor, settings
-from byok.recording.publisher import QUARANTINE
+from byok.recording.journal import QUARANTINE
 
 
 def ago(days: float) -> str:
