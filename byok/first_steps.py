@@ -45,16 +45,22 @@ def _token(db: Database, user_id: str, now: datetime) -> str | None:
 
 
 def welcome(settings: Settings, steps: FirstSteps, *, gateway: str, dashboard: str) -> str:
-    """The text that `byok up` prints when everything answers: what to open, how to get in, a first call."""
-    lines = ["", "BYOK is ready" + (", with sample usage of a year." if settings.demo else "."), ""]
-    lines += [f"  Dashboard  {dashboard}", f"  Gateway    {gateway}", f"  Data       {settings.data}", ""]
+    """The text that `byok up` prints while the processes start: what to open, how to get in, a first call."""
+    lines = ["", f"  Dashboard  {dashboard}", f"  Gateway    {gateway}"]
+    lines += [f"  Data       {settings.data}" + (" (sample usage of a year)" if settings.demo else ""), ""]
     if steps.link_secret:
         lines += [f"Set the password of {steps.email} (this link works once, for 24 hours):"]
         lines += [f"  {dashboard}/auth/set-password?token={steps.link_secret}", ""]
     lines += ["A first call. The built-in vendor echo answers it, no vendor key is needed:", first_call(gateway, steps.token), ""]
     if not steps.token:
         lines += ["An access token: byok access-token new EMAIL, or the Keys page.", ""]
-    return "\n".join([*lines, "Ctrl-C stops everything.", ""])
+    return "\n".join([*lines, "Starting; this takes some seconds ..."])
+
+
+def ready(steps: FirstSteps, dashboard: str) -> str:
+    """What it prints when everything answers."""
+    door = "the link above" if steps.link_secret else dashboard
+    return f"\nBYOK is ready. Open {door}. Ctrl-C stops everything.\n"
 
 
 def first_call(gateway: str, token: str | None) -> str:

@@ -1,4 +1,4 @@
-"""`byok up` in one go: look before starting, prepare the first admin (and the sample data), start the three processes, say what to open."""
+"""`byok up` in one go: look before starting, prepare the first admin (and the sample data), say what to open, start the three processes."""
 
 import os
 import sys
@@ -23,9 +23,7 @@ class PortTaken(ByokError):
     code = "port_taken"
 
     def __init__(self, port: int, setting: str) -> None:
-        super().__init__(
-            f"Port {port} is in use by another program.", remedy=f"Stop that one, or choose another port: {setting}={port + 1000} byok up"
-        )
+        super().__init__(f"Port {port} is in use by another program.", remedy=f"Stop that one, or set {setting} to another port.")
 
 
 class NotSampleData(ByokError):
@@ -44,9 +42,9 @@ def up(settings: Settings, environ: Mapping[str, str]) -> int:
     steps = _prepare(settings)
     gateway = _url(settings.host, settings.gateway_port)
     dashboard = settings.public_url.rstrip("/") or _url(settings.host, settings.web_port)
-    text = first_steps.welcome(settings, steps, gateway=gateway, dashboard=dashboard)
+    click.echo(first_steps.welcome(settings, steps, gateway=gateway, dashboard=dashboard))
     children = {**environ, "BYOK_DATA": str(settings.data), **({"BYOK_DEMO": "true"} if settings.demo else {})}
-    return Supervisor(_programs(settings), children).run(on_ready=lambda: click.echo(text))
+    return Supervisor(_programs(settings), children).run(on_ready=lambda: click.echo(first_steps.ready(steps, dashboard)))
 
 
 def demo_settings(settings: Settings, *, chosen: bool) -> Settings:
@@ -65,6 +63,7 @@ def _prepare(settings: Settings) -> FirstSteps:
 
                 if not demo.is_sample(services.db):
                     raise NotSampleData(settings.data)
+                click.echo("Filling in sample usage ...")
                 demo.fill(services, now=now)
             return first_steps.prepare(services.db, now=now)
     except (OSError, SQLAlchemyError, AccountsUnavailable) as error:
