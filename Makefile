@@ -31,7 +31,7 @@ demo: $(INSTALLED)
 install: $(INSTALLED)
 
 test: $(INSTALLED_DEV) $(BROWSER)
-	@exec $(BIN)/python -m pytest $(TESTS)
+	@exec $(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
 
 lint: $(INSTALLED_DEV)
 	$(BIN)/ruff check .

@@ -139,9 +139,11 @@ def bar(user: User, *, grouped: bool) -> None:
         if grouped:
             _segments("Show", METRICS, "metric")
             _segments("By", BYS, "by")
-        with st.popover("Filters", icon=":material/filter_list:", width="content", key="filters"):
-            _choices(user, names, grouped=grouped)
-        _chips()
+    # Not a popover: what is in a closed one loses its place in the address on the way to another page.
+    with st.expander("Filters", icon=":material/filter_list:", key="filters"):
+        _choices(user, names, grouped=grouped)
+    with st.container(horizontal=True, gap="small", key="chips"):
+        _chips()  # after the choices: on a first visit only they know what the address says
 
 
 def clear() -> None:
@@ -178,19 +180,22 @@ def _segments(label: str, options: Sequence[str], key: str, *, default: str | No
 
 
 def _choices(user: User, names: Names, *, grouped: bool) -> None:
-    for key, label, options in (
-        ("vendor", "Vendor", names.vendors),
-        ("model", "Model", names.models),
-        ("key", "Key", names.key_words),
-        ("status", "Status", (*STATUS_WORDS, *names.statuses)),
-    ):
-        st.multiselect(label, _with_chosen(options, key), key=key, bind="query-params", placeholder="All")
-    if grouped:
-        st.selectbox("Grain", ("auto", *GRAINS), key="grain", bind="query-params", help="How wide a bar is; auto fits it to the period.")
     zone = _zone(None, st.context.timezone, user.tz).key
     zones = sorted(available_timezones() | {zone})
-    st.selectbox("Time zone", zones, index=zones.index(zone), key="tz", bind="query-params")
-    st.button("Clear filters", on_click=clear, icon=":material/filter_list_off:", width="stretch")
+    with st.grid(3, min_column_width=220, gap="small"):
+        for key, label, options in (
+            ("vendor", "Vendor", names.vendors),
+            ("model", "Model", names.models),
+            ("key", "Key", names.key_words),
+            ("status", "Status", (*STATUS_WORDS, *names.statuses)),
+        ):
+            st.multiselect(label, _with_chosen(options, key), key=key, bind="query-params", placeholder="All")
+        if grouped:
+            st.selectbox(
+                "Grain", ("auto", *GRAINS), key="grain", bind="query-params", help="How wide a bar is; auto fits it to the period."
+            )
+        st.selectbox("Time zone", zones, index=zones.index(zone), key="tz", bind="query-params")
+    st.button("Clear filters", on_click=clear, icon=":material/filter_list_off:")
 
 
 def _chips() -> None:

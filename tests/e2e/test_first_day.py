@@ -41,6 +41,8 @@ def test_from_an_invitation_to_a_downloaded_record(install):
         page.get_by_role("heading", name="Vendor keys").wait_for()
         settle(page)
         page.get_by_role("button", name="Add a key").click()
+        page.get_by_role("combobox", name="Vendor").click()
+        page.get_by_role("option", name="openai", exact=True).click()
         page.get_by_role("textbox", name="Label").first.fill("first")
         page.get_by_role("textbox", name="Key", exact=True).fill("sk-first-day-0123456789")
         page.get_by_role("button", name="Store key").click()

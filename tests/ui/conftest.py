@@ -52,8 +52,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             process.wait(40)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Not for the whole session: its event loop runs in this thread as long as it is open, and other tests need one of their own."""
     with chromium() as found:
         yield found
 

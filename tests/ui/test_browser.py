@@ -117,7 +117,7 @@ def test_filters_stay_on_other_pages_and_a_download_has_what_they_name(site, vis
     page.get_by_role("link", name="Exports", exact=True).click()
     page.get_by_text(f"{calls} records").wait_for()
     settle(page)
-    assert "model=kimi-k2-preview-0711" in page.url
+    page.wait_for_url("**model=kimi-k2-preview-0711*")
     with page.expect_download() as waiting:
         page.get_by_role("link", name="Download CSV").click()
     lines = Path(waiting.value.path()).read_text().splitlines()
