@@ -1,7 +1,6 @@
 """`byok import`: a file's records, booked for this installation. Users, vendors and model names are judged by the rooms that know them."""
 
 import json
-import re
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -11,14 +10,13 @@ from typing import Any
 from byok.accounts import jobs, users
 from byok.accounts.database import Database
 from byok.accounts.ids import is_user_id
-from byok.gateway.models import looks_like_key
+from byok.gateway.models import is_storable
 from byok.gateway.vendors import vendors
 from byok.recording.importer import Rounds, import_file
 from byok.recording.table import Table
 from byok.settings import Settings
 from byok.usage import OTHER_MODEL
 
-_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,95}")
 _ROUNDS = "import_rounds:"
 
 
@@ -51,7 +49,7 @@ def book(
 
 def safe_model(name: str | None) -> str:
     """The name to store for a model that an operator's file names: itself, or `other` if it could hide something else than a model."""
-    return name if name and _MODEL.fullmatch(name) and not looks_like_key(name) else OTHER_MODEL
+    return name if name and is_storable(name) else OTHER_MODEL
 
 
 def _known(db: Database, ids: set[str], create_users: str | None, now: datetime) -> set[str]:

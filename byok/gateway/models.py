@@ -106,6 +106,11 @@ def booked_model(requested: str | None, answered: str | None, status: int, vendo
     return OTHER_MODEL
 
 
+def is_storable(name: str) -> bool:
+    """Whether a name that is not in the catalogue has the form of a model's name and cannot be a secret."""
+    return _STORABLE.fullmatch(name) is not None and not looks_like_key(name)
+
+
 def looks_like_key(text: str) -> bool:
     """Whether a name could be a secret: a known beginning of keys, a long run of hex or of letters and digits, or random letters.
 
@@ -152,7 +157,7 @@ def _catalogue_name(vendor: str, name: str) -> str | None:
 
 
 def _may_be_stored(name: str | None, status: int) -> bool:
-    return name is not None and 200 <= status < 300 and _STORABLE.fullmatch(name) is not None and not looks_like_key(name)
+    return name is not None and 200 <= status < 300 and is_storable(name)
 
 
 def _is_random(word: str) -> bool:
