@@ -245,6 +245,6 @@ def _receipt(kind: Literal["erase", "purge"], rows: int, files: int, started: fl
         "seconds": round(time.monotonic() - started, 3),
         "at": now.isoformat().replace("+00:00", "Z"),
     }
-    if not dry_run:
+    if rows and not dry_run:
         log.info("deleted", kind=kind, receipt=receipt["receipt"], rows=rows, files=files)
     return receipt
