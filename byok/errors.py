@@ -33,6 +33,18 @@ class SettingsInvalid(ByokError):
         )
 
 
+class PortTaken(ByokError):
+    """`setting` is the name of the variable that picks the port."""
+
+    code = "port_taken"
+
+    def __init__(self, host: str, port: int, setting: str) -> None:
+        super().__init__(
+            f"{host}:{port} is in use, or no address of this machine.",
+            remedy=f"Stop what listens there, or set {setting} to another port.",
+        )
+
+
 class Unauthorized(ByokError):
     """One body for every way of not being let in, so that nothing can be told apart."""
 

@@ -12,18 +12,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from byok import first_steps, logs
 from byok.accounts.errors import AccountsUnavailable
-from byok.errors import ByokError
+from byok.errors import ByokError, PortTaken
 from byok.first_steps import FirstSteps
 from byok.services import Services
 from byok.settings import Settings, load
 from byok.supervisor import Program, Supervisor, port_is_free, reachable
-
-
-class PortTaken(ByokError):
-    code = "port_taken"
-
-    def __init__(self, port: int, setting: str) -> None:
-        super().__init__(f"Port {port} is in use by another program.", remedy=f"Stop that one, or set {setting} to another port.")
 
 
 class NotSampleData(ByokError):
@@ -38,7 +31,7 @@ def up(settings: Settings, environ: Mapping[str, str]) -> int:
     logs.setup(settings, "up")
     for port, name in ((settings.gateway_port, "BYOK_GATEWAY_PORT"), (settings.web_port, "BYOK_WEB_PORT")):
         if not port_is_free(settings.host, port):
-            raise PortTaken(port, name)
+            raise PortTaken(settings.host, port, name)
     steps = _prepare(settings)
     gateway = _url(settings.host, settings.gateway_port)
     dashboard = settings.public_url.rstrip("/") or _url(settings.host, settings.web_port)

@@ -21,7 +21,7 @@ import uvicorn
 
 from byok import logs
 from byok.accounts.errors import AccountsUnavailable
-from byok.errors import ByokError
+from byok.errors import PortTaken
 from byok.services import Services
 from byok.settings import Settings
 
@@ -31,13 +31,6 @@ BACKLOG = 2048
 _RESTART_AFTER_S = (0.1, 0.5, 2.0, 5.0, 15.0)  # the last one for every further time
 _STEADY_S = 60.0
 log = structlog.get_logger("byok.gateway")
-
-
-class PortTaken(ByokError):
-    code = "port_taken"
-
-    def __init__(self, host: str, port: int) -> None:
-        super().__init__(f"{host}:{port} is in use, or no address of ours.", remedy="Stop what listens there, or set BYOK_GATEWAY_PORT.")
 
 
 def run(settings: Settings) -> None:
@@ -134,7 +127,7 @@ def _listen(settings: Settings, *, shared: bool) -> socket.socket:
         listener.setblocking(False)
     except OSError:
         listener.close()
-        raise PortTaken(settings.host, settings.gateway_port) from None
+        raise PortTaken(settings.host, settings.gateway_port, "BYOK_GATEWAY_PORT") from None
     return listener
 
 

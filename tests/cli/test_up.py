@@ -91,7 +91,7 @@ def test_a_port_that_is_taken_is_one_line_before_anything_starts(installation, t
         port = other.getsockname()[1]
         done = installation.run("up", env={"BYOK_WEB_PORT": str(port), "BYOK_GATEWAY_PORT": str(free_port())})
     assert done.exit_code == 1
-    assert f"Port {port} is in use" in done.stderr
+    assert f"127.0.0.1:{port} is in use" in done.stderr
     assert done.stderr.count("\n") == 1
     assert not installation.data.exists()
 
