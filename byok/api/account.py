@@ -86,7 +86,8 @@ async def list_access_tokens(me: Me, _: Annotated[shapes.NoQuery, Query()]) -> E
 @router.post("/access-tokens", response_model=shapes.NewAccessTokenFacts, status_code=201, tags=["tokens"])
 async def new_access_token(me: Me, _: Annotated[shapes.NoQuery, Query()], new: shapes.NewAccessToken | None = None) -> ExactJson:
     """Make an access token; its text is in this answer and nowhere else."""
-    text = await me.ask(access_tokens.create, me.services.db, me.user.id, now=me.now, label=new.label if new else "")
+    new = new or shapes.NewAccessToken()
+    text = await me.ask(access_tokens.create, me.services.db, me.user.id, now=me.now, label=new.label, models=new.models)
     made = next(t for t in await me.ask(access_tokens.of_user, me.services.db, me.user.id) if t.id == text.split("_")[1])
     return ExactJson({**_token(made), "token": text}, 201)
 
@@ -111,4 +112,4 @@ def _key(key: VendorKey) -> dict[str, Any]:
 
 
 def _token(token: AccessToken) -> dict[str, Any]:
-    return {name: getattr(token, name) for name in ("id", "label", "created_at", "last_used_at", "expires_at")}
+    return {name: getattr(token, name) for name in ("id", "label", "created_at", "last_used_at", "expires_at", "models")}

@@ -86,9 +86,10 @@ class NewKey(BaseModel):
 
 
 class NewAccessToken(BaseModel):
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"label": "laptop"}]})
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"label": "laptop", "models": ["gpt-4o-mini"]}]})
 
     label: Annotated[str, Field(max_length=100)] = ""
+    models: Annotated[list[_Short], Field(max_length=100, description="Only these: names, vendor/name, * for any part. None: all.")] = []
 
 
 class ErrorFacts(BaseModel):
@@ -195,6 +196,7 @@ class AccessTokenFacts(BaseModel):
     created_at: str
     last_used_at: str | None
     expires_at: str | None
+    models: list[str]
 
 
 class AccessTokens(BaseModel):

@@ -89,12 +89,13 @@ class Limits:
 
     def forget_old(self) -> None:
         """Forget who has no call open and began none within the last minute; called now and then."""
-        now = self._clock()
-        for user_id, use in list(self._uses.items()):
-            if use.open:
-                continue
-            if use.seconds and use.seconds[-1][0] >= _oldest(now):
+        oldest, gone = _oldest(self._clock()), []
+        for user_id, use in self._uses.items():
+            if use.seconds and use.seconds[-1][0] >= oldest:
                 break  # the rest was seen later still
+            if not use.open:
+                gone.append(user_id)
+        for user_id in gone:
             del self._uses[user_id]
 
     def __len__(self) -> int:

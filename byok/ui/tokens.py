@@ -28,10 +28,11 @@ def draw(user: User) -> None:
 
 def _row(user: User, token: AccessToken) -> None:
     expiry = f" · expires {format.day(token.expires_at, year=True)}" if token.expires_at else ""
+    models = f" · for {format.literal(', '.join(token.models))} only" if token.models else ""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", border=True):
         with st.container(width="content", gap=None):
             st.markdown(f"**{format.literal(token.label) or 'Token'}** · {format.literal(f'byok_{token.id}_…')}")
-            st.caption(history(token.created_at, token.last_used_at) + expiry)
+            st.caption(history(token.created_at, token.last_used_at) + expiry + models)
         with st.popover("Revoke", key=f"revoke-token-{token.id}", icon=":material/delete:", type="tertiary"):
             st.markdown("Programs that use this token are refused within five seconds.")
             st.button("Revoke token", key=f"sure-token-{token.id}", type="primary", on_click=_revoke, args=(user, token))
