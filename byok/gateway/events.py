@@ -15,30 +15,29 @@ class EventSplitter:
     """Cuts server-sent events. `feed` returns whole events, as their lines between LFs."""
 
     def __init__(self) -> None:
-        self._pieces: list[bytes] = []  # of the event that is not complete yet
-        self._size = 0
+        self._held = bytearray()  # of the event that is not complete yet
         self._after_cr = False
         self._skipping = False
 
     @property
     def between(self) -> bool:
         """Whether what comes next begins an event."""
-        return not self._pieces and not self._after_cr
+        return not self._held and not self._after_cr
 
     def feed(self, data: bytes) -> list[bytes]:
         if self._after_cr or b"\r" in data:
             data = self._with_plain_line_ends(data)
-        if not self._pieces:
+        if not self._held:
             *events, rest = data.split(b"\n\n")
         else:
-            events, rest = self._with_pieces(data)
+            events, rest = self._with_held(data)
         if rest:
             self._keep(rest)
         return events
 
-    def _with_pieces(self, data: bytes) -> tuple[list[bytes], bytes]:
+    def _with_held(self, data: bytes) -> tuple[list[bytes], bytes]:
         """The same where an event has begun, perhaps with the first LF of the blank line that ends it."""
-        if data[:1] == b"\n" and self._pieces[-1].endswith(b"\n"):
+        if data[:1] == b"\n" and self._held.endswith(b"\n"):
             first = [self._take(b"")]
             *events, rest = data[1:].split(b"\n\n")
             return first + events, rest
@@ -61,19 +60,16 @@ class EventSplitter:
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def _take(self, last: bytes) -> bytes:
-        event = b"" if self._skipping else b"".join((*self._pieces, last))
-        self._pieces = []
-        self._size = 0
+        event = b"" if self._skipping else bytes(self._held) + last
+        self._held.clear()
         self._skipping = False
         return event
 
     def _keep(self, piece: bytes) -> None:
-        self._size += len(piece)
-        if self._skipping or self._size > MAX_EVENT_BYTES:
+        self._held += piece
+        if self._skipping or len(self._held) > MAX_EVENT_BYTES:
             self._skipping = True
-            self._pieces = [piece[-1:]]  # enough to see the blank line that ends it
-        else:
-            self._pieces.append(piece)
+            del self._held[:-1]  # the last is enough to see the blank line that ends it
 
 
 class ArraySplitter:

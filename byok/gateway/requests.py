@@ -4,6 +4,8 @@ Prompts never become Python objects: the decoder skips all members but three.
 """
 
 import re
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,7 +14,14 @@ from byok.errors import BadRequest
 
 _KEY = re.compile(rb'\s*,?\s*("(?:[^"\\]++|\\.)*+")\s*:\s*')
 _MODEL = re.compile(rb'"model"\s*:\s*')
-_MULTIPART_MODEL = re.compile(rb'name="?model"?[^\r\n]*\r?\n(?:[^\r\n]+\r?\n)*\r?\n([^\r\n]{1,256})\r?\n')
+_MULTIPART_NAME = re.compile(rb'name="?model"?(?![^\s;"])')
+_MULTIPART_VALUE = re.compile(rb"[^\r\n]{0,200}\r?\n(?:[^\r\n]{1,200}\r?\n){0,8}\r?\n([^\r\n]{1,256})\r?\n")
+_MOST_PLACES = 64  # in a form that look like the field `model`: a file may hold such text, too
+_ESCAPED_LETTER = re.compile(rb"\\u00[4-7]")  # with which a key can be spelled in another way
+_SIMPLE_VALUE = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[^\s,{}\[\]"]++')
+_TO_BRACKET = re.compile(rb'[^"{}\[\]]*+(?:"(?:[^"\\]++|\\.)*+"[^"{}\[\]]*+)*+')
+_MOST_MEMBERS = 1_000
+_MOST_BRACKETS = 1_000_000  # about as many as fit into the largest context of a model
 _BRING_A_MODEL = ("agent", "agent_id", "preset")
 _FAULTS = (msgspec.MsgspecError, ValueError, RecursionError)
 
@@ -35,6 +44,15 @@ class DuplicateKey(BadRequest):
         super().__init__("A member of the request body occurs twice.", remedy="Send each top-level member once.")
 
 
+class TooComplex(BadRequest):
+    """A key that decides something here has to be looked for among more members than any vendor takes."""
+
+    code = "body_too_complex"
+
+    def __init__(self) -> None:
+        super().__init__("The request body has too many members.", remedy="Send fewer; the API of your vendor names those it knows.")
+
+
 class RequestHead(NamedTuple):
     """What a body says about itself. `model` is None if absent or no text."""
 
@@ -50,12 +68,11 @@ class _Head(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Head).decode
-_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_text = msgspec.json.Decoder(str).decode
 
 
 def read_request(body: bytes) -> RequestHead:
-    """Return what the gateway needs to know of a body; raises `InvalidJson` and `DuplicateKey` (for `model`).
+    """Return what the gateway needs to know of a body; raises `InvalidJson`, `DuplicateKey` (for `model`) and `TooComplex`.
 
     >>> read_request(b'{"model":"gpt-4o-mini","stream":true,"messages":[]}')
     RequestHead(model='gpt-4o-mini', stream=True, include_usage=False)
@@ -112,13 +129,15 @@ def _raw_list(value: bytes) -> list[bytes]:
 
 def multipart_model(body: bytes) -> str | None:
     """Return the field `model` of a form, as audio and image calls send it; None if it cannot be found."""
-    found = _MULTIPART_MODEL.search(body)
-    return found[1].decode("utf-8", "replace").strip() if found else None
+    for place in islice(_MULTIPART_NAME.finditer(body), _MOST_PLACES):
+        if found := _MULTIPART_VALUE.match(body, place.end()):
+            return found[1].decode("utf-8", "replace").strip()
+    return None
 
 
 def add_include_usage(body: bytes) -> bytes:
     """Return the body with `stream_options.include_usage` true; every other byte stays. The body must be a JSON object."""
-    if b'"stream_options"' not in body and b"\\u00" not in body:
+    if b'"stream_options"' not in body and not _ESCAPED_LETTER.search(body):
         return _insert(body, body.index(b"{") + 1, b'"stream_options":{"include_usage":true}')
     members = _members(body)
     if "stream_options" not in members:
@@ -167,24 +186,40 @@ def _insert(body: bytes, at: int, member: bytes) -> bytes:
 
 def _stands_once(body: bytes) -> bool:
     """Whether a key `model` stands only once, so that no walk is needed: also no other spelling of it, with escaped letters."""
-    return body.count(b'"model"') == 1 and b"\\u00" not in body
+    return body.count(b'"model"') == 1 and not _ESCAPED_LETTER.search(body)
 
 
 def _members(body: bytes) -> dict[str, tuple[int, int]]:
-    """Return where each top-level value stands; raises `DuplicateKey` if a key occurs twice."""
+    """Return where each top-level value of an object stands; raises `DuplicateKey` if a key occurs twice, `TooComplex`, `InvalidJson`."""
+    places: dict[str, tuple[int, int]] = {}
+    brackets = iter(range(_MOST_BRACKETS))
+    at = body.index(b"{") + 1
+    while (found := _KEY.match(body, at)) is not None:
+        key = _key(found[1])
+        if key in places:
+            raise DuplicateKey
+        if len(places) == _MOST_MEMBERS:
+            raise TooComplex
+        at = _end_of_value(body, found.end(), brackets)
+        places[key] = (found.end(), at)
+    return places
+
+
+def _key(quoted: bytes) -> str:
     try:
-        values = _decode_members(body)
+        return _decode_text(quoted)
     except _FAULTS:
         raise InvalidJson from None
-    places: dict[str, tuple[int, int]] = {}
-    at = body.index(b"{") + 1
-    for key, value in values.items():
-        raw = bytes(value)
-        found = _KEY.match(body, at)
-        if found is None or _decode_text(found[1]) != key or not body.startswith(raw, found.end()):
-            raise DuplicateKey
-        at = found.end() + len(raw)
-        places[key] = (found.end(), at)
-    if body[at:].strip(b" \t\r\n") != b"}":
-        raise DuplicateKey
-    return places
+
+
+def _end_of_value(body: bytes, at: int, brackets: Iterator[int]) -> int:
+    if found := _SIMPLE_VALUE.match(body, at):
+        return found.end()
+    depth = 0
+    for _ in brackets:
+        found = _TO_BRACKET.match(body, at)
+        at = found.end() + 1 if found else len(body)
+        depth += 1 if body[at - 1] in b"{[" else -1
+        if depth == 0:
+            return at
+    raise TooComplex

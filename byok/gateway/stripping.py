@@ -9,6 +9,7 @@ from byok.gateway.events import data_of
 from byok.gateway.formats.openai_chat import is_usage_chunk
 
 _MAX_HELD_BYTES = 65536  # no usage is that long
+_LOOK_AGAIN_BYTES = 64
 _EVENT_END = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LINE_END = re.compile(rb"(?>\r\n|\n|\r)\Z")
 _USAGE = re.compile(rb'"usage"\s*:\s*\{')
@@ -22,6 +23,9 @@ class UsageChunkRemover:
 
     def __init__(self) -> None:
         self._held = b""
+        self._more: list[bytes] = []  # what came since without an end of an event in it
+        self._size = 0  # of both
+        self._look_at = 0  # how large they may grow before they are looked at again: tiny pieces must not cost a look each
         self._passing = False  # the current event's beginning is on its way already
         self._line_end = b""  # and so is this line end, which may be half of the blank line
         self._drop_lf = False  # the chunk ended with CR; an LF after it belongs to it
@@ -30,6 +34,11 @@ class UsageChunkRemover:
         """Return what may be passed on: `data` itself whenever nothing has to wait or go."""
         if not self._held and not self._passing and not self._drop_lf and data.endswith(b"\n\n") and _USAGE.search(data) is None:
             return data
+        if self._held and self._may_wait(data):
+            return b""
+        if self._more:
+            data = b"".join((*self._more, data))
+            self._more = []
         if self._drop_lf and data:
             self._drop_lf = False
             data = data.removeprefix(b"\n")
@@ -55,13 +64,25 @@ class UsageChunkRemover:
             self._line_end = ended[0] if (ended := _LINE_END.search(buffer)) else b""
             rest = b""
         self._held = rest
+        self._size, self._look_at = len(rest), len(rest) + max(_LOOK_AGAIN_BYTES, len(rest) // 4)
         passed = b"".join(kept)
         return data if passed == data else passed
 
     def finish(self) -> bytes:
         """Return what still waits; an unfinished event goes as it is."""
-        held, self._held = self._held, b""
+        held, self._held = b"".join((self._held, *self._more)), b""
+        self._more = []
         return held
+
+    def _may_wait(self, data: bytes) -> bool:
+        """Whether an event that may be the chunk goes on for a while: then `data` is put beside."""
+        last = (self._more[-1] if self._more else self._held)[-1:]
+        self._size += len(data)
+        if self._size >= self._look_at or _EVENT_END.search(last + data) is not None:
+            return False
+        if data:
+            self._more.append(data)
+        return True
 
 
 def _lead(event: bytes) -> bytes:

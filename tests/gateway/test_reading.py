@@ -228,7 +228,7 @@ def test_a_line_that_never_ends_costs_no_memory_and_counts_nothing():
     reading.feed(b"data: ")
     for _ in range(50):
         reading.feed(piece)
-    assert sum(map(len, reading._events._pieces)) <= MAX_EVENT_BYTES  # type: ignore[union-attr]
+    assert len(reading._events._held) <= MAX_EVENT_BYTES  # type: ignore[union-attr]
     reading.finish()
     assert (reading.outcome().counts, reading.outcome().usage_source) == (TokenCounts(), "none")
 

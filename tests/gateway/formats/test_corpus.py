@@ -1,55 +1,21 @@
 """Every recorded exchange of a vendor and path that the gateway serves is counted as its vendor billed it."""
 
-import gzip
-import json
 import random
-from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import Any
 
-import brotli
 import pytest
-import zstandard
 
-from byok.errors import PathNotAllowed
 from byok.gateway.reading import Outcome, Reading
-from byok.gateway.vendors import Route, native_route, vendors
-from byok.settings import Settings
-from byok.usage import TokenCounts
-from tests.corpus import corpus
-
-OUR_NAMES = {"google": "gemini", "alibaba": "qwen"}
-TABLE = vendors(Settings())
-ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
-    "": bytes,
-    "gzip": gzip.compress,
-    "br": lambda body: brotli.compress(body, quality=4),
-    "zstd": zstandard.ZstdCompressor().compress,
-}
-PARTS = ("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens")
+from byok.gateway.vendors import Route
+from tests.recorded import ENCODINGS, agrees, out_of_scope, readings, served
 
 
 @pytest.fixture(scope="module")
-def exchanges() -> list[dict]:
-    files = sorted(Path(corpus("vendor-responses")).glob("*.jsonl"))
-    return [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+def recorded() -> list[tuple[dict[str, Any], Route]]:
+    return served()
 
 
-def served(exchanges: list[dict]) -> Iterator[tuple[dict, Route]]:
-    for exchange in exchanges:
-        if (route := route_of(exchange)) is not None:
-            yield exchange, route
-
-
-def route_of(exchange: dict) -> Route | None:
-    vendor = TABLE.get(OUR_NAMES.get(exchange["vendor"], exchange["vendor"]))
-    try:
-        return native_route(vendor, exchange["endpoint_path"], "POST") if vendor else None
-    except PathNotAllowed:
-        return None
-
-
-def read(exchange: dict, route: Route, encoding: str) -> Outcome:
+def read(exchange: dict[str, Any], route: Route, encoding: str) -> Outcome:
     body = ENCODINGS[encoding](exchange["response_body"].encode())
     chance = random.Random(exchange["id"] + encoding)
     reading = Reading(route.format, streamed=exchange["stream"], content_type=exchange["content_type"] or "", content_encoding=encoding)
@@ -63,23 +29,17 @@ def read(exchange: dict, route: Route, encoding: str) -> Outcome:
     return reading.outcome()
 
 
-def agrees(counts: TokenCounts, told: dict) -> bool:
-    """The corpus writes null for what was not reported, and asks to read it as 0."""
-    return all((getattr(counts, part) or 0) == (told[part] or 0) for part in PARTS)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_every_exchange_is_counted_as_billed(exchanges: list[dict], encoding: str):
+def test_every_exchange_is_counted_as_billed(recorded: list[tuple[dict[str, Any], Route]], encoding: str):
     wrong, booked = [], 0
-    for exchange, route in served(exchanges):
+    for exchange, route in recorded:
         if not route.booked:
             continue
         booked += 1
         outcome = read(exchange, route, encoding)
-        readings = [told for told in (exchange["usage_expected"], exchange["usage_alternative"]) if told]
-        if readings:
-            right = outcome.usage_source == "vendor" and any(agrees(outcome.counts, told) for told in readings)
+        if told := readings(exchange):
+            right = outcome.usage_source == "vendor" and any(agrees(outcome.counts, one) for one in told)
         else:
             right = outcome.usage_source in ("none", "estimated") and outcome.counts.prompt_tokens is None
         if exchange["status"] == 200:
@@ -92,19 +52,14 @@ def test_every_exchange_is_counted_as_billed(exchanges: list[dict], encoding: st
     assert wrong == []
 
 
-def test_token_counting_is_passed_on_and_not_booked(exchanges: list[dict]):
-    routes = [route for exchange, route in served(exchanges) if exchange["dialect"] == "count-tokens"]
+def test_token_counting_is_passed_on_and_not_booked(recorded: list[tuple[dict[str, Any], Route]]):
+    routes = [route for exchange, route in recorded if exchange["dialect"] == "count-tokens"]
     assert routes
     assert not any(route.booked for route in routes)
 
 
-def test_what_is_out_of_scope_is_named(exchanges: list[dict], capsys: pytest.CaptureFixture[str]):
-    left_out = Counter()
-    for exchange in exchanges:
-        if route_of(exchange) is None:
-            vendor = OUR_NAMES.get(exchange["vendor"], exchange["vendor"])
-            known = vendor in TABLE
-            left_out[f"{vendor} {exchange['endpoint_path']}" if known else vendor] += 1
+def test_what_is_out_of_scope_is_named(capsys: pytest.CaptureFixture[str]):
+    left_out = out_of_scope()
     with capsys.disabled():
         for name, count in sorted(left_out.items()):
             reason = "no path that the gateway serves" if " " in name else "no vendor of the gateway"
