@@ -29,7 +29,10 @@ class Line(Protocol):
 
 
 class Exchange:
-    """`receive` and `send` of one request. The answer's head waits for the first piece of its body, at most until the loop's next turn."""
+    """`receive` and `send` of one request. The answer's head waits for the first piece of its body, at most until the loop's next turn.
+
+    Trailers need no announcement: whether a vendor sends some is known only at its answer's end.
+    """
 
     __slots__ = (
         "_bodiless",
@@ -42,7 +45,6 @@ class Exchange:
         "_pieces",
         "_remaining",
         "_told_all",
-        "_trailers",
         "_waiter",
         "complete",
         "gone",
@@ -67,7 +69,7 @@ class Exchange:
         self._told_all = False
         self._waiter: asyncio.Future[None] | None = None
         self._head: bytes | None = None
-        self._chunked = self._bodiless = self._trailers = False
+        self._chunked = self._bodiless = False
         self._remaining: int | None = None
 
     # -- for the connection --
@@ -121,11 +123,11 @@ class Exchange:
         if kind == "http.response.body":
             self._send_body(message.get("body", b""), more=message.get("more_body", False))
         elif kind == "http.response.start":
-            self._start(message["status"], message["headers"], trailers=message.get("trailers", False))
+            self._start(message["status"], message["headers"])
         elif kind == "http.response.trailers":
             self._send_trailers(message["headers"])
 
-    def _start(self, status: int, headers: Headers, *, trailers: bool) -> None:
+    def _start(self, status: int, headers: Headers) -> None:
         self.started = True
         self._bodiless = status in _BODILESS or self.scope["method"] == "HEAD"
         lines = [_STATUS.get(status) or b"HTTP/1.1 %d \r\n" % status]
@@ -140,7 +142,7 @@ class Exchange:
             if self._old:
                 self.keep_alive = False  # only the end of the connection tells the end of the body
             else:
-                self._chunked, self._trailers = True, trailers
+                self._chunked = True
                 lines.append(_CHUNKED)
         if not self.keep_alive:
             lines.append(_CLOSE)
@@ -167,19 +169,21 @@ class Exchange:
             else:
                 self._count(len(body))
                 pieces.append(body)
-        if not more and self._chunked and not self._trailers:
+        if not more and self._chunked:
             pieces.append(b"0\r\n\r\n")
         if len(pieces) == 1:
             self._line.write(pieces[0])
         elif pieces:
             self._line.writelines(pieces)
-        if not more and not self._trailers:
+        if not more:
             self._end()
 
     def _send_trailers(self, headers: Headers) -> None:
-        if self._trailers:
+        """They may stand for the last piece of any chunked body; where none is chunked, they are left out."""
+        self._send_head()
+        if self._chunked:
             self._line.write(b"0\r\n" + b"".join(b"%b: %b\r\n" % pair for pair in headers) + b"\r\n")
-            self._end()
+        self._end()
 
     def _count(self, size: int) -> None:
         if self._remaining is not None:
