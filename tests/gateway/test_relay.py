@@ -245,7 +245,7 @@ def test_a_body_that_goes_on_behind_its_last_event_is_read_to_its_end(house: Any
 
 def test_trailers_come_through(house: Any, vendor: LoopbackVendor) -> None:
     head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n"
-    trailers = b"x-sum: 7\r\nset-cookie: a=b\r\ncontent-length: 3\r\nx-byok-request-id: theirs\r\n"
+    trailers = b"x-sum: 7\r\nset-cookie: a=b\r\ncontent-type: text/html\r\nx-byok-request-id: theirs\r\n"
     vendor.script = Reply(raw=head + b"%x\r\n%b\r\n0\r\n%b\r\n" % (len(ANSWER), ANSWER, trailers))
     with raw_call(house, QUESTION) as connection:
         answer = read_until(connection, b"x-sum: 7\r\n\r\n")
