@@ -6,25 +6,25 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from byok import logs
-from byok.accounts import tombstones
 from byok.accounts.database import Database, open_database
 from byok.errors import ByokError
-from byok.recording.publisher import merge, publish
+from byok.recording.publisher import merge, merge_hot, publish
 from byok.recording.table import Table
-from byok.retention import Retention
+from byok.retention import Retention, kept_after
 from byok.settings import Settings
 
 MERGE_EVERY_S = 60
 SWEEP_AFTER_S = 900  # longest time that a reader may still want a file that was merged away
 FINISH_EVERY_S = 20
 LOOK_AGAIN_S = 1.0
+PURGES_PER_REWRITE = 12  # rows past retention are hidden at once; a month's file need not be rewritten every hour for the newest of them
 log = structlog.get_logger("byok.keeper")
 
 
@@ -44,7 +44,7 @@ def once(settings: Settings, db: Database) -> None:
     """Finish killed deletions, publish and merge, now: what `byok compact` does. Other writers are waited for, never fought."""
     table = Table(settings.usage_dir)
     Retention(db, settings.usage_dir, settings.journal_dir, settings.exports_dir).finish(now=datetime.now(UTC))
-    publish(table, settings.journal_dir, lambda ids: tombstones.is_erased(db, ids))
+    publish(table, settings.journal_dir, lambda ids: kept_after(db, ids))
     merge(table, files_per_month=1)
 
 
@@ -54,12 +54,13 @@ def _work(settings: Settings, stop: threading.Event) -> None:
         return
     table = Table(settings.usage_dir)
     retention = Retention(db, settings.usage_dir, settings.journal_dir, settings.exports_dir)
+    overdue = PURGES_PER_REWRITE * timedelta(seconds=settings.purge_every_s)
     jobs: list[tuple[str, float, Callable[[], object]]] = [
-        ("publish", settings.publish_every_s, lambda: publish(table, settings.journal_dir, lambda ids: tombstones.is_erased(db, ids))),
-        ("merge", MERGE_EVERY_S, lambda: merge(table)),
+        ("publish", settings.publish_every_s, lambda: publish(table, settings.journal_dir, lambda ids: kept_after(db, ids))),
+        ("merge", MERGE_EVERY_S, lambda: merge_hot(table, now=datetime.now(UTC))),
         ("sweep", MERGE_EVERY_S, lambda: retention.sweep(older_than_s=SWEEP_AFTER_S)),
         ("finish", FINISH_EVERY_S, lambda: retention.finish(now=datetime.now(UTC))),
-        ("purge", settings.purge_every_s, lambda: retention.purge(now=datetime.now(UTC))),
+        ("purge", settings.purge_every_s, lambda: retention.purge(now=datetime.now(UTC), overdue=overdue)),
     ]
     # One thread: the jobs take turns anyway, at the table's writer lock.
     scheduler = BackgroundScheduler(

@@ -9,7 +9,7 @@ import shutil
 import string
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -26,12 +26,15 @@ from byok.recording import journal
 from byok.recording.files import TableFile
 from byok.recording.publisher import by_month, publish
 from byok.recording.reader import Reader
-from byok.recording.rewriting import Past, count_past, rewrite, users_in
+from byok.recording.rewriting import FilesUnreadable, Past, count_past, users_in, without
 from byok.recording.table import Table
 
 SEALED_WITHIN_S = 30.0  # gateways seal their segment every 5 s
 CLOCK_SLACK = timedelta(days=2)
+LONGEST_CALL = timedelta(days=1)
 _ALL = datetime.max.replace(tzinfo=UTC)
+_ERASED_BEFORE = "erased_before:"  # followed by the user's id
+_FORCED = " forced"
 
 Receipt = dict[str, Any]
 log = structlog.get_logger("byok.retention")
@@ -69,25 +72,35 @@ class Retention:
         self._table = Table(usage_dir)
         self._journal_dir, self._exports_dir, self._usage_dir = journal_dir, exports_dir, usage_dir
 
-    def purge(self, *, now: datetime, dry_run: bool = False, force: bool = False) -> Receipt:
-        """Delete all rows past their user's retention. Adds "users": [{"user_id", "rows", "before"}]. Raises `ClockSuspicious`."""
+    def purge(self, *, now: datetime, dry_run: bool = False, force: bool = False, overdue: timedelta = timedelta(0)) -> Receipt:
+        """Delete all rows past their user's retention. Adds "users": [{"user_id", "rows", "before"}]. Raises `ClockSuspicious`.
+
+        With `overdue` a file is left alone until one of its rows is so long past: it is rewritten seldom then. A file that cannot be
+        read is left alone, too.
+        """
         started = time.monotonic()
         limits = {user_id: plans.keep_after(days, now) for user_id, days in users.retention(self._db).items()}
-        if not dry_run:
-            publish(self._table, self._journal_dir, self._erased)
-        past = self._past(limits, with_tail=dry_run)
-        if not force:
-            self._check_clock(sum(found.rows for found in past), now)
-        touched = len({found.path for found in past if found.path})
-        if not dry_run and past:
-            jobs.put(self._db, _PURGE, now.isoformat())
-            touched = self._remove(limits)
+
+        def begin(past: list[Past]) -> None:
+            if not force:
+                self._check_clock(sum(found.rows for found in past), now)
+            if past and not dry_run:
+                jobs.put(self._db, _PURGE, f"{now.isoformat()}{_FORCED if force else ''}")
+
+        if dry_run:
+            past = self._past(limits, with_tail=True)
+            begin(past)
+            touched = len({found.path for found in past if found.path})
+        else:
+            publish(self._table, self._journal_dir, self._kept_after)
+            past, touched = self._remove(limits, begin, overdue=overdue)
+        if past and not dry_run:
             self._clear_exports()
-            jobs.drop(self._db, _PURGE)
         rows = _per_user(past)
         receipt = _receipt("purge", sum(rows.values()), touched, started, now, dry_run=dry_run)
-        if not dry_run and past:
+        if past and not dry_run:
             receipts.keep(self._db, receipt)
+            jobs.drop(self._db, _PURGE)
         listed = [{"user_id": user_id, "rows": count, "before": limits[user_id].isoformat()} for user_id, count in sorted(rows.items())]
         return receipt | {"users": listed}
 
@@ -116,9 +129,12 @@ class Retention:
             done.append(self._finish_users(time.monotonic(), now))
         for name, moment in jobs.named(self._db, _ERASE_USAGE).items():
             done.append(self._finish_usage(name.removeprefix(_ERASE_USAGE), datetime.fromisoformat(moment), time.monotonic(), now))
-        if jobs.get(self._db, _PURGE):
-            done.append(self.purge(now=now))
+        if begun := jobs.get(self._db, _PURGE):
+            done.append(self.purge(now=now, force=begun.endswith(_FORCED)))
             jobs.drop(self._db, _PURGE)
+        for name, moment in jobs.named(self._db, _ERASED_BEFORE).items():
+            if datetime.fromisoformat(moment) < now - LONGEST_CALL:
+                jobs.drop(self._db, name)
         return done
 
     def sweep(self, *, older_than_s: float = 0) -> int:
@@ -130,10 +146,8 @@ class Retention:
 
     def _finish_users(self, started: float, now: datetime) -> Receipt:
         dropped = self._publish_until(lambda: not self._erased(self._journal_users(journal.segments(self._journal_dir))))
-        files = self._table.snapshot().files
-        limits = dict.fromkeys(self._erased(users_in(files)), _ALL)
-        past = self._past(limits) if limits else []
-        touched = self._remove(limits)
+        limits = dict.fromkeys(self._erased(self._users_in_table()), _ALL)
+        past, touched = self._remove(limits, whatever_it_takes=True)
         self._clear_exports()
         shutil.rmtree(self._journal_dir / journal.QUARANTINE, ignore_errors=True)  # damaged lines cannot be told apart by user
         for user_id in limits:
@@ -147,8 +161,8 @@ class Retention:
     def _finish_usage(self, user_id: str, moment: datetime, started: float, now: datetime) -> Receipt:
         there = set(journal.segments(self._journal_dir))
         self._publish_until(lambda: user_id not in self._journal_users(there.intersection(journal.segments(self._journal_dir))))
-        past = self._past({user_id: moment})
-        touched = self._remove({user_id: moment})
+        self._remember(user_id, moment)
+        past, touched = self._remove({user_id: moment}, whatever_it_takes=True)
         self._clear_exports()
         shutil.rmtree(self._journal_dir / journal.QUARANTINE, ignore_errors=True)
         receipt = _receipt("erase", sum(found.rows for found in past), touched, started, now)
@@ -156,11 +170,16 @@ class Retention:
         jobs.drop(self._db, _ERASE_USAGE + user_id)
         return receipt
 
+    def _remember(self, user_id: str, moment: datetime) -> None:
+        """So that a call that began before this moment and ends after the erasure leaves no row."""
+        name = _ERASED_BEFORE + user_id
+        jobs.put(self._db, name, max(moment.isoformat(), jobs.get(self._db, name) or ""))
+
     def _publish_until(self, clean: Callable[[], bool]) -> int:
         """Publish sealed segments until the journal is `clean`; how many rows of erased users were dropped on the way."""
         dropped, end = 0, time.monotonic() + SEALED_WITHIN_S
         while True:
-            dropped += publish(self._table, self._journal_dir, self._erased).dropped
+            dropped += publish(self._table, self._journal_dir, self._kept_after).dropped
             if clean():
                 return dropped
             if time.monotonic() > end:
@@ -177,29 +196,79 @@ class Retention:
             found.update(json.loads(line)["user_id"] for line in lines.good)
         return found
 
-    def _past(self, limits: Mapping[str, datetime], *, with_tail: bool = False) -> list[Past]:
-        """Rows before their user's moment; only files that begin before the latest moment are opened."""
+    def _past(self, limits: Mapping[str, datetime], *, with_tail: bool = False, skip: Collection[TableFile] = ()) -> list[Past]:
+        """Rows before their user's moment; only files that begin before the latest moment are opened, and those that can be read."""
         if not limits:
             return []
         latest = max(limits.values())
         tail = Reader(self._usage_dir, self._journal_dir).view().tail if with_tail else None
-        return count_past([file for file in self._table.snapshot().files if file.first_ts < latest], limits, tail=tail)
+        files = [file for file in self._table.snapshot().files if file.first_ts < latest and file not in skip]
+        try:
+            return count_past(files, limits, tail=tail)
+        except FilesUnreadable as fault:
+            for file in fault.files:
+                log.error("usage_file_unreadable", file=Path(file.path).name)
+            return self._past(limits, with_tail=with_tail, skip=[*skip, *fault.files])
 
-    def _remove(self, limits: Mapping[str, datetime]) -> int:
-        """Rewrite the files that hold rows before their user's moment, month by month; how many files went. Leaves nothing behind."""
-        gone = 0
+    def _users_in_table(self) -> set[str]:
+        """Whoever has rows. What cannot be read of a damaged file may be anybody's: it goes."""
+        try:
+            return users_in(self._table.snapshot().files)
+        except FilesUnreadable as fault:
+            with self._table.writing():
+                self._mend(fault.files)
+            return self._users_in_table()
+
+    def _remove(
+        self,
+        limits: Mapping[str, datetime],
+        begin: Callable[[list[Past]], None] = lambda _: None,
+        *,
+        overdue: timedelta = timedelta(0),
+        whatever_it_takes: bool = False,
+    ) -> tuple[list[Past], int]:
+        """Rewrite the files that hold rows before their user's moment; what went, and how many files did. Leaves nothing behind.
+
+        `begin` is told what will go before anything does. `whatever_it_takes`: damaged files are not left as they are.
+        """
         with self._table.writing():
-            holding = {found.path for found in self._past(limits)}
-            files = [file for file in self._table.snapshot().files if file.path in holding]
-            for month, some in sorted(by_month(files).items()):
-                gone += self._rewrite(month, some, limits)
-            self._sweep(time.time() + 1)
-        return gone
+            if whatever_it_takes:
+                self._mend_damaged(limits)
+            past = self._past(limits)
+            due = {found.path for found in past if limits[found.user_id] - found.oldest >= overdue}
+            past = [found for found in past if found.path in due]
+            begin(past)
+            gone = 0
+            for month, files in sorted(by_month(file for file in self._table.snapshot().files if file.path in due).items()):
+                gone += self._rewrite(month, files, limits, what_can_be_read=whatever_it_takes)
+            if gone or whatever_it_takes:
+                self._sweep(time.time() + 1)
+        return past, gone
 
-    def _rewrite(self, month: str, files: list[TableFile], limits: Mapping[str, datetime]) -> int:
-        new = rewrite(self._table.directory, month, files, keep_after=limits)
-        self._table.commit([new] if new else [], remove=files)
-        return len(files)
+    def _rewrite(self, month: str, files: list[TableFile], limits: Mapping[str, datetime], *, what_can_be_read: bool) -> int:
+        new, old = [], []
+        for file in files:
+            try:
+                kept = without(self._table.directory, month, file, limits, what_can_be_read=what_can_be_read)
+            except FilesUnreadable:
+                log.error("usage_file_unreadable", file=Path(file.path).name)
+                continue
+            old.append(file)
+            new += [kept] if kept else []
+        self._table.commit(new, remove=old)
+        return len(old)
+
+    def _mend_damaged(self, limits: Mapping[str, datetime]) -> None:
+        latest = max(limits.values(), default=None)
+        files = [file for file in self._table.snapshot().files if latest and file.first_ts < latest]
+        try:
+            users_in(files)
+        except FilesUnreadable as fault:
+            self._mend(fault.files)
+
+    def _mend(self, files: Iterable[TableFile]) -> None:
+        for month, some in by_month(files).items():
+            self._rewrite(month, some, {}, what_can_be_read=True)
 
     def _sweep(self, before: float) -> int:
         """Within `writing()` nobody else has unfinished files here."""
@@ -214,6 +283,9 @@ class Retention:
         for path in self._exports_dir.glob("*"):
             path.unlink(missing_ok=True) if path.is_file() else shutil.rmtree(path, ignore_errors=True)
 
+    def _kept_after(self, user_ids: Iterable[str]) -> dict[str, datetime]:
+        return kept_after(self._db, user_ids)
+
     def _erased(self, user_ids: Iterable[str]) -> set[str]:
         return tombstones.is_erased(self._db, user_ids)
 
@@ -225,6 +297,14 @@ class Retention:
         written = [datetime.fromtimestamp(Path(file.path).stat().st_mtime, UTC) for file in files if Path(file.path).exists()]
         if now - max([file.last_ts for file in files] + written) > CLOCK_SLACK:
             raise ClockSuspicious(rows, total)
+
+
+def kept_after(db: Database, user_ids: Iterable[str]) -> dict[str, datetime]:
+    """For those of the users who erased records: the first moment whose rows stay. A call that was open meanwhile is booked late."""
+    erased_before = jobs.named(db, _ERASED_BEFORE)
+    wanted = list(user_ids)
+    found = {user_id: datetime.fromisoformat(moment) for user_id in wanted if (moment := erased_before.get(_ERASED_BEFORE + user_id))}
+    return found | dict.fromkeys(tombstones.is_erased(db, wanted), _ALL)
 
 
 def _per_user(past: list[Past]) -> Counter[str]:

@@ -53,6 +53,12 @@ class Settings(BaseSettings):
     fsync: Literal["batch", "always"] = Field("batch", description="batch: at most 100 ms at risk on power loss; always: nothing.")
     upstream_timeout_s: float = Field(300, gt=0, le=3600, description="Longest silence of a vendor, in seconds.")
     max_body_mb: int = Field(64, ge=1, le=1024, description="Largest request body, in MB.")
+    requests_per_minute: int = Field(
+        0, ge=0, le=1_000_000, description="Requests each user may begin within a minute; 0: no limit. `byok user set` overrides it."
+    )
+    calls_at_once: int = Field(
+        0, ge=0, le=1_000_000, description="Calls each user may have open at once; 0: no limit. `byok user set` overrides it."
+    )
     engine: Literal["duckdb"] = Field("duckdb", description="What answers questions.")
     jwt_secret_file: Path | None = Field(
         None, description="Its stripped text is the HS256 secret (32 bytes or more); default: derived from the master key."

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from byok.accounts import jobs, receipts, tombstones, users
+from byok.accounts import jobs, receipts, users
 from byok.accounts.database import open_database
 from byok.recording.files import SCHEMA
 from byok.recording.importer import Rounds, import_file
@@ -16,7 +16,7 @@ from byok.recording.journal import Journal
 from byok.recording.publisher import publish
 from byok.recording.reader import Reader
 from byok.recording.table import Table
-from byok.retention import ClockSuspicious, Retention
+from byok.retention import ClockSuspicious, Retention, kept_after
 from tests.samples import NOON, usage_record
 
 
@@ -136,11 +136,11 @@ def test_a_late_record_of_an_erased_user_is_dropped(house):
     user = house.add("late")
     house.retention.erase_user(user, now=NOON)
     house.log(user, 2)
-    publish(house.table, house.root / "journal", lambda ids: tombstones.is_erased(house.db, ids))
+    publish(house.table, house.root / "journal", lambda ids: kept_after(house.db, ids))
     assert house.rows() == {} and house.bytes_with(user) == []
 
 
-STEPS = [f"byok.retention.{step}" for step in ("users.remove", "publish", "rewrite", "Table.commit", "scrub")]
+STEPS = [f"byok.retention.{step}" for step in ("users.remove", "publish", "without", "Table.commit", "scrub")]
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -201,7 +201,7 @@ def test_an_erasure_of_records_that_was_killed_is_finished(house, monkeypatch):
     user = house.add("ada", plan="team")
     house.store(user, [1, 10])
     with monkeypatch.context() as patch:
-        patch.setattr("byok.retention.rewrite", killed("byok.retention.rewrite", False))
+        patch.setattr("byok.retention.without", killed("byok.retention.without", False))
         with pytest.raises(Killed):
             house.retention.erase_usage(user, now=NOON)
     assert jobs.named(house.db, "erase_usage:")

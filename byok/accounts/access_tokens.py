@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,6 +19,8 @@ from byok.errors import BadRequest
 
 _FORM = re.compile(r"byok_([A-Za-z0-9]{8})_[A-Za-z0-9_-]{43}")
 _NOBODY = hashlib.sha256(b"nobody").hexdigest()
+_MODEL = re.compile(r"[A-Za-z0-9*?][A-Za-z0-9._:/@+*?-]{0,127}")
+MOST_MODELS = 100
 TOUCH_EVERY = timedelta(minutes=1)
 
 
@@ -31,10 +34,23 @@ class AccessToken:
     created_at: datetime
     last_used_at: datetime | None
     expires_at: datetime | None
+    models: tuple[str, ...] = ()
 
 
-def create(db: Database, user_id: str, *, now: datetime, label: str = "", ttl_s: float | None = None) -> str:
-    """Return a new token of the user, the only time it is seen. Without `ttl_s` it lives until it is revoked. Raises `UserUnknown`."""
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Whom a credential names, and the only models it may call (names and patterns; none: all)."""
+
+    user: User
+    models: tuple[str, ...] = ()
+
+
+def create(db: Database, user_id: str, *, now: datetime, label: str = "", ttl_s: float | None = None, models: Sequence[str] = ()) -> str:
+    """Return a new token of the user, the only time it is seen. Without `ttl_s` it lives until it is revoked.
+
+    With `models` (names, `vendor/name`, `*` for any part) it makes calls of these only, and is good for nothing but calls and reading.
+    Raises `UserUnknown`, `BadRequest`.
+    """
     token_id = random_characters(8)
     token = f"byok_{token_id}_{secrets.token_urlsafe(32)}"
     values = {
@@ -44,6 +60,7 @@ def create(db: Database, user_id: str, *, now: datetime, label: str = "", ttl_s:
         "label": _checked_label(label),
         "created_at": now,
         "expires_at": None if ttl_s is None else now + timedelta(seconds=ttl_s),
+        "models": ",".join(_checked_models(models)) or None,
     }
     with db.writing() as connection:
         if not connection.execute(sa.select(users.c.id).where(users.c.id == user_id)).first():
@@ -53,13 +70,22 @@ def create(db: Database, user_id: str, *, now: datetime, label: str = "", ttl_s:
 
 
 def verify(db: Database, token: str, *, now: datetime) -> User | None:
-    """Return the token's user, or None if it is unknown, expired or revoked, or the user is disabled. Never raises on odd text."""
+    """Return the token's user, or None if it is unknown, expired or revoked, or the user is disabled. Never raises on odd text.
+
+    None also for a token that is for some models only: whatever asks here (sign-in, a JWT) would let it grow beyond its list.
+    """
+    grant = read(db, token, now=now)
+    return None if grant is None or grant.models else grant.user
+
+
+def read(db: Database, token: str, *, now: datetime) -> Grant | None:
+    """As `verify`, with the models that the token is for."""
     form = _FORM.fullmatch(token)
     if form is None:
         return None
     mine = access_tokens.c
     with db.reading() as connection:
-        joined = sa.select(*users.c, mine.secret_hash, mine.last_used_at, mine.expires_at).join_from(access_tokens, users)
+        joined = sa.select(*users.c, mine.secret_hash, mine.last_used_at, mine.expires_at, mine.models).join_from(access_tokens, users)
         row = connection.execute(joined.where(mine.id == form[1])).first()
     if not hmac.compare_digest(_hash(token), _NOBODY if row is None else row.secret_hash) or row is None:
         return None
@@ -67,16 +93,16 @@ def verify(db: Database, token: str, *, now: datetime) -> User | None:
         return None
     if row.last_used_at is None or now - row.last_used_at >= TOUCH_EVERY:
         db.note(sa.update(access_tokens).where(mine.id == form[1]).values(last_used_at=now))
-    return from_row(row)
+    return Grant(from_row(row), _models(row.models))
 
 
 def of_user(db: Database, user_id: str) -> list[AccessToken]:
     """The user's tokens, oldest first."""
     mine = access_tokens.c
-    shown = sa.select(mine.id, mine.user_id, mine.label, mine.created_at, mine.last_used_at, mine.expires_at)
+    shown = sa.select(mine.id, mine.user_id, mine.label, mine.created_at, mine.last_used_at, mine.expires_at, mine.models)
     with db.reading() as connection:
         rows = connection.execute(shown.where(mine.user_id == user_id).order_by(mine.created_at, mine.id))
-        return [AccessToken(*row) for row in rows]
+        return [AccessToken(*row[:-1], models=_models(row.models)) for row in rows]
 
 
 def revoke(db: Database, user_id: str, token_id: str) -> bool:
@@ -90,6 +116,20 @@ def revoke(db: Database, user_id: str, token_id: str) -> bool:
 
 def _hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _models(stored: str | None) -> tuple[str, ...]:
+    return tuple(stored.split(",")) if stored else ()
+
+
+def _checked_models(models: Sequence[str]) -> list[str]:
+    kept = list(dict.fromkeys(text for model in models if (text := model.strip())))
+    if bool(models) != bool(kept) or len(kept) > MOST_MODELS or not all(_MODEL.fullmatch(text) for text in kept):
+        raise BadRequest(
+            "The list of models is not valid.",
+            remedy=f"Name up to {MOST_MODELS} models, such as gpt-4o-mini, anthropic/claude-haiku-4 or anthropic/*, with commas between.",
+        )
+    return kept
 
 
 def _checked_label(label: str) -> str:

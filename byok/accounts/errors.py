@@ -43,6 +43,18 @@ class UserErased(ByokError):
         super().__init__("A user with this id was erased; an id is never given twice.", remedy="Leave the id out, or choose another.")
 
 
+class TokenRestricted(ByokError):
+    """A token that is for some models only must not turn into one that is for all."""
+
+    status, code = 403, "token_restricted"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This access token is for calls of some models, and for reading; it makes and changes nothing.",
+            remedy="Use an access token without a list of models, or a JWT of your e-mail and password.",
+        )
+
+
 class PasswordTooWeak(ByokError):
     code = "password_too_weak"
 

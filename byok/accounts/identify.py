@@ -5,18 +5,21 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from byok.accounts import access_tokens, api_tokens
+from byok.accounts.access_tokens import Grant
 from byok.accounts.database import Database
 from byok.accounts.tables import users
-from byok.accounts.users import User, from_row
+from byok.accounts.users import from_row
 
 
-def identify(db: Database, secret: bytes, credential: str, *, now: datetime) -> User | None:
-    """Return the user, or None if the credential is bad, expired or older than the last password change, or the user disabled or erased.
+def identify(db: Database, secret: bytes, credential: str, *, now: datetime) -> Grant | None:
+    """Return the user with what the credential is good for.
+
+    None if it is bad, expired or older than the last password change, or the user disabled or erased.
 
     `secret` is `api_tokens.jwt_secret`. Never raises on odd text; raises `AccountsUnavailable` if the database cannot be read.
     """
     if credential.startswith("byok_"):
-        return access_tokens.verify(db, credential, now=now)
+        return access_tokens.read(db, credential, now=now)
     claim = api_tokens.read(credential, secret, now=now)
     if claim is None:
         return None
@@ -26,4 +29,4 @@ def identify(db: Database, secret: bytes, credential: str, *, now: datetime) -> 
         return None
     if row.tokens_since is not None and claim.issued_at < row.tokens_since:
         return None
-    return from_row(row)
+    return Grant(from_row(row))

@@ -148,6 +148,12 @@ def note_refused(db: Database, key_id: str, *, now: datetime | None) -> None:
     db.note(sa.update(vendor_keys).where(vendor_keys.c.id == key_id).values(refused_at=now))
 
 
+def is_refused(db: Database, key_id: str) -> bool:
+    """Whether the vendor refused the key when it was last tried."""
+    with db.reading() as connection:
+        return connection.execute(sa.select(vendor_keys.c.refused_at).where(vendor_keys.c.id == key_id)).scalar() is not None
+
+
 def _shown() -> list[sa.Column[Any]]:
     return [vendor_keys.c[name] for name in _SHOWN]
 

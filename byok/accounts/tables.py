@@ -52,6 +52,8 @@ users = sa.Table(
     sa.Column("tz", sa.String, nullable=False),
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("tokens_since", Instant),  # API tokens issued before this are void
+    sa.Column("requests_per_minute", sa.Integer),  # null: what the settings say; 0: no limit
+    sa.Column("calls_at_once", sa.Integer),  # the same
 )
 
 password_hashes = sa.Table(
@@ -100,6 +102,7 @@ access_tokens = sa.Table(
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("last_used_at", Instant),
     sa.Column("expires_at", Instant),
+    sa.Column("models", sa.String),  # names and patterns with commas between; null: all models
 )
 
 vendor_keys = sa.Table(
@@ -154,6 +157,13 @@ receipts = sa.Table(
     sa.Column("files", sa.Integer, nullable=False),
     sa.Column("seconds", sa.Float, nullable=False),
     sa.Column("at", sa.String, nullable=False),  # as it was handed out
+)
+
+allowed_models = sa.Table(
+    "allowed_models",
+    METADATA,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("allowed_at", Instant, nullable=False),
 )
 
 jobs = sa.Table(

@@ -22,11 +22,13 @@ from byok.errors import BadRequest
 
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f\"(),:;<>\[\]\\]{1,64}@[^@\s\x00-\x1f\x7f\"(),:;<>\[\]\\/?#]{1,189}")
 _BATCH = 500
+HIGHEST_LIMIT = 1_000_000
+AS_SET = -1  # for a limit: what the settings say
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """`retention_days` is what holds for this user: as set, else the plan's."""
+    """`retention_days` is what holds for this user: as set, else the plan's. The two limits: None is the installation's, 0 is none."""
 
     id: str
     email: str
@@ -37,6 +39,8 @@ class User:
     disabled: bool
     tz: str
     created_at: datetime
+    requests_per_minute: int | None = None
+    calls_at_once: int | None = None
 
     def public(self) -> dict[str, Any]:
         """The shape that `user show --json` prints."""
@@ -147,10 +151,13 @@ def change(
     name: str | None = None,
     tz: str | None = None,
     disabled: bool | None = None,
+    requests_per_minute: int | None = None,
+    calls_at_once: int | None = None,
 ) -> User:
     """Change what is given and return the user; None means leave as it is. Raises `UserUnknown`, `BadRequest`.
 
-    A new plan brings its own retention, unless days are given too. Disabling ends all sessions.
+    A new plan brings its own retention, unless days are given too. Disabling ends all sessions. A limit of 0 is none; `AS_SET` (-1)
+    goes back to the installation's.
     """
     values: dict[str, Any] = {}
     if plan is not None:
@@ -162,6 +169,8 @@ def change(
     if tz is not None:
         values["tz"] = _checked_zone(tz)
     values |= {key: flag for key, flag in (("admin", admin), ("disabled", disabled)) if flag is not None}
+    limits = (("requests_per_minute", requests_per_minute), ("calls_at_once", calls_at_once))
+    values |= {key: _checked_limit(limit) for key, limit in limits if limit is not None}
     with db.writing() as connection:
         if values:
             connection.execute(sa.update(users).where(users.c.id == user_id).values(**values))
@@ -206,6 +215,8 @@ def from_row(row: Any) -> User:
         disabled=row.disabled,
         tz=row.tz,
         created_at=row.created_at,
+        requests_per_minute=row.requests_per_minute,
+        calls_at_once=row.calls_at_once,
     )
 
 
@@ -255,6 +266,12 @@ def _checked_days(days: int | None) -> int | None:
     if days is not None and not 1 <= days <= LONGEST_DAYS:
         raise _senseless("Retention", f"1 to {LONGEST_DAYS} days")
     return days
+
+
+def _checked_limit(limit: int) -> int | None:
+    if not AS_SET <= limit <= HIGHEST_LIMIT:
+        raise _senseless("A limit", f"0 (none) to {HIGHEST_LIMIT}")
+    return None if limit == AS_SET else limit
 
 
 def _checked_name(name: str | None) -> str | None:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from byok.accounts import access_tokens, api_tokens, key_vault, passwords
 from byok.accounts.access_tokens import AccessToken
+from byok.accounts.errors import TokenRestricted
 from byok.accounts.key_vault import VendorKey
 from byok.accounts.users import User
 from byok.address import client_address
@@ -39,7 +40,10 @@ async def token(request: Request, _: Annotated[shapes.NoQuery, Query()], credent
 
 
 def _of_access_token(services: Services, credential: str) -> User | None:
-    return access_tokens.verify(services.db, credential, now=services.now())  # no JWT: it would renew itself for ever
+    grant = access_tokens.read(services.db, credential, now=services.now())  # no JWT: it would renew itself for ever
+    if grant is not None and grant.models:
+        raise TokenRestricted  # a JWT knows no list of models
+    return None if grant is None else grant.user
 
 
 @router.get("/me", response_model=shapes.Me, tags=["account"])

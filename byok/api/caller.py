@@ -10,6 +10,8 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
 from byok.accounts import identify
+from byok.accounts.access_tokens import Grant
+from byok.accounts.errors import TokenRestricted
 from byok.accounts.users import User
 from byok.errors import BadRequest, Forbidden, Unauthorized
 from byok.pool import Pool
@@ -66,13 +68,15 @@ def pool_of(request: Request) -> Pool:
 
 async def known_user(request: Request) -> Caller:
     services, pool = services_of(request), pool_of(request)
-    user = await pool.run(_identify, services, bearer(request))
-    if user is None:
+    grant = await pool.run(_identify, services, bearer(request))
+    if grant is None:
         raise Unauthorized
-    return Caller(user, services, pool)
+    if grant.models and request.method not in ("GET", "HEAD"):
+        raise TokenRestricted
+    return Caller(grant.user, services, pool)
 
 
-def _identify(services: Services, credential: str) -> User | None:
+def _identify(services: Services, credential: str) -> Grant | None:
     return identify.identify(services.db, services.jwt_secret, credential, now=services.now())
 
 

@@ -37,17 +37,21 @@ def access_token() -> None:
 @access_token.command()
 @click.argument("email")
 @click.option("--label", default="", metavar="L", help="A name of your own, to know it by when revoking.")
+@click.option("--models", metavar="LIST", help="For these models only: names, vendor/name, * for any part, with commas between.")
 @click.pass_obj
-def new(settings: Settings, email: str, label: str) -> None:
+def new(settings: Settings, email: str, label: str, models: str | None) -> None:
     """Make an access token and print it, once.
 
-    Example: byok access-token new ada@example.org --label laptop
+    Example: byok access-token new ada@example.org --label laptop --models "gpt-4o-mini,anthropic/*"
     """
     from byok.accounts import access_tokens, users
     from byok.services import Services
 
+    patterns = [] if models is None else models.split(",")
+    _refuse_unknown_vendors(settings, patterns)
     with Services(settings) as services:
-        click.echo(access_tokens.create(services.db, users.by_email(services.db, email).id, now=utc_now(), label=label))
+        owner = users.by_email(services.db, email)
+        click.echo(access_tokens.create(services.db, owner.id, now=utc_now(), label=label, models=patterns))
 
 
 @access_token.command("list")
@@ -66,9 +70,12 @@ def list_(settings: Settings, email: str, as_json: bool) -> None:
         found = access_tokens.of_user(services.db, users.by_email(services.db, email).id)
     if as_json:
         iso = [(t, t.created_at.isoformat(), t.last_used_at.isoformat() if t.last_used_at else None) for t in found]
-        show_json([{"id": t.id, "label": t.label, "created": created, "last_used": used} for t, created, used in iso])
+        show_json(
+            [{"id": t.id, "label": t.label, "created": created, "last_used": used, "models": list(t.models)} for t, created, used in iso]
+        )
     else:
-        show_table(("id", "label", "created", "last used"), [(t.id, t.label or "-", t.created_at, t.last_used_at) for t in found])
+        rows = [(t.id, t.label or "-", t.created_at, t.last_used_at, ",".join(t.models) or "all") for t in found]
+        show_table(("id", "label", "created", "last used", "models"), rows)
 
 
 @access_token.command()
@@ -88,3 +95,17 @@ def revoke(settings: Settings, which: tuple[str, ...]) -> None:
         if not any(access_tokens.revoke(services.db, owner.id, token_id) for owner in owners):
             raise NotFound("There is no such access token.", remedy="byok access-token list EMAIL shows the ids.")
     click.echo("Revoked.", err=True)
+
+
+def _refuse_unknown_vendors(settings: Settings, patterns: list[str]) -> None:
+    """A list that names a vendor wrongly would allow nothing, and be found out much later."""
+    from byok.gateway import vendors
+
+    known = vendors.vendors(settings)
+    for pattern in patterns:
+        vendor, slash, _ = pattern.strip().partition("/")
+        if slash and not {"*", "?"} & set(vendor) and vendor.lower() not in known:
+            raise NotFound(
+                f"There is no vendor '{vendor[:40]}'.",
+                remedy=f"Before the slash stands the vendor, as in openrouter/openai/gpt-4o. Known are: {', '.join(sorted(known))}.",
+            )

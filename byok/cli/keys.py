@@ -9,7 +9,7 @@ from byok.settings import Settings
 
 @click.group(cls=Group)
 def key() -> None:
-    """Vendor keys of a user: add, list, revoke.
+    """Vendor keys of a user: add, list, default, revoke.
 
     Example: byok key add ada@example.org --vendor openai < key.txt
     """
@@ -45,7 +45,7 @@ def add(settings: Settings, email: str, vendor: str, label: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 @click.pass_obj
 def list_(settings: Settings, email: str, as_json: bool) -> None:
-    """List a user's vendor keys: names and last four characters.
+    """List a user's vendor keys: names and last four characters, and since when the vendor refuses one.
 
     Example: byok key list ada@example.org
     """
@@ -65,13 +65,35 @@ def list_(settings: Settings, email: str, as_json: bool) -> None:
                     "default": k.default,
                     "created": k.created_at.isoformat(),
                     "last_used": k.last_used_at.isoformat() if k.last_used_at else None,
+                    "refused": k.refused_at.isoformat() if k.refused_at else None,
                 }
                 for k in found
             ]
         )
     else:
-        rows = [(k.id, k.vendor, k.label or "-", f"…{k.last_four}", k.default, k.created_at, k.last_used_at) for k in found]
-        show_table(("id", "vendor", "label", "key", "default", "created", "last used"), rows)
+        rows = [(k.id, k.vendor, k.label or "-", f"…{k.last_four}", k.default, k.created_at, k.last_used_at, k.refused_at) for k in found]
+        show_table(("id", "vendor", "label", "key", "default", "created", "last used", "refused"), rows)
+
+
+@key.command()
+@click.argument("which", nargs=-1, required=True, metavar="[EMAIL] KEY_ID")
+@click.pass_obj
+def default(settings: Settings, which: tuple[str, ...]) -> None:
+    """Make a key the one that calls of its vendor use unless they name another; from 5 s on. EMAIL may be left out.
+
+    Example: byok key default ada@example.org key_Zk3v9Qp1Lw2s
+    """
+    from byok.accounts import key_vault, users
+    from byok.services import Services
+
+    email, key_id = email_and_id(which)
+    with Services(settings) as services:
+        owners = [users.by_email(services.db, email)] if email else users.all_users(services.db)
+        found = [key for owner in owners for key in key_vault.of_user(services.db, owner.id) if key.id == key_id]
+        if not found:
+            raise NotFound(f"There is no vendor key {key_id[:40]}.", remedy="byok key list EMAIL shows the ids.")
+        key_vault.make_default(services.db, found[0].user_id, key_id)
+    click.echo(f"{key_id} is the default for {found[0].vendor}.", err=True)
 
 
 @key.command()

@@ -16,6 +16,19 @@ PLANS = click.Choice(["free", "indie", "team", "enterprise"])
 DAYS = click.IntRange(1, 36500)
 
 
+class Limit(click.ParamType[int]):
+    """A whole number from 0 (no limit) up, or `default`: what the settings say."""
+
+    name = "limit"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        from byok.accounts.users import AS_SET, HIGHEST_LIMIT
+
+        if value == "default":
+            return AS_SET
+        return int(click.IntRange(0, HIGHEST_LIMIT).convert(value, param, ctx))
+
+
 @click.group(cls=Group)
 def user() -> None:
     """People who may call: add, list, show, set, link, erase.
@@ -94,7 +107,7 @@ def show(settings: Settings, email: str, as_json: bool) -> None:
 
     with Services(settings) as services:
         found = users.by_email(services.db, email)
-    _show(found, as_json)
+    _show(found, settings, as_json)
 
 
 @user.command("set")
@@ -105,6 +118,8 @@ def show(settings: Settings, email: str, as_json: bool) -> None:
 @click.option("--name", metavar="NAME", help="How the dashboard greets.")
 @click.option("--tz", metavar="ZONE", help="IANA time zone, such as Europe/Berlin.")
 @click.option("--disable/--enable", "disabled", default=None, help="Tokens, sessions and keys of a disabled user stop working within 5 s.")
+@click.option("--requests-per-minute", type=Limit(), metavar="N", help="Requests to vendors within a minute; 0: no limit, or `default`.")
+@click.option("--calls-at-once", type=Limit(), metavar="N", help="Calls open at the same time; 0: no limit, or `default`.")
 @click.option("--password-stdin", is_flag=True, help="Read a new sign-in password from standard input.")
 @click.option("--json", "as_json", is_flag=True, help="Print the user as JSON.")
 @click.pass_obj
@@ -126,7 +141,7 @@ def set_(settings: Settings, /, email: str, password_stdin: bool, as_json: bool,
             passwords.set_password(services.db, changed.id, password, now=utc_now())
         if named:
             changed = users.change(services.db, changed.id, **named)
-    _show(changed, as_json)
+    _show(changed, settings, as_json)
 
 
 @user.command()
@@ -190,11 +205,17 @@ def _confirm(found: "User") -> None:
         raise BadRequest("Nothing was erased: that was not the e-mail.", remedy="Type it exactly.")
 
 
-def _show(found: "User", as_json: bool) -> None:
+def _show(found: "User", settings: Settings, as_json: bool) -> None:
+    own = {"requests_per_minute": found.requests_per_minute, "calls_at_once": found.calls_at_once}
     if as_json:
-        show_json(found.public())
+        show_json(found.public() | {name: limit for name, limit in own.items() if limit is not None})
         return
-    facts = found.public() | {"name": found.name, "tz": found.tz}
+    limits = {name: _limit(limit, getattr(settings, name)) for name, limit in own.items()}
+    facts = found.public() | {"name": found.name, "tz": found.tz} | limits
     for name, value in facts.items():
         shown = {True: "yes", False: "no", None: "-"}.get(value, value) if isinstance(value, bool | None) else value
-        click.echo(f"{name:15} {shown}")
+        click.echo(f"{name:19} {shown}")
+
+
+def _limit(own: int | None, usual: int) -> str:
+    return f"{own or 'no limit'}" if own is not None else f"{usual or 'no limit'} (default)"

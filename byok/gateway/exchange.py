@@ -128,6 +128,8 @@ class Exchange:
             self._send_trailers(message["headers"])
 
     def _start(self, status: int, headers: Headers) -> None:
+        if self.started:
+            raise RuntimeError("the answer has begun")
         self.started = True
         self._bodiless = status in _BODILESS or self.scope["method"] == "HEAD"
         lines = [_STATUS.get(status) or b"HTTP/1.1 %d \r\n" % status]

@@ -2,25 +2,28 @@
 
 import asyncio
 import hashlib
+import math
 import re
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Protocol
 
-from byok.accounts import key_vault, users
+from byok.accounts import allowed_models, key_vault, users
+from byok.accounts.access_tokens import Grant
 from byok.accounts.api_tokens import LONGEST_TOKEN
 from byok.accounts.database import Database
 from byok.accounts.errors import AccountsUnavailable
 from byok.accounts.identify import identify
 from byok.accounts.key_vault import Secret
-from byok.accounts.users import User
 from byok.errors import BadRequest, ByokError, Unauthorized, VendorKeyMissing
 from byok.gateway.headers import CREDENTIALS
 from byok.gateway.remembered import Remembered
 
 THREADS = 4
+NAMES_EVERY_S = 3.0
 REFUSED_S = 2.0  # how long a token that was refused is not looked up again
 _TOKEN = re.compile(rb"byok_[A-Za-z0-9]{8}_[A-Za-z0-9_-]{43}")
 _JWT = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
@@ -43,20 +46,26 @@ class Identity:
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="accounts")
-        self._users: Remembered[bytes, User] = Remembered(self._pool, no_s=REFUSED_S)
+        self._users: Remembered[bytes, Grant] = Remembered(self._pool, no_s=REFUSED_S)
         self._keys: Remembered[tuple[str, str, str | None], tuple[str, Secret]] = Remembered(self._pool)
         self._vendors: Remembered[str, frozenset[str]] = Remembered(self._pool)
+        self._refused: set[str] = set()  # keys that carry the mark, as far as is known here
+        self._names_due = 0.0
+        self.allowed_names: frozenset[str] = frozenset()  # models outside the catalogue that an admin vouches for
 
-    async def user(self, headers: Iterable[tuple[bytes, bytes]]) -> User:
-        """The user whose access token or JWT came along. Raises `Unauthorized`; `BadRequest` when it is not clear which one counts."""
+    async def grant(self, headers: Iterable[tuple[bytes, bytes]]) -> Grant:
+        """The user whose access token or JWT came along, and the models it is for.
+
+        Raises `Unauthorized`; `BadRequest` when it is not clear which one counts.
+        """
         credential = credential_in(headers)
         digest = hashlib.sha256(credential).digest()  # the memory holds no token
         if (known := self._users.fresh(digest)) is not None:
             return known
-        user = await self._users.get(digest, lambda: self._identify(credential.decode("ascii")))
-        if user is None:
+        grant = await self._users.get(digest, lambda: self._identify(credential.decode("ascii")))
+        if grant is None:
             raise Unauthorized
-        return user
+        return grant
 
     async def vendor_key(self, user_id: str, vendor: str, key_id: str | None) -> tuple[str, Secret]:
         """(key id, secret) of the named key, else of the user's default. Raises `VendorKeyMissing`."""
@@ -70,9 +79,18 @@ class Identity:
         """The vendors that the user has stored a key for."""
         return await self._vendors.get(user_id, lambda: self._vendors_of(user_id)) or frozenset()
 
-    def note_refused(self, key_id: str) -> None:
-        """The vendor answered 401 to this key: the Keys page shows it. Lost rather than waited for."""
-        self._pool.submit(lambda: key_vault.note_refused(self._accounts.db, key_id, now=datetime.now(UTC)))
+    def note_outcome(self, key_id: str, status: int) -> None:
+        """A 401 marks the key as refused, on the Keys page; the next success takes the mark away. Lost rather than waited for."""
+        if status == 401 and key_id.startswith("key_"):
+            self._refused.add(key_id)
+            self._mark(key_id, datetime.now(UTC))
+        elif key_id in self._refused and 200 <= status < 300:
+            self._refused.discard(key_id)
+            self._mark(key_id, None)
+
+    def _mark(self, key_id: str, refused_at: datetime | None) -> None:
+        with suppress(RuntimeError):  # the threads have ended already
+            self._pool.submit(lambda: key_vault.note_refused(self._accounts.db, key_id, now=refused_at))
 
     async def fault(self) -> str | None:
         """Why the accounts cannot be read, or None."""
@@ -82,18 +100,30 @@ class Identity:
             return f"the accounts database cannot be read: {type(error).__name__}"
         return None
 
-    def forget_old(self) -> None:
+    def tend(self) -> None:
+        """Once a second: forget what is old, learn which names of models an admin vouches for. Never waits."""
         for memory in (self._users, self._keys, self._vendors):
             memory.forget_old()
+        if time.monotonic() >= self._names_due:
+            self._names_due = math.inf  # until it is known whether it worked
+            self._pool.submit(self._learn_names)
 
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     # -- below: in the pool's threads --
 
-    def _identify(self, credential: str) -> User | None:
+    def _identify(self, credential: str) -> Grant | None:
         with _faults_as_unavailable():
             return identify(self._accounts.db, self._accounts.jwt_secret, credential, now=datetime.now(UTC))
+
+    def _learn_names(self) -> None:
+        try:
+            self.allowed_names = frozenset(allowed_models.every(self._accounts.db))
+        except Exception:  # noqa: S110 - /readyz tells; what was known goes on
+            pass
+        finally:
+            self._names_due = time.monotonic() + NAMES_EVERY_S
 
     def _choose(self, user_id: str, vendor: str, key_id: str | None) -> tuple[str, Secret] | None:
         with _faults_as_unavailable():
@@ -102,6 +132,8 @@ class Identity:
             except VendorKeyMissing:
                 return None
             key_vault.note_used(self._accounts.db, found[0], now=datetime.now(UTC))
+            marked = key_vault.is_refused(self._accounts.db, found[0])  # maybe by another process, or before the last start
+            (self._refused.add if marked else self._refused.discard)(found[0])
             return found
 
     def _vendors_of(self, user_id: str) -> frozenset[str]:

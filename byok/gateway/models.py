@@ -2,11 +2,12 @@
 
 import difflib
 import re
-from collections.abc import Collection, Container
+from collections.abc import Callable, Collection, Container
+from contextlib import suppress
 from functools import cache
 from typing import Any, NamedTuple
 
-from byok.errors import ModelUnknown
+from byok.errors import ModelUnknown, NotFound
 from byok.gateway.known_models import PREFIXES, UNPRICED
 from byok.gateway.vendors import BUILT_IN, ECHO
 from byok.pricing import catalogue
@@ -30,6 +31,13 @@ class Found(NamedTuple):
     model: str
 
 
+class ModelNotListed(NotFound):
+    code = "model_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such model, or not for you.", remedy="GET /v1/models lists those that you can call.")
+
+
 class _Names:
     """The catalogue's names, lower case, for look-ups."""
 
@@ -37,6 +45,7 @@ class _Names:
         self.by_vendor: dict[str, dict[str, str]] = {}
         self.owner: dict[str, Found] = {}
         self.listed: list[Found] = []
+        self.models = {model for _, model, _ in entries}
         for vendor, model, aliases in entries:
             names = self.by_vendor.setdefault(vendor, {})
             for name in (model, *aliases):
@@ -100,10 +109,26 @@ def booked_model(requested: str | None, answered: str | None, status: int, vendo
             if name is answered or not _may_be_stored(answered, status):
                 return known
             return str(answered)
-    for name in (answered, wanted if wanted in allowed else None):
+    for name in (answered, wanted if is_allowed(wanted, vendor, allowed) else None):
         if name is not None and _may_be_stored(name, status):
             return name
     return OTHER_MODEL
+
+
+def is_allowed(name: str, vendor: str, allowed: Collection[str]) -> bool:
+    """Whether an admin vouches for the name, at any vendor or (`vendor/name`) at this one."""
+    return name in allowed or f"{vendor}/{name}" in allowed
+
+
+def is_catalogued(name: str) -> bool:
+    """Whether the name is the catalogue's own word for a model, or a reseller's `maker/model` made of it."""
+    maker, _, rest = name.partition("/")
+    return name in _names().models or rest in _names().by_vendor.get(maker, {})
+
+
+def catalogue_name(vendor: str, name: str) -> str | None:
+    """The catalogue's name of this vendor's model, of which `name` may be an alias or a dated snapshot."""
+    return _names().known(vendor, name[:200])
 
 
 def is_storable(name: str) -> bool:
@@ -131,13 +156,26 @@ def nearest(model: str, count: int = 3) -> list[str]:
     return difflib.get_close_matches(model[:96].lower(), _names().owner, count, cutoff=0.5)
 
 
-def listing(vendors: Collection[str]) -> dict[str, Any]:
-    """Return the answer of GET /v1/models: the catalogue of these vendors and of echo, in OpenAI's shape.
+def listing(vendors: Collection[str], permitted: Callable[[str, str], bool] = lambda _vendor, _model: True) -> dict[str, Any]:
+    """Return the answer of GET /v1/models: the catalogue of these vendors and of echo, as far as `permitted`, in OpenAI's shape.
 
     Each id can be sent as it is: with the vendor's name where the model's alone would lead elsewhere.
     """
-    shown = [found for found in _names().listed if found.vendor in vendors or found.vendor == ECHO]
+    shown = [found for found in _names().listed if (found.vendor in vendors or found.vendor == ECHO) and permitted(*found)]
     return {"object": "list", "data": [_listed(found) for found in sorted(shown)]}
+
+
+def retrieved(model: str, vendors: Collection[str], permitted: Callable[[str, str], bool] = lambda _vendor, _model: True) -> dict[str, Any]:
+    """Return the answer of GET /v1/models/{model}: its entry in the list, also for an alias and a dated snapshot.
+
+    Raises `ModelNotListed` for whatever is not in the caller's list, for whichever reason.
+    """
+    with suppress(ModelUnknown):
+        vendor, name = find_vendor(model[:200], {*vendors, ECHO})
+        known = _names().known(vendor, name)
+        if known is not None and (vendor in vendors or vendor == ECHO) and permitted(vendor, known):
+            return _listed(Found(vendor, known))
+    raise ModelNotListed
 
 
 def _listed(found: Found) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from byok.errors import ByokError, VendorTimeout, VendorUnreachable
 from byok.gateway import headers as header_rules
-from byok.gateway import models
+from byok.gateway.booked_names import BookedNames
 from byok.gateway.reading import Outcome, Reading
 from byok.gateway.upstream import Answer, Broken, Outgoing, Silent, Unreachable, Upstream
 from byok.gateway.vendors import Route
@@ -40,6 +40,7 @@ class Call(NamedTuple):
     streamed: bool
     strip_usage_chunk: bool
     outgoing: Outgoing
+    names: BookedNames
 
 
 class Relay:
@@ -207,7 +208,7 @@ class Relay:
             user_id=call.user_id,
             key_id=call.key_id,
             vendor=call.route.vendor.name,
-            model=models.booked_model(call.model, outcome.model, status, call.route.vendor.name),
+            model=call.names.booked(call.user_id, call.model, outcome.model, status, call.route.vendor.name),
             endpoint=call.route.endpoint,
             prompt_tokens=counts.prompt_tokens,
             completion_tokens=counts.completion_tokens,

@@ -13,6 +13,7 @@ from byok.errors import BadRequest
 _KEY = re.compile(rb'\s*,?\s*("(?:[^"\\]++|\\.)*+")\s*:\s*')
 _MODEL = re.compile(rb'"model"\s*:\s*')
 _MULTIPART_MODEL = re.compile(rb'name="?model"?[^\r\n]*\r?\n(?:[^\r\n]+\r?\n)*\r?\n([^\r\n]{1,256})\r?\n')
+_BRING_A_MODEL = ("agent", "agent_id", "preset")
 _FAULTS = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
@@ -71,6 +72,42 @@ def read_request(body: bytes) -> RequestHead:
         stream=head.stream is True,
         include_usage=isinstance(options, dict) and options.get("include_usage") is True,
     )
+
+
+def all_models(body: bytes) -> list[str | None]:
+    """Return every model that a JSON body may lead to: its `model`, fallbacks in `models`, and those of `tools` that call one.
+
+    None stands for one that cannot be told: a `models` that is no list of names, or an agent or preset that brings its own model.
+    Raises `DuplicateKey`, in a tool, too.
+    """
+    members = {name: body[begin:end] for name, (begin, end) in _members(body).items()}
+    found: list[str | None] = [None for name in _BRING_A_MODEL if members.get(name, b"null") != b"null"]
+    if "model" in members:
+        found += _texts([_decoded(members["model"])])
+    if "models" in members:
+        found += _texts(_decoded(members["models"]))
+    for tool in _raw_list(members.get("tools", b"[]")):
+        if tool.startswith(b"{") and (place := _members(tool).get("model")) is not None:
+            found += _texts([_decoded(tool[slice(*place)])])
+    return found
+
+
+def _texts(value: Any) -> list[str | None]:
+    return [one if isinstance(one, str) else None for one in (value if isinstance(value, list) else [None])]
+
+
+def _decoded(value: bytes) -> Any:
+    try:
+        return msgspec.json.decode(value)
+    except _FAULTS:
+        raise InvalidJson from None
+
+
+def _raw_list(value: bytes) -> list[bytes]:
+    try:
+        return [bytes(one) for one in msgspec.json.decode(value, type=list[msgspec.Raw])]
+    except _FAULTS:  # null, or what the vendor will refuse
+        return []
 
 
 def multipart_model(body: bytes) -> str | None:

@@ -6,21 +6,24 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import unquote
 
 import msgspec
 import structlog
 
-from byok.accounts.users import User
+from byok.accounts.access_tokens import Grant
 from byok.errors import ByokError
-from byok.gateway import body, headers, models, refusals, web_door
+from byok.gateway import allow_list, body, headers, models, refusals, web_door
 from byok.gateway.echo import EchoUpstream
 from byok.gateway.http1 import Http1Upstream
 from byok.gateway.identity import Accounts, Identity
+from byok.gateway.limits import Limits
 from byok.gateway.metrics import CONTENT_TYPE, Metrics
 from byok.gateway.relay import Call, Relay
-from byok.gateway.routing import Arrival, Routing
+from byok.gateway.routing import MODELS_PATH, Arrival, Routing
 from byok.gateway.upstream import Upstream
 from byok.gateway.vendors import ECHO
 from byok.recording.journal import QUARANTINE, Journal
@@ -54,6 +57,7 @@ class Gateway:
         self.metrics = Metrics()
         self._identity = Identity(accounts)
         self._routing = Routing(settings, self._identity)
+        self._limits = Limits(settings.requests_per_minute, settings.calls_at_once, workers=settings.gateway_workers)
         self._upstreams: dict[str, Upstream] = {"": Http1Upstream(silence_s=settings.upstream_timeout_s), ECHO: EchoUpstream()}
         self._upstreams.update(upstreams or {})
         self._web = web_door.WebDoor(settings)
@@ -73,6 +77,7 @@ class Gateway:
         if self._journal is None:
             self._journal = Journal(self.settings.journal_dir, fsync=self.settings.fsync)
         await asyncio.to_thread(models.listing, ())  # reads the price files now, not in the first call
+        self._identity.tend()
         self._tending = asyncio.create_task(self._tend())
 
     async def stop(self) -> None:
@@ -102,7 +107,8 @@ class Gateway:
     async def _tend(self) -> None:
         while True:
             await asyncio.sleep(TEND_EVERY_S)
-            self._identity.forget_old()
+            self._identity.tend()
+            self._limits.forget_old()
             self.metrics.settle(self._journal)
 
     # -- one request --
@@ -130,12 +136,14 @@ class Gateway:
         if web_door.is_for_web(path):
             return await self._web.pass_on(arrival.scope, path, receive, send, arrival.request_id)
         target = self._routing.target(path, method)
-        user = await self._identity.user(arrival.scope["headers"])
+        grant = await self._identity.grant(arrival.scope["headers"])
+        user = grant.user
         body.check_length(arrival.scope["headers"], self.settings.max_body_mb)
         if target is None:
-            return await self._models(arrival, user, send)
-        call = await self._routing.call(arrival, target, user, await body.read(receive, self.settings.max_body_mb))
-        await self._relay(call, receive, send)
+            return await self._models(arrival, grant, send)
+        with self._limits.call(user.id, user.requests_per_minute, user.calls_at_once):
+            call = await self._routing.call(arrival, target, grant, await body.read(receive, self.settings.max_body_mb))
+            await self._relay(call, receive, send)
 
     async def _relay(self, call: Call, receive: Receive, send: Send) -> None:
         vendor = call.route.vendor.name
@@ -168,9 +176,7 @@ class Gateway:
             await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, journal.append, record))
         else:
             journal.append(record)
-        if record.status == 401 and record.key_id.startswith("key_"):
-            with contextlib.suppress(RuntimeError):  # the threads have ended already
-                self._identity.note_refused(record.key_id)
+        self._identity.note_outcome(record.key_id, record.status)
 
     async def _refuse(self, error: ByokError, path: str, request_id: bytes, send: Send) -> None:
         self.metrics.refused(error.code)
@@ -180,10 +186,13 @@ class Gateway:
 
     # -- pages of our own --
 
-    async def _models(self, arrival: Arrival, user: User, send: Send) -> None:
-        """GET /v1/models: what the caller has keys for, in OpenAI's shape."""
-        allowed = await self._identity.vendors_with_keys(user.id)
-        await _page(arrival, send, 200, msgspec.json.encode(models.listing(allowed)))
+    async def _models(self, arrival: Arrival, grant: Grant, send: Send) -> None:
+        """GET /v1/models and /v1/models/{id}: what the caller has keys for and the token allows, in OpenAI's shape."""
+        vendors = await self._identity.vendors_with_keys(grant.user.id)
+        permitted = partial(allow_list.permits, grant.models)
+        name = unquote(arrival.path.removeprefix(MODELS_PATH)[1:])
+        found = models.retrieved(name, vendors, permitted) if name else models.listing(vendors, permitted)
+        await _page(arrival, send, 200, msgspec.json.encode(found))
 
     async def _healthz(self, arrival: Arrival, send: Send) -> None:
         await _page(arrival, send, 200, b'{"status": "ok"}')

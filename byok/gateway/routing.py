@@ -4,10 +4,11 @@ import re
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from byok.accounts.users import User
+from byok.accounts.access_tokens import Grant
 from byok.errors import BadRequest, NotFound
+from byok.gateway import allow_list, models, requests, vendors
 from byok.gateway import headers as header_rules
-from byok.gateway import models, requests, vendors
+from byok.gateway.booked_names import BookedNames
 from byok.gateway.identity import Identity
 from byok.gateway.relay import Call
 from byok.gateway.upstream import Outgoing
@@ -43,12 +44,13 @@ class Routing:
         self._vendors: dict[str, Vendor] = vendors.vendors(settings)
         self._identity = identity
         self._one_api: dict[tuple[str, str], Route] = {}  # one per vendor and path
+        self._names = BookedNames(lambda: identity.allowed_names, workers=settings.gateway_workers)
 
     def target(self, path: str, method: str) -> Target | None:
-        """What this path means; None for the model list. Raises `NotFound`, `PathNotAllowed`."""
+        """What this path means; None for the list of models and for one of them. Raises `NotFound`, `PathNotAllowed`."""
         if method == "POST" and path in vendors.ONE_API_PATHS:
             return Target(None, path)
-        if method == "GET" and path == MODELS_PATH:
+        if method == "GET" and (path == MODELS_PATH or path.startswith(f"{MODELS_PATH}/")):
             return None
         name, _, rest = path[1:].partition("/")
         vendor = self._vendors.get(name)
@@ -56,8 +58,9 @@ class Routing:
             raise _no_such_route()
         return Target(vendors.native_route(vendor, "/" + rest, method), "")
 
-    async def call(self, arrival: Arrival, target: Target, user: User, body: bytes) -> Call:
-        """Everything the relay needs. Raises `InvalidJson`, `ModelUnknown`, `VendorKeyMissing` and what is wrong with our own headers."""
+    async def call(self, arrival: Arrival, target: Target, grant: Grant, body: bytes) -> Call:
+        """Everything the relay needs. Raises `InvalidJson`, `ModelUnknown`, `ModelNotAllowed`, `VendorKeyMissing` and what is
+        wrong with our own headers."""
         model: str | None
         head = _read_head(arrival, target, body)
         if target.route is None:
@@ -65,7 +68,9 @@ class Routing:
             route = self._one_api_route(vendor, target.one_api_path)
         else:
             route, model = target.route, target.route.model or head.model
-        key_id, credential = await self._key(arrival, route, user)
+        if grant.models:
+            allow_list.check(grant.models, route, body, is_form=_is_form(arrival))
+        key_id, credential = await self._key(arrival, route, grant.user.id)
         adds_usage = route.asks_usage and head.stream and not head.include_usage
         if adds_usage:
             body = requests.add_include_usage(body)
@@ -73,12 +78,13 @@ class Routing:
             request_id=arrival.request_id,
             ts=arrival.ts,
             started=arrival.started,
-            user_id=user.id,
+            user_id=grant.user.id,
             key_id=key_id,
             route=route,
             model=model,
             streamed=head.stream or ":stream" in route.upstream_path,
             strip_usage_chunk=adds_usage,
+            names=self._names,
             outgoing=Outgoing(
                 method=arrival.scope["method"],
                 url=route.url,
@@ -101,7 +107,7 @@ class Routing:
         vendor, name = models.find_vendor(model, self._vendors)
         return self._vendors[vendor], name, requests.strip_vendor_prefix(body, vendor) if name != model else body
 
-    async def _key(self, arrival: Arrival, route: Route, user: User) -> tuple[str, tuple[bytes, bytes] | None]:
+    async def _key(self, arrival: Arrival, route: Route, user_id: str) -> tuple[str, tuple[bytes, bytes] | None]:
         """(key id, header with the vendor key): the caller's own for this one call, else a stored one."""
         name = route.vendor.name
         if name == vendors.ECHO:
@@ -114,7 +120,7 @@ class Routing:
         named = header_rules.first(arrival.scope["headers"], header_rules.KEY_ID)
         if named is not None and not _KEY_ID.fullmatch(named):
             raise BadRequest("The header x-byok-key holds no key id.", remedy="Send the id that the Keys page shows, key_…")
-        key_id, secret = await self._identity.vendor_key(user.id, name, None if named is None else named.decode("ascii"))
+        key_id, secret = await self._identity.vendor_key(user_id, name, None if named is None else named.decode("ascii"))
         return key_id, route.credential(secret.reveal())
 
     def _headers(self, arrival: Arrival, route: Route, credential: tuple[bytes, bytes] | None, *, plain: bool) -> header_rules.Headers:
@@ -135,10 +141,14 @@ def _read_head(arrival: Arrival, target: Target, body: bytes) -> requests.Reques
     """What the body says. What is passed on without being booked (files, lists) is not looked into."""
     if target.route is not None and not target.route.booked:
         return _NO_HEAD
-    content_type = header_rules.first(arrival.scope["headers"], b"content-type") or b""
-    if target.route is not None and content_type.lower().startswith(b"multipart/"):
+    if target.route is not None and _is_form(arrival):
         return requests.RequestHead(model=requests.multipart_model(body), stream=False, include_usage=False)
     return requests.read_request(body)
+
+
+def _is_form(arrival: Arrival) -> bool:
+    content_type = header_rules.first(arrival.scope["headers"], b"content-type") or b""
+    return content_type.lower().startswith(b"multipart/")
 
 
 def _no_such_route() -> NotFound:

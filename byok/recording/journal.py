@@ -4,6 +4,8 @@ A writer appends to one open segment `<writer>-<number>.jsonl` on which it holds
 to the next one, or died. A line is one JSON object of the record's fields with `crc`, the CRC-32 of all that stands before it.
 """
 
+import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -22,10 +24,12 @@ from byok.usage import UsageRecord
 SYNC_EVERY_S = 0.1
 SEAL_AFTER_BYTES = 16 << 20
 RETRY_OPEN_S = 0.5
+LEFT_OVER_S = 60
 
 QUARANTINE = "quarantine"  # the folder for damaged lines, beside the segments
 
 _NAME = re.compile(r"^(w[0-9a-f]{12})-(\d{8})\.jsonl$")
+_HIDDEN = ".new"
 _CRC = b',"crc":"'
 _encode = msgspec.json.Encoder().encode
 log = structlog.get_logger("byok.journal")
@@ -68,6 +72,7 @@ class _OpenSegment:
     def __init__(self, fd: int, path: Path) -> None:
         self.fd, self.path = fd, path
         self.size = self.synced = 0
+        self.doubtful = False
         self.unsynced: list[bytes] = []
         self.opened = time.monotonic()
 
@@ -123,8 +128,9 @@ class Journal:
         self._stop.set()
         self._thread.join()
         with self._lock:
-            self._seal()
             self._end_retired()
+            while self._segment is not None:  # a failed sync moves lines into one more segment
+                self._seal()
             self._retry_at = float("inf")
             self.fault = "the journal is closed"
 
@@ -148,7 +154,7 @@ class Journal:
         """Lock the new segment before it can be seen: one without a lock would count as sealed."""
         self.directory.mkdir(parents=True, exist_ok=True)
         path = self.directory / f"{self._writer}-{self._number:08}.jsonl"
-        hidden = path.with_suffix(".new")
+        hidden = path.with_suffix(_HIDDEN)
         fd = os.open(hidden, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
@@ -163,13 +169,8 @@ class Journal:
     def _write(self, line: bytes) -> bool:
         segment = self._segment
         assert segment is not None  # noqa: S101 - _ready() said so
-        done = 0
         try:
-            while done < len(line):  # a full disk writes short without an error
-                count = self._disk.write(segment.fd, line[done:])
-                if count == 0:
-                    raise OSError(28, os.strerror(28))
-                done += count
+            self._write_whole(segment, line)
         except OSError as error:
             self._fail(error)
             self._cut_back(segment)
@@ -178,6 +179,14 @@ class Journal:
         segment.unsynced.append(line)
         self.fault = None
         return True
+
+    def _write_whole(self, segment: _OpenSegment, data: bytes) -> None:
+        done = 0
+        while done < len(data):  # a full disk writes short without an error
+            count = self._disk.write(segment.fd, data[done:])
+            if count == 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            done += count
 
     def _cut_back(self, segment: _OpenSegment) -> None:
         """Remove a half-written line; if even that fails, leave the segment for good: readers drop a torn last line."""
@@ -206,70 +215,96 @@ class Journal:
 
     def _sync_segment(self, segment: _OpenSegment) -> bool:
         try:
-            self._disk.sync(segment.fd)
+            self._sync(segment)
         except OSError as error:
             return self._rescue(segment, error)
         segment.synced, segment.unsynced = segment.size, []
         return True
 
-    def _rescue(self, segment: _OpenSegment, error: OSError) -> bool:
-        """After a failed sync the kernel may have dropped the pages: write the lines at risk anew elsewhere."""
-        self.sync_errors += 1
-        self._fail(error)
-        lines = b"".join(segment.unsynced)
+    def _sync(self, segment: _OpenSegment) -> None:
+        """Once a sync of a segment failed, none of it is believed again: the kernel may have dropped the pages."""
+        if segment.doubtful:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
         try:
-            os.ftruncate(segment.fd, segment.synced)
-            if self._segment is segment:
-                os.close(segment.fd)
-                self._segment = None
-            fresh = self._segment or self._open()
-            self._segment = fresh
-            done = 0
-            while done < len(lines):
-                done += self._disk.write(fresh.fd, lines[done:])
-            fresh.size += len(lines)
-            self._disk.sync(fresh.fd)
-        except OSError as again:
-            if self._segment is not None:
-                self._cut_back(self._segment)
-            self.lost += len(segment.unsynced)
-            self.written -= len(segment.unsynced)
-            segment.unsynced = []
+            self._disk.sync(segment.fd)
+        except OSError:
+            segment.doubtful = True
+            self.sync_errors += 1
+            raise
+
+    def _rescue(self, segment: _OpenSegment, error: OSError) -> bool:
+        """Go on in a new segment, and write there anew what the failed sync leaves at risk."""
+        self._fail(error)
+        current = self._segment is segment
+        if current:
+            self._segment = None
+        try:
+            if self._segment is None:
+                self._segment = self._open()
+            safe = self._move(segment, self._segment)
+        except OSError as again:  # the lines stay where they are: a kill does not lose them, a power cut may
             self._fail(again)
+            safe = False
+        if current:
+            os.close(segment.fd)
+        return safe
+
+    def _move(self, old: _OpenSegment, fresh: _OpenSegment) -> bool:
+        os.ftruncate(old.fd, old.synced)
+        lines, old.unsynced = old.unsynced, []
+        try:
+            self._write_whole(fresh, b"".join(lines))
+        except OSError as error:
+            self._fail(error)
+            self._cut_back(fresh)
+            if not self._always:  # there append() counts its one record itself
+                self.lost += len(lines)
+                self.written -= len(lines)
             return False
+        fresh.size += sum(map(len, lines))
+        fresh.unsynced = lines + fresh.unsynced
+        self._sync(fresh)
         fresh.synced, fresh.unsynced = fresh.size, []
+        self.fault = None
         return True
 
     def _tend(self) -> None:
-        """Every 100 ms: sync what was written, seal what is old, open what could not be opened."""
         while not self._stop.wait(SYNC_EVERY_S):
-            with self._lock:
-                self._end_retired()
-                segment = self._segment
-                if segment is None:
-                    self._ready()
-                    continue
-                if not segment.path.exists():
-                    self._abandon(segment)
-                    continue
-                if not segment.size:
-                    continue
-                aged = time.monotonic() - segment.opened >= self._seal_every_s
-                sealing = aged or segment.size >= SEAL_AFTER_BYTES
-                if sealing:
-                    self._segment = None
-                    self._ready()
-                upto, lines = segment.size, segment.unsynced
-                segment.unsynced = []
-            if lines:
-                self._sync_in_background(segment, upto, lines)
+            try:
+                self._tend_once()
+            except OSError as error:  # a disk that answers nothing any more; it may come back
+                with self._lock:
+                    self._fail(error)
+
+    def _tend_once(self) -> None:
+        """Every 100 ms: sync what was written, seal what is old, open what could not be opened."""
+        with self._lock:
+            self._end_retired()
+            segment = self._segment
+            if segment is None:
+                self._ready()
+                return
+            if not segment.path.exists():
+                self._abandon(segment)
+                return
+            if not segment.size:
+                return
+            aged = time.monotonic() - segment.opened >= self._seal_every_s
+            sealing = aged or segment.size >= SEAL_AFTER_BYTES
             if sealing:
-                os.close(segment.fd)  # lets go of the lock: from now on it is sealed
+                self._segment = None
+                self._ready()
+            upto, lines = segment.size, segment.unsynced
+            segment.unsynced = []
+        if lines:
+            self._sync_in_background(segment, upto, lines)
+        if sealing:
+            os.close(segment.fd)  # lets go of the lock: from now on it is sealed
 
     def _sync_in_background(self, segment: _OpenSegment, upto: int, lines: list[bytes]) -> None:
         """Appends go on meanwhile; only this thread and close() end a segment, so its descriptor stays valid."""
         try:
-            self._disk.sync(segment.fd)
+            self._sync(segment)
         except OSError as error:
             with self._lock:
                 segment.unsynced = lines + segment.unsynced
@@ -321,6 +356,8 @@ def read_lines(path: Path, offset: int = 0) -> Lines:
         data = file.read()
     end = data.rfind(b"\n") + 1
     good, bad = [], []
+    if checked(data[end:-1]) is not None:  # a whole line whose last byte, the newline, was damaged
+        data, end = data[:-1] + b"\n", len(data)
     for line in data[:end].split(b"\n"):
         if not line:
             continue
@@ -330,6 +367,14 @@ def read_lines(path: Path, offset: int = 0) -> Lines:
         else:
             good.append(record)
     return Lines(good, bad, offset + end)
+
+
+def sweep(directory: Path) -> None:
+    """Delete the empty files of writers that were killed while they opened a segment."""
+    for path in directory.glob(f"*{_HIDDEN}"):
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime < time.time() - LEFT_OVER_S:
+                path.unlink()
 
 
 def is_sealed(path: Path) -> bool:

@@ -1,6 +1,7 @@
 """Journal to Parquet, and small files to large ones. Every step is one atomic commit; a step that was killed is done again."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,15 +10,17 @@ import pyarrow.compute as pc
 import structlog
 
 from byok.recording import journal
-from byok.recording.files import PARTITION, SCHEMA, TableFile, WrittenFile, to_arrow, write_month
-from byok.recording.rewriting import rewrite
+from byok.recording.files import PARTITION, SCHEMA, TableFile, WrittenFile, month_of, to_arrow, write_month
+from byok.recording.rewriting import FilesUnreadable, kept_rows, merged
 from byok.recording.table import Table
 
 ROWS_PER_COMMIT = 200_000  # a keeper that is killed again and again must still get on
-FILES_PER_MONTH = 12
+FILES_PER_TIER = 8  # of like size (within a factor of 16), so a month has 32 at most
+CLOSED_AFTER = timedelta(days=1)
+REST_S = 600
 log = structlog.get_logger("byok.publisher")
 
-Erased = Callable[[Iterable[str]], set[str]]
+KeepAfter = Callable[[Iterable[str]], Mapping[str, datetime]]
 
 
 class Published(NamedTuple):
@@ -29,31 +32,75 @@ class Published(NamedTuple):
     bad_lines: int
 
 
-def publish(table: Table, journal_dir: Path, erased: Erased, *, rows_per_commit: int = ROWS_PER_COMMIT) -> Published:
-    """Turn all sealed segments into Parquet, then delete them. Rows of erased users are dropped.
+def publish(table: Table, journal_dir: Path, keep_after: KeepAfter, *, rows_per_commit: int = ROWS_PER_COMMIT) -> Published:
+    """Turn all sealed segments into Parquet, then delete them.
 
+    `keep_after` says for which of these users rows before which moment were erased (datetime.max: all): late ones are dropped.
     Raises OSError when the disk fails: nothing is lost then, the segments stay.
     """
     total = Published(0, 0, 0, 0)
     while True:
         with table.writing():
-            step = _publish_some(table, journal_dir, erased, rows_per_commit)
+            step = _publish_some(table, journal_dir, keep_after, rows_per_commit)
         if step is None:
             return total
         total = Published(*(before + now for before, now in zip(total, step, strict=True)))
 
 
-def merge(table: Table, *, files_per_month: int = FILES_PER_MONTH) -> int:
+def merge(table: Table, *, files_per_month: int = 1) -> int:
     """Rewrite each month that has more than `files_per_month` files into one sorted file; returns how many files went."""
-    merged = 0
+    return _merge(table, lambda _, files: files if len(files) > files_per_month else [])
+
+
+def merge_hot(table: Table, *, now: datetime) -> int:
+    """Merge only as much as keeps the files few, so that a row is rewritten seldom; returns how many files went.
+
+    Files of like size are merged when there are many of them. A month that is over and at rest becomes one sorted file.
+    """
+    return _merge(table, lambda month, files: _due(month, files, now))
+
+
+def _merge(table: Table, choose: Callable[[str, list[TableFile]], list[TableFile]]) -> int:
+    gone = 0
     for month, files in sorted(by_month(table.snapshot().files).items()):
-        if len(files) > files_per_month:
-            with table.writing():
-                files = by_month(table.snapshot().files).get(month, [])
-                new = rewrite(table.directory, month, files)
-                table.commit([new] if new else [], remove=files, rewrite=True)
-            merged += len(files)
-    return merged
+        if not choose(month, files):
+            continue
+        with table.writing():
+            chosen = choose(month, by_month(table.snapshot().files).get(month, []))
+            try:
+                gone += _into_one(table, month, chosen)
+            except FilesUnreadable as fault:
+                for file in fault.files:
+                    log.error("usage_file_unreadable", file=Path(file.path).name)
+                gone += _into_one(table, month, [file for file in chosen if file not in fault.files])
+    return gone
+
+
+def _into_one(table: Table, month: str, files: list[TableFile]) -> int:
+    if len(files) < 2:
+        return 0
+    new = merged(table.directory, month, files)
+    table.commit([new] if new else [], remove=files, rewrite=True)
+    return len(files)
+
+
+def _due(month: str, files: list[TableFile], now: datetime) -> list[TableFile]:
+    if len(files) > 1 and month < month_of(now - CLOSED_AFTER) and _at_rest(files, now):
+        return files
+    tiers: dict[int, list[TableFile]] = {}
+    for file in files:
+        tiers.setdefault(max(file.rows.bit_length(), 12) // 4, []).append(file)
+    crowded = [tier for tier, some in tiers.items() if len(some) > FILES_PER_TIER]
+    return [file for tier, some in tiers.items() if tier <= max(crowded, default=-1) for file in some]
+
+
+def _at_rest(files: list[TableFile], now: datetime) -> bool:
+    """Nothing was added lately: an import of this month may be under way otherwise."""
+    try:
+        newest = max(Path(file.path).stat().st_mtime for file in files)
+    except FileNotFoundError:
+        return False
+    return now.timestamp() - newest > REST_S
 
 
 def by_month(files: Iterable[TableFile]) -> dict[str, list[TableFile]]:
@@ -75,7 +122,8 @@ def write_by_month(table_dir: Path, rows: pa.Table) -> list[WrittenFile]:
     return written
 
 
-def _publish_some(table: Table, journal_dir: Path, erased: Erased, rows_per_commit: int) -> Published | None:
+def _publish_some(table: Table, journal_dir: Path, keep_after: KeepAfter, rows_per_commit: int) -> Published | None:
+    journal.sweep(journal_dir)
     segments = journal.segments(journal_dir)
     done = dict(table.snapshot([segment.writer for segment in segments]).done)
     parts, finished, bad, blocked = [SCHEMA.empty_table()], [], 0, set()
@@ -97,18 +145,13 @@ def _publish_some(table: Table, journal_dir: Path, erased: Erased, rows_per_comm
     if not finished:
         return None
     found = pa.concat_tables(parts)
-    kept = _without(found, erased)
+    kept = kept_rows(found, keep_after(pc.unique(found["user_id"]).to_pylist()))
     files = write_by_month(table.directory, kept)
     table.commit(files, done={segment.writer: segment.number for segment in finished})
     for segment in finished:
         segment.path.unlink(missing_ok=True)
     log.info("published", segments=len(finished), rows=kept.num_rows, files=len(files))
     return Published(len(finished), kept.num_rows, found.num_rows - kept.num_rows, bad)
-
-
-def _without(rows: pa.Table, erased: Erased) -> pa.Table:
-    gone = erased(pc.unique(rows["user_id"]).to_pylist())
-    return rows.filter(pc.invert(pc.is_in(rows["user_id"], pa.array(sorted(gone), pa.string())))) if gone else rows
 
 
 def _quarantine(journal_dir: Path, segment: journal.Segment, bad: list[bytes]) -> int:

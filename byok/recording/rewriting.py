@@ -1,4 +1,7 @@
-"""Rewriting a month of the table: many files into one, or the same without some rows. DuckDB sorts and spills; memory is bounded."""
+"""Rewriting files of the table: many into one, or one without some rows. Memory is bounded: sorting spills, filtering streams.
+
+A column that a file of an older version lacks is null. A file that cannot be read is named by `FilesUnreadable`.
+"""
 
 import contextlib
 import shutil
@@ -9,78 +12,144 @@ from typing import NamedTuple
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import structlog
 
 from byok.recording.files import ROW_GROUP_ROWS, SCHEMA, TableFile, WrittenFile, write_month
 
 _SPILL = ".spill"
+log = structlog.get_logger("byok.rewriting")
+
+
+class FilesUnreadable(Exception):
+    """These files, which the table names, are damaged or missing."""
+
+    def __init__(self, files: Sequence[TableFile]) -> None:
+        super().__init__()
+        self.files = tuple(files)
 
 
 class Past(NamedTuple):
-    """How many rows of one user in one file lie before the user's moment."""
+    """How many rows of one user in one file lie before the user's moment, and since when the oldest of them is there."""
 
     path: str
     user_id: str
     rows: int
+    oldest: datetime
 
 
-def rewrite(
-    table_dir: Path, month: str, files: Sequence[TableFile], *, keep_after: Mapping[str, datetime] | None = None
-) -> WrittenFile | None:
-    """Write the rows of `files` as one file sorted by (user_id, ts); not committed yet. None if no row is left.
-
-    `keep_after` maps a user to the first moment whose rows stay (datetime.max: none stay); users that are not named keep all.
-    """
-    with _connection(table_dir / _SPILL) as db:
-        db.register("keep_after", _limits(keep_after or {}))
-        source = _source(files, "join_limits" if keep_after else "all")
-        reader = db.sql(f"{source} order by user_id, ts").to_arrow_reader(ROW_GROUP_ROWS)
+def merged(table_dir: Path, month: str, files: Sequence[TableFile]) -> WrittenFile | None:
+    """Write the rows of `files` as one file sorted by (user_id, ts); not committed yet. None if there is none. Raises `FilesUnreadable`."""
+    with _connection(table_dir / _SPILL) as db, _naming_the_broken(files):
+        reader = db.sql(f"select {_COLUMNS} from {_source(files)} order by user_id, ts").to_arrow_reader(ROW_GROUP_ROWS)  # noqa: S608
         return write_month(table_dir, month, (batch.cast(SCHEMA) for batch in reader))
 
 
+def without(
+    table_dir: Path, month: str, file: TableFile, keep_after: Mapping[str, datetime], *, what_can_be_read: bool = False
+) -> WrittenFile | None:
+    """Write `file` again without the rows before their user's moment; not committed yet. None if no row is left.
+
+    `keep_after` maps a user to the first moment whose rows stay (datetime.max: none stay); users that are not named keep all.
+    Raises `FilesUnreadable`, or with `what_can_be_read` leaves out the row groups that are damaged.
+    """
+    groups = _row_groups(file, skip_damaged=what_can_be_read)
+    return write_month(table_dir, month, (batch for group in groups for batch in kept_rows(group, keep_after).to_batches()))
+
+
+def kept_rows(rows: pa.Table, keep_after: Mapping[str, datetime]) -> pa.Table:
+    """The rows that are not before their user's moment."""
+    if not keep_after:
+        return rows
+    limits = _limits(keep_after)
+    moments = limits["moment"].take(pc.index_in(rows["user_id"], limits["user_id"].combine_chunks()))
+    return rows.filter(pc.fill_null(pc.greater_equal(rows["ts"], moments), fill_value=True))
+
+
 def count_past(files: Sequence[TableFile], keep_after: Mapping[str, datetime], *, tail: pa.Table | None = None) -> list[Past]:
-    """Rows of `files` (and of an Arrow tail, under the path "") before their user's moment in `keep_after`."""
-    with _connection() as db:
+    """Rows of `files` (and of an Arrow tail, under the path "") before their user's moment. Raises `FilesUnreadable`."""
+    with _connection() as db, _naming_the_broken(files):
         db.register("keep_after", _limits(keep_after))
         db.register("tail", SCHEMA.empty_table() if tail is None else tail)
         sources = ["select ts, user_id, '' as path from tail"]
         if files:
-            names = _list_of([file.path for file in files])
-            sources.append(f"select ts, user_id, filename from read_parquet({names}, hive_partitioning = false, filename = true)")  # noqa: S608
+            sources.append(f"select ts, user_id, filename as path from {_source(files, filename=True)}")  # noqa: S608
         rows = db.sql(
-            f"select path, user_id, count(*) from ({' union all '.join(sources)}) join keep_after using (user_id) "  # noqa: S608
+            f"select path, user_id, count(*), min(ts) from ({' union all '.join(sources)}) join keep_after using (user_id) "  # noqa: S608
             "where ts < moment group by all"
-        ).fetchall()
-        return [Past(*row) for row in rows]
+        ).to_arrow_table()
+        return [Past(*row.values()) for row in rows.to_pylist()]
 
 
 def users_in(files: Sequence[TableFile]) -> set[str]:
-    """The user ids that occur in `files`."""
+    """The user ids that occur in `files`. Raises `FilesUnreadable`."""
     if not files:
         return set()
-    with _connection() as db:
-        rows = db.execute(
-            "select distinct user_id from read_parquet($files, hive_partitioning = false)", {"files": [file.path for file in files]}
-        ).fetchall()
-        return {user_id for (user_id,) in rows}
+    with _connection() as db, _naming_the_broken(files):
+        return {user_id for (user_id,) in db.sql(f"select distinct user_id from {_source(files)}").fetchall()}  # noqa: S608
 
 
-def _source(files: Sequence[TableFile], which: str) -> str:
-    names = _list_of([file.path for file in files])
-    columns = ", ".join(f"u.{name}" for name in SCHEMA.names)
-    base = f"select {columns} from read_parquet({names}, hive_partitioning = false, union_by_name = true) u"  # noqa: S608 - our own file names
-    if which == "all":
-        return base
-    return f"{base} left join keep_after k using (user_id) where k.moment is null or u.ts >= k.moment"
+_COLUMNS = ", ".join(SCHEMA.names)
 
 
-def _list_of(paths: Sequence[str]) -> str:
-    """A SQL list of file names: names of our own making, so quoting is all they need."""
-    return "[" + ", ".join("'" + path.replace("'", "''") + "'" for path in paths) + "]"
+def _source(files: Sequence[TableFile], *, filename: bool = False) -> str:
+    """The files as one relation: names of our own making, so quoting is all they need."""
+    names = ", ".join("'" + file.path.replace("'", "''") + "'" for file in files)
+    options = f"hive_partitioning = false, union_by_name = true, filename = {str(filename).lower()}"
+    return f"(select * from columns_of_today union all by name select * from read_parquet([{names}], {options}))"  # noqa: S608
+
+
+def _row_groups(file: TableFile, *, skip_damaged: bool) -> Iterator[pa.Table]:
+    try:
+        source = pq.ParquetFile(file.path)
+    except (OSError, pa.ArrowException):
+        if not skip_damaged:
+            raise FilesUnreadable([file]) from None
+        log.error("usage_file_dropped", file=Path(file.path).name, rows=file.rows)
+        return
+    with source:
+        for number in range(source.num_row_groups):
+            try:
+                group = _of_today(source.read_row_group(number))
+            except (OSError, pa.ArrowException):
+                if not skip_damaged:
+                    raise FilesUnreadable([file]) from None
+                log.error("usage_rows_dropped", file=Path(file.path).name, rows=source.metadata.row_group(number).num_rows)
+                continue
+            yield group
+
+
+def _of_today(rows: pa.Table) -> pa.Table:
+    return pa.Table.from_arrays(
+        [rows[field.name].cast(field.type) if field.name in rows.column_names else pa.nulls(len(rows), field.type) for field in SCHEMA],
+        schema=SCHEMA,
+    )
 
 
 def _limits(keep_after: Mapping[str, datetime]) -> pa.Table:
     schema = pa.schema([("user_id", pa.string()), ("moment", pa.timestamp("us", "UTC"))])
-    return pa.Table.from_pylist([{"user_id": user, "moment": moment} for user, moment in keep_after.items()], schema=schema)
+    return pa.Table.from_pydict({"user_id": list(keep_after), "moment": list(keep_after.values())}, schema=schema)
+
+
+@contextlib.contextmanager
+def _naming_the_broken(files: Sequence[TableFile]) -> Iterator[None]:
+    try:
+        yield
+    except (duckdb.Error, pa.ArrowException, OSError):
+        if broken := [file for file in files if not _is_readable(file)]:
+            raise FilesUnreadable(broken) from None
+        raise
+
+
+def _is_readable(file: TableFile) -> bool:
+    try:
+        with _connection() as db:
+            for _ in db.sql(f"select * from {_source([file])}").to_arrow_reader(ROW_GROUP_ROWS):  # noqa: S608
+                pass
+    except (duckdb.Error, pa.ArrowException, OSError):
+        return False
+    return True
 
 
 @contextlib.contextmanager
@@ -97,6 +166,7 @@ def _connection(spill: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection
         }
     )
     db.execute("set TimeZone = 'UTC'")
+    db.register("columns_of_today", SCHEMA.empty_table())
     try:
         yield db
     finally:

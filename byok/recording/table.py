@@ -13,9 +13,11 @@ from typing import NamedTuple
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction
+from deltalake.exceptions import CommitFailedError
 from deltalake.schema import PrimitiveType
 from deltalake.transaction import AddAction, RemoveAction
 
+from byok.errors import ByokError
 from byok.recording.files import PARTITION, SCHEMA, TableFile, WrittenFile
 
 _LOG = "_delta_log"
@@ -33,6 +35,15 @@ class Snapshot(NamedTuple):
     version: int
     files: tuple[TableFile, ...]
     done: Mapping[str, int]
+
+
+class Overtaken(ByokError):
+    """Another process has written to the table what this one was about to, although it held the lock."""
+
+    status, code = 409, "table_overtaken"
+
+    def __init__(self) -> None:
+        super().__init__("Another process changed the usage table at the same time; nothing was written.", remedy="Try again.")
 
 
 class Table:
@@ -53,8 +64,8 @@ class Table:
             return Snapshot(self._delta.version(), self._files, done)
 
     def changed_since(self, version: int) -> bool:
-        """Whether a newer commit exists; costs one look at the disk."""
-        return (self.directory / _LOG / f"{version + 1:020}.json").exists()
+        """Whether a newer commit exists; costs two looks at the disk. A version whose own entry was cleaned away is an old one."""
+        return self._entry(version + 1).exists() or (version >= 0 and not self._entry(version).exists())
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
@@ -80,16 +91,25 @@ class Table:
         done: Mapping[str, int] | None = None,
         rewrite: bool = False,
     ) -> None:
-        """Publish in one atomic step. Call it within `writing()`. `rewrite`: the rows only moved."""
-        properties = CommitProperties(app_transactions=[Transaction(writer, number) for writer, number in (done or {}).items()])
+        """Publish in one atomic step. Call it within `writing()`. `rewrite`: the rows only moved.
+
+        Raises `Overtaken` if another process did the same work meanwhile: locks can be deleted, the table's versions cannot.
+        """
+        done = done or {}
+        transactions = [Transaction(writer, number) for writer, number in done.items()]
+        properties = CommitProperties(app_transactions=transactions, max_commit_retries=0)
         with self._mutex:
             self._follow()
             assert self._delta is not None  # noqa: S101 - writing() made it
+            self._refuse_if_overtaken(add, remove, done)
             actions: list[AddAction | RemoveAction] = [
                 *(self._removal(file, data_change=not rewrite) for file in remove),
                 *(_addition(file, data_change=not rewrite) for file in add),
             ]
-            self._delta.create_write_transaction(actions, "append", _delta_schema(), [PARTITION], commit_properties=properties)
+            try:
+                self._delta.create_write_transaction(actions, "append", _delta_schema(), [PARTITION], commit_properties=properties)
+            except CommitFailedError:
+                raise Overtaken from None
             self._follow(force=True)
             self._make_durable(self._delta.version())
         for file in remove:
@@ -113,9 +133,24 @@ class Table:
         self._files = self._list()
         return True
 
+    def _refuse_if_overtaken(self, add: Sequence[WrittenFile], remove: Sequence[TableFile], done: Mapping[str, int]) -> None:
+        """A process that was stopped for long may find its locks gone and its work done, or its new files swept away."""
+        assert self._delta is not None  # noqa: S101
+        named = {file.path for file in self._files}
+        published = ((number, self._delta.transaction_version(writer)) for writer, number in done.items())
+        if (
+            any(last is not None and last >= number for number, last in published)
+            or any(file.path not in named for file in remove)
+            or any(not (self.directory / file.path).exists() for file in add)
+        ):
+            raise Overtaken
+
+    def _entry(self, version: int) -> Path:
+        return self.directory / _LOG / f"{version:020}.json"
+
     def _make_durable(self, version: int) -> None:
         """The journal is deleted on the strength of this commit, so it must outlive a power cut."""
-        for path in (self.directory / _LOG / f"{version:020}.json", self.directory / _LOG):
+        for path in (self._entry(version), self.directory / _LOG):
             fd = os.open(path, os.O_RDONLY)
             try:
                 os.fsync(fd)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from byok import settings as settings_module
 from byok.accounts import access_tokens, api_tokens, passwords, sessions, users
+from byok.accounts.access_tokens import Grant
 from byok.accounts.errors import JwtSecretInvalid
 from byok.accounts.identify import identify
 from byok.accounts.master_key import subkey
@@ -48,7 +49,7 @@ def test_a_token_names_its_user_for_an_hour(db, ada, now):
     assert api_tokens.verify(token, SECRET, now=now) == ada.id
     assert api_tokens.verify(token, SECRET, now=now + timedelta(seconds=3600)) == ada.id
     assert api_tokens.verify(token, SECRET, now=now + timedelta(seconds=3631)) is None
-    assert identify(db, SECRET, token, now=now) == ada
+    assert identify(db, SECRET, token, now=now) == Grant(ada)
 
 
 def test_its_claims_are_those_of_the_contract(now):
@@ -85,7 +86,7 @@ def test_a_token_of_another_installation_is_refused(now):
 
 def test_identify_knows_both_kinds_and_lets_in_neither_for_a_disabled_or_erased_user(db, ada, now):
     credentials = [api_tokens.issue(ada.id, SECRET, now=now), access_tokens.create(db, ada.id, now=now)]
-    assert [identify(db, SECRET, one, now=now) for one in credentials] == [ada, ada]
+    assert [identify(db, SECRET, one, now=now) for one in credentials] == [Grant(ada), Grant(ada)]
     users.change(db, ada.id, disabled=True)
     assert [identify(db, SECRET, one, now=now) for one in credentials] == [None, None]
     users.change(db, ada.id, disabled=False)
@@ -97,14 +98,14 @@ def test_a_changed_password_voids_tokens_to_the_microsecond(db, ada, now):
     passwords.set_password(db, ada.id, "first quiet password", now=now)
     before = api_tokens.issue(ada.id, SECRET, now=now)
     foreign = signed(HEADER, base_claims(ada.id, now))  # no microseconds: taken as the beginning of its second
-    assert identify(db, SECRET, before, now=now) == ada
-    assert identify(db, SECRET, foreign, now=now) == ada
+    assert identify(db, SECRET, before, now=now) == Grant(ada)
+    assert identify(db, SECRET, foreign, now=now) == Grant(ada)
     changed = now + timedelta(milliseconds=2)
     passwords.set_password(db, ada.id, "second quiet password", now=changed)
     after = api_tokens.issue(ada.id, SECRET, now=changed)
     assert identify(db, SECRET, before, now=changed) is None
     assert identify(db, SECRET, foreign, now=changed) is None
-    assert identify(db, SECRET, after, now=changed) == ada
+    assert identify(db, SECRET, after, now=changed) == Grant(ada)
 
 
 # Strangers' tokens
@@ -194,7 +195,7 @@ def test_every_recorded_attack_is_answered_as_expected(db, ada, now):
     wrong = {}
     for entry in [*entries, entries[0]]:  # the control first and last
         began = time.thread_time()
-        answer = 200 if identify(db, SECRET, tokens[entry["id"]], now=now) == ada else 401
+        answer = 200 if identify(db, SECRET, tokens[entry["id"]], now=now) == Grant(ada) else 401
         took = time.thread_time() - began
         if str(answer) not in str(entry["expect"]).split("|") or took > 0.05:
             wrong[entry["id"]] = (answer, took)

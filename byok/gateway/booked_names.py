@@ -1,0 +1,48 @@
+"""What records call models, for one process: the rule of `models.booked_model`, and a bound on how many new names a user may bring.
+
+A vendor that repeats any name it is sent would otherwise let a client write a text of its own into the records, name by name.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+
+from byok.gateway import models
+from byok.usage import OTHER_MODEL
+
+NAMES_A_DAY = 200  # outside the catalogue and not allowed by an admin, per user; of several workers each has its part
+MOST_NAMES = 50_000  # of all users together, in memory
+
+
+class BookedNames:
+    """`allowed` gives the names that an admin vouches for. A day is one of UTC."""
+
+    def __init__(
+        self, allowed: Callable[[], frozenset[str]], *, workers: int = 1, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._allowed = allowed
+        self._a_day = -(-NAMES_A_DAY // workers)
+        self._now = now
+        self._day: date | None = None
+        self._seen: dict[str, set[str]] = {}
+        self._count = 0
+
+    def booked(self, user_id: str, requested: str | None, answered: str | None, status: int, vendor: str) -> str:
+        """What the record of this user's call says for a model."""
+        allowed = self._allowed()
+        name = models.booked_model(requested, answered, status, vendor, allowed)
+        if name == OTHER_MODEL or models.is_catalogued(name) or models.is_allowed(name, vendor, allowed):
+            return name
+        return name if self._has_room(user_id, name) else OTHER_MODEL
+
+    def _has_room(self, user_id: str, name: str) -> bool:
+        today = self._now().date()
+        if today != self._day:
+            self._day, self._seen, self._count = today, {}, 0
+        seen = self._seen.setdefault(user_id, set())
+        if name in seen:
+            return True
+        if len(seen) >= self._a_day or self._count >= MOST_NAMES:
+            return False
+        seen.add(name)
+        self._count += 1
+        return True
