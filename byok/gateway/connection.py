@@ -1,10 +1,20 @@
-"""The server's side of a client's connection: uvicorn's HTTP protocol with the limits it lacks on headers and slowness."""
+"""The server's side of a client's connection: HTTP/1.1 on httptools' parser, for uvicorn's server, with limits on headers and slowness.
+
+uvicorn's own protocol costs three times as much per call and knows none of these limits (docs/decisions.md).
+"""
 
 import asyncio
+import contextlib
 import secrets
+from collections import deque
 from typing import Any
+from urllib.parse import unquote
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import httptools
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from byok.gateway.exchange import Exchange
 
 MAX_HEADER_BYTES = 64 * 1024
 PATIENCE_S = 30.0
@@ -14,109 +24,287 @@ LINGER_S = 5.0
 REFUSED_S = 1.0
 UNREAD_S = 300.0
 
+_ASGI = {"version": "3.0", "spec_version": "2.3"}
+_EXTENSIONS: dict[str, Any] = {"http.response.trailers": {}}
 _REFUSAL = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\nx-byok-request-id: %b\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b"
 _TOO_LARGE = b'{"error": {"code": "headers_too_large", "message": "The headers are too large.", "remedy": "Send less than 64 KB of them."}}'
 _NOT_HTTP = b'{"error": {"code": "bad_request", "message": "This is no HTTP request.", "remedy": "Send HTTP/1.1 with one length."}}'
 
 
-class Connection(HttpToolsProtocol):
+class Connection(asyncio.Protocol):
     """One client's connection. A timer looks at it now and then; nothing is armed per request.
 
     It is closed when headers exceed `MAX_HEADER_BYTES`, when a request is still incomplete after `PATIENCE_S` and trickles, when a
-    refused request's body goes on for `LINGER_S`, and when the client reads nothing of its answer for `UNREAD_S`.
+    refused request's body goes on for `LINGER_S`, when the client reads nothing of its answer for `UNREAD_S`, and when nothing was
+    asked for as long as the server's configuration says.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._head_bytes = 0
+    def __init__(self, config: Config, server_state: ServerState, app_state: dict[str, Any], _loop: Any = None) -> None:
+        self.loop: asyncio.AbstractEventLoop = _loop or asyncio.get_running_loop()
+        self._app = config.loaded_app
+        self._keep_alive_s = config.timeout_keep_alive
+        self._state = server_state
+        self._app_state = app_state
+        self._parser = httptools.HttpRequestParser(self)
+        with contextlib.suppress(AttributeError):  # what follows a last request is nobody's fault
+            self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._transport: asyncio.Transport | None = None
+        self._peers: dict[str, Any] = {}
+        self._arriving: Exchange | None = None  # whose body is being read
+        self._current: Exchange | None = None  # which is being answered
+        self._waiting: deque[Exchange] = deque()  # asked before the current one was answered
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._expects_continue = self._last = self._refused = False
+        self._reading_paused = False
+        self._drained: asyncio.Future[None] | None = None
         self._in_head = True
-        self._refused = False
+        self._head_bytes = self._received = self._unsent = 0
         self._incomplete_since: float | None = self.loop.time()  # a connection that says nothing counts, too
-        self._received = 0
-        self._unsent = 0
         self._unread_since: float | None = None
+        self._idle_since = self.loop.time()
         self._tick: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+    # -- for the transport --
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]
+        self._state.connections.add(self)  # type: ignore[arg-type]
+        server, client = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
+        self._peers = {"server": server[:2] if server else None, "client": client[:2] if client else None}
         self._tick = self.loop.call_later(TICK_S, self._look)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why is all the same
         if self._tick is not None:
             self._tick.cancel()
-        super().connection_lost(exc)
+        self._state.connections.discard(self)
+        self._transport = None
+        for exchange in (self._current, *self._waiting):
+            if exchange is not None and not exchange.complete:
+                exchange.leave()
+        self._waiting.clear()
+        self.resume_writing()
 
     def data_received(self, data: bytes) -> None:
-        if self._refused or self.transport.is_closing():
+        if self._refused or self._last or self._transport is None or self._transport.is_closing():
             return
         self._received += len(data)
         if self._in_head:
             self._head_bytes += len(data)
-            super().data_received(data)
-            if self._in_head and self._head_bytes > MAX_HEADER_BYTES and not self._refused:
-                self._refuse(_TOO_LARGE, b"431 Request Header Fields Too Large")
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._last = True  # answered as the plain request it is; nothing else is spoken here
+            if self._current is not None:
+                self._current.keep_alive = False
+        except httptools.HttpParserError:
+            self._refuse(_NOT_HTTP, b"400 Bad Request")
+        if self._in_head and self._head_bytes > MAX_HEADER_BYTES and not self._refused:
+            self._refuse(_TOO_LARGE, b"431 Request Header Fields Too Large")
+
+    def pause_writing(self) -> None:
+        if self._drained is None:
+            self._drained = self.loop.create_future()
+
+    def resume_writing(self) -> None:
+        if self._drained is not None:
+            self._drained.set_result(None)
+            self._drained = None
+
+    # -- for the exchange --
+
+    def write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def writelines(self, pieces: list[bytes]) -> None:
+        if self._transport is not None:
+            self._transport.writelines(pieces)
+
+    async def drained(self) -> None:
+        while self._drained is not None:
+            await asyncio.shield(self._drained)
+
+    def hold_back(self) -> None:
+        if not self._reading_paused and self._transport is not None:
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    def read_on(self) -> None:
+        if self._reading_paused and self._transport is not None and not self._waiting:
+            self._reading_paused = False
+            self._transport.resume_reading()
+
+    def answered(self, exchange: Exchange) -> None:
+        """The last byte of an answer is on its way: the next request may have its turn."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
             return
-        super().data_received(data)
+        if not exchange.keep_alive and (exchange.whole or self._refused):
+            transport.close()
+        elif not exchange.whole:
+            # Refused before its end, as a body that is too large. Read on for a moment: closing now would reset the answer away.
+            exchange.keep_alive = False
+            self._reading_paused = False
+            transport.resume_reading()
+            self.loop.call_later(LINGER_S, self._close)
+        else:
+            self._next()
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words for it
-        """What is no HTTP at all; told without a word of what came."""
-        self._refuse(_NOT_HTTP, b"400 Bad Request")
+    def _next(self) -> None:
+        self._idle_since = self.loop.time()
+        if self._waiting:
+            self._begin(self._waiting.popleft())
+        else:
+            self._current = None
+            self.read_on()
 
-    def _refuse(self, body: bytes, status: bytes) -> None:
-        cycle = self.cycle
-        self._refused = True
-        if cycle is not None and not cycle.response_complete:
-            cycle.disconnected = True
-            cycle.message_event.set()
-            if cycle.response_started:  # nothing can be said in the middle of an answer
-                self.transport.close()
-                return
-        request_id = b"req_" + secrets.token_hex(12).encode()
-        self.transport.write(_REFUSAL % (status, request_id, len(body), body))
-        self.transport.write_eof()
-        self.loop.call_later(REFUSED_S, self.transport.close)  # closing at once would reset the words away from a client that still sends
+    def _begin(self, exchange: Exchange) -> None:
+        self._current = exchange
+        task = self.loop.create_task(self._run(exchange))
+        self._state.tasks.add(task)
+        task.add_done_callback(self._state.tasks.discard)
+
+    async def _run(self, exchange: Exchange) -> None:
+        try:
+            await self._app(exchange.scope, exchange.receive, exchange.send)
+        finally:
+            if not exchange.complete:  # broken off: without its end nobody takes the answer for whole
+                self._close()
+
+    # -- for the server --
+
+    def shutdown(self) -> None:
+        """Let the calls that are open end, and take no more."""
+        if self._current is None:
+            self._close()
+        else:
+            for exchange in (self._current, *self._waiting):
+                exchange.keep_alive = False
+
+    # -- for the parser --
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        self._url = b""
+        self._headers = []
+        self._expects_continue = False
         self._in_head = True
         self._head_bytes = 0
         self._incomplete_since = self.loop.time()
 
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_head:
+            return  # a trailer; none of ours means anything, so none goes on
+        name = name.lower()
+        self._headers.append((name, value))
+        if name == b"expect" and value.lower() == b"100-continue":
+            self._expects_continue = True
+
     def on_headers_complete(self) -> None:
         self._in_head = False
-        if self.parser.get_http_version() == "1.0" and any(name == b"transfer-encoding" for name, _ in self.headers):
+        version = self._parser.get_http_version()
+        if version == "1.0" and any(name == b"transfer-encoding" for name, _ in self._headers):
             raise ValueError("HTTP/1.0 knows no transfer-encoding")  # becomes a 400
-        if sum(len(name) + len(value) for name, value in self.headers) > MAX_HEADER_BYTES:
+        if sum(len(name) + len(value) for name, value in self._headers) > MAX_HEADER_BYTES:
             raise ValueError("the headers are too large")
-        super().on_headers_complete()
+        exchange = Exchange(
+            self,
+            self._scope(version),
+            keep_alive=version != "1.0" and self._parser.should_keep_alive(),
+            expects_continue=self._expects_continue,
+        )
+        self._arriving = exchange
+        if self._current is None:
+            self._begin(exchange)
+        else:
+            self._waiting.append(exchange)
+            self.hold_back()
+
+    def _scope(self, version: str) -> dict[str, Any]:
+        url = self._url
+        if url.startswith(b"/"):
+            path, _, query = url.partition(b"?")
+        else:  # a whole address
+            parts = httptools.parse_url(url)
+            path, query = parts.path or b"/", parts.query or b""
+        query = query.partition(b"#")[0]
+        text = path.decode("ascii")
+        return {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": version,
+            "method": self._parser.get_method().decode("ascii"),
+            "scheme": "http",
+            "path": unquote(text) if "%" in text else text,
+            "raw_path": path,
+            "query_string": query,
+            "root_path": "",
+            "headers": self._headers,
+            "state": self._app_state,
+            "extensions": _EXTENSIONS,
+            **self._peers,
+        }
+
+    def on_body(self, body: bytes) -> None:
+        exchange = self._arriving
+        if exchange is not None and not exchange.complete:
+            exchange.take(body)
 
     def on_message_complete(self) -> None:
         self._incomplete_since = None
-        super().on_message_complete()
+        exchange, self._arriving = self._arriving, None
+        if exchange is None:
+            return
+        if not exchange.keep_alive:
+            self._last = True
+        exchange.take_end()
+        if exchange.complete:  # its answer was out before its end came
+            self._close()
 
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        if self._incomplete_since is not None and not self.transport.is_closing():
-            # Refused before its end, as a body that is too large. Read on for a moment: closing now would reset the answer away.
-            self.loop.call_later(LINGER_S, self._close_if_still_incomplete, self.cycle)
+    # -- limits --
 
-    def _close_if_still_incomplete(self, cycle: object) -> None:
-        if self.cycle is cycle and self._incomplete_since is not None and not self.transport.is_closing():
-            self.transport.close()
+    def _refuse(self, body: bytes, status: bytes) -> None:
+        """What is no HTTP at all, or too much of it; told without a word of what came."""
+        self._refused = True
+        transport, exchange = self._transport, self._current
+        if transport is None:
+            return
+        if exchange is not None and not exchange.complete:
+            begun = exchange.started
+            exchange.leave()
+            if begun:  # nothing can be said in the middle of an answer
+                transport.close()
+                return
+        request_id = b"req_" + secrets.token_hex(12).encode()
+        transport.write(_REFUSAL % (status, request_id, len(body), body))
+        transport.write_eof()
+        self.loop.call_later(REFUSED_S, self._close)  # closing at once would reset the words away from a client that still sends
+
+    def _close(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.close()
 
     def _look(self) -> None:
-        if self.transport.is_closing():
+        transport = self._transport
+        if transport is None or transport.is_closing():
             return
         self._tick = self.loop.call_later(TICK_S, self._look)
         now, received, self._received = self.loop.time(), self._received, 0
         since = self._incomplete_since
-        if since is not None and now - since > PATIENCE_S and received < LEAST_BYTES_PER_TICK and not self.flow.read_paused:
-            self.transport.close()
-        elif self._reads_nothing(now):
-            self.transport.abort()
+        if since is None:
+            overdue = self._current is None and now - self._idle_since > self._keep_alive_s
+        else:
+            overdue = now - since > PATIENCE_S and received < LEAST_BYTES_PER_TICK and not self._reading_paused
+        if overdue:
+            transport.close()
+        elif self._reads_nothing(transport, now):
+            transport.abort()
 
-    def _reads_nothing(self, now: float) -> bool:
-        unsent = self.transport.get_write_buffer_size()
+    def _reads_nothing(self, transport: asyncio.Transport, now: float) -> bool:
+        unsent = transport.get_write_buffer_size()
         if not unsent or unsent != self._unsent:
             self._unsent, self._unread_since = unsent, now
             return False

@@ -84,18 +84,23 @@ class EchoUpstream:
 class EchoAnswer:
     """An answer made while it is read: `pieces` are its events, `delay_s` the pause before each."""
 
+    trailers: Sequence[tuple[bytes, bytes]] = ()
+
     def __init__(self, status: int, content_type: bytes, pieces: Iterator[bytes], delay_s: float) -> None:
         self.status = status
         self.headers: Sequence[tuple[bytes, bytes]] = ((b"content-type", content_type),)
         self._pieces = pieces
+        self._next = next(pieces, b"")
         self._delay_s = delay_s
 
     async def read(self) -> bytes:
-        await asyncio.sleep(self._delay_s)
-        return next(self._pieces, b"")
+        if self._next:
+            await asyncio.sleep(self._delay_s)
+        piece, self._next = self._next, next(self._pieces, b"")
+        return piece
 
     def close(self) -> None:
-        self._pieces = iter(())
+        self._pieces, self._next = iter(()), b""
 
 
 def _reply(chat: _Chat, limit: int | None) -> _Reply:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 Headers = list[tuple[bytes, bytes]]
@@ -28,8 +29,19 @@ _HOP_BY_HOP = frozenset(
 )
 # `expect` was answered here; length and host are those of the new request.
 _NEVER_SENT = _HOP_BY_HOP | {*CREDENTIALS, b"api-key", b"cookie", b"host", b"content-length", b"expect"}
+_USUAL_CONNECTION = (b"keep-alive", b"close")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # one such value would make the server refuse the whole answer
 _NEVER_RETURNED = _HOP_BY_HOP | {b"set-cookie", b"set-cookie2"}
+_NEVER_TRAILING = _NEVER_RETURNED | {b"content-length", b"content-encoding", b"content-type", b"host"}
+
+
+class AnswerHead(NamedTuple):
+    """What the relay needs of a vendor's headers, read in one pass."""
+
+    returned: Headers  # what goes on to the client, names in lower case; without the length
+    content_type: bytes
+    encoding: bytes
+    length: int | None
 
 
 def first(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
@@ -50,18 +62,37 @@ def to_vendor(headers: Iterable[tuple[bytes, bytes]], credential: tuple[bytes, b
     return kept
 
 
-def to_client(headers: Iterable[tuple[bytes, bytes]], request_id: bytes, *, keep_length: bool) -> Headers:
-    """The vendor's headers without hop-by-hop and cookies, under our request id. Names come back in lower case.
-
-    `keep_length` is false when the body may change on its way (the added usage chunk is removed).
-    """
-    lowered = [(name.lower(), value) for name, value in headers]
-    dropped = _with_named_in_connection(lowered, _NEVER_RETURNED)
-    if not keep_length:
-        dropped |= {b"content-length"}
-    kept = [pair for pair in lowered if pair[0] not in dropped and not pair[0].startswith(_OURS) and not _CONTROL.search(pair[1])]
+def of_answer(headers: Iterable[tuple[bytes, bytes]], request_id: bytes) -> AnswerHead:
+    """Read a vendor's headers: those for the client are without hop-by-hop, cookies and length, under our request id."""
+    kept: Headers = []
+    content_type = encoding = b""
+    length: int | None = None
+    named: frozenset[bytes] = frozenset()
+    for name, value in headers:
+        name = name.lower()
+        if name in _NEVER_RETURNED:
+            if name == b"connection" and value not in _USUAL_CONNECTION:
+                named |= _tokens(value)
+            continue
+        if name == b"content-length":
+            length = int(value) if value.isdigit() else None
+            continue
+        if name == b"content-type":
+            content_type = value
+        elif name == b"content-encoding":
+            encoding = value
+        if not name.startswith(_OURS) and not _CONTROL.search(value):
+            kept.append((name, value))
+    if named:
+        kept = [pair for pair in kept if pair[0] not in named]
     kept.append((REQUEST_ID, request_id))
-    return kept
+    return AnswerHead(kept, content_type, encoding, length)
+
+
+def trailing(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """A vendor's trailers that may follow our answer: nothing that frames or belongs to a head."""
+    lowered = [(name.lower(), value) for name, value in headers]
+    return [pair for pair in lowered if pair[0] not in _NEVER_TRAILING and not pair[0].startswith(_OURS) and not _CONTROL.search(pair[1])]
 
 
 def without_key(query: bytes) -> bytes:
@@ -73,6 +104,10 @@ def without_key(query: bytes) -> bytes:
 
 def _with_named_in_connection(headers: Headers, dropped: frozenset[bytes]) -> frozenset[bytes]:
     for name, value in headers:
-        if name == b"connection" and value not in (b"keep-alive", b"close"):
-            dropped |= {token.strip().lower() for token in value.split(b",")}
+        if name == b"connection" and value not in _USUAL_CONNECTION:
+            dropped |= _tokens(value)
     return dropped
+
+
+def _tokens(value: bytes) -> frozenset[bytes]:
+    return frozenset(token.strip().lower() for token in value.split(b","))

@@ -144,6 +144,7 @@ class _Http1Answer:
         self._connection = connection
         self.status = connection.status
         self.headers: Sequence[tuple[bytes, bytes]] = connection.headers
+        self.trailers: Sequence[tuple[bytes, bytes]] = connection.trailers
 
     async def read(self) -> bytes:
         return await self._connection.read()
@@ -159,6 +160,7 @@ class _Connection(asyncio.Protocol):
         self.origin = origin
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
+        self.trailers: list[tuple[bytes, bytes]] = []
         self._pool, self._silence_s = pool, silence_s
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -184,7 +186,7 @@ class _Connection(asyncio.Protocol):
 
     async def exchange(self, head: bytes, body: bytes, *, bodiless: bool) -> None:
         """Send, and wait for the head of the answer. Raises `Unreachable` or `Silent`."""
-        self.status, self.headers, self._parts = 0, [], []
+        self.status, self.headers, self.trailers, self._parts = 0, [], [], []
         self._held = self._head_bytes = 0
         self._head_done = self._complete = self._reusable = False
         self._bodiless, self._busy, self._fault = bodiless, True, None
@@ -326,8 +328,13 @@ class _Connection(asyncio.Protocol):
             self._reusable = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._head_done:  # later ones are trailers
+        if not self._head_done:
             self.headers.append((name, value))
+            return
+        self.trailers.append((name, value))
+        self._head_bytes += len(name) + len(value)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._fail(Broken)
 
     def on_headers_complete(self) -> None:
         if self._head_done or self._parser is None:

@@ -17,7 +17,10 @@ class CountedJournal(Protocol):
 
 
 class Metrics:
-    """One gateway process's figures; with several workers, `page` adds up those of all (PROMETHEUS_MULTIPROC_DIR)."""
+    """One gateway process's figures; with several workers, `page` adds up those of all (PROMETHEUS_MULTIPROC_DIR).
+
+    A call costs plain additions; `settle`, once a second and before a page, hands them on to Prometheus.
+    """
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -33,22 +36,19 @@ class Metrics:
         self._refused = Counter("byok_refused", "Requests the gateway refused itself, by code.", ("code",), registry=self._registry)
         self._open = Gauge("byok_open_calls", "Calls being relayed now.", registry=self._registry, multiprocess_mode="livesum")
         self._seconds = Histogram("byok_relay_seconds", "Arrival to last byte.", buckets=_SECONDS, registry=self._registry)
-        self._by_label: dict[tuple[str, int], Counter] = {}
-        self._written_seen = self._lost_seen = 0
-        self._open.set(0)
+        self._written_seen = self._lost_seen = self._open_calls = 0
+        self._ended: dict[tuple[str, int], int] = {}
+        self._took: list[float] = []
 
     def call_begins(self) -> None:
-        self._open.inc()
+        self._open_calls += 1
 
     def call_ended(self, vendor: str, status: int, seconds: float) -> None:
         """`status` is what was booked (0: nothing was answered)."""
-        self._open.dec()
-        self._seconds.observe(seconds)
+        self._open_calls -= 1
+        self._took.append(seconds)
         label = (vendor, status // 100)
-        counter = self._by_label.get(label)
-        if counter is None:
-            counter = self._by_label[label] = self._requests.labels(vendor, f"{label[1]}xx")
-        counter.inc()
+        self._ended[label] = self._ended.get(label, 0) + 1
 
     def refused(self, code: str) -> None:
         self._refused.labels(code).inc()
@@ -57,8 +57,17 @@ class Metrics:
         """One that did not even reach the journal."""
         self._lost.inc()
 
-    def follow(self, journal: CountedJournal) -> None:
-        """Take over what the journal counted since the last time."""
+    def settle(self, journal: CountedJournal | None) -> None:
+        """Hand on what was counted since the last time, here and by the journal."""
+        self._open.set(self._open_calls)
+        ended, self._ended = self._ended, {}
+        for (vendor, hundreds), count in ended.items():
+            self._requests.labels(vendor, f"{hundreds}xx").inc(count)
+        took, self._took = self._took, []
+        for seconds in took:
+            self._seconds.observe(seconds)
+        if journal is None:
+            return
         if (more := journal.written - self._written_seen) > 0:
             self._written_seen += more
             self._records.inc(more)

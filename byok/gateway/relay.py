@@ -19,6 +19,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Book = Callable[[Callable[[], UsageRecord]], Awaitable[None]]
 
 CLIENT_LEFT = 499
+WATCH_AFTER_S = 0.02
+HOLD_S = 0.1
 DRAIN_S = 120.0  # how long and how much a vendor is listened to that bills the whole answer anyway
 DRAIN_BYTES = 16 * 1024 * 1024
 _EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
@@ -64,12 +66,13 @@ class Relay:
         self._booked = not call.route.booked
         self._ttft_ms: int | None = None
         self._task: asyncio.Task[Any] | None = None
-        self._drain_limit: asyncio.TimerHandle | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle  # until the client is watched; afterwards the limit of draining
 
     async def run(self) -> None:
         self._task = asyncio.current_task()
-        watch = asyncio.ensure_future(self._until_client_leaves())
-        watch.add_done_callback(self._client_left)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(WATCH_AFTER_S, self._watch_client)
         try:
             await self._exchange()
         except asyncio.CancelledError:
@@ -82,9 +85,9 @@ class Relay:
             raise
         finally:
             self._ended = True
-            watch.cancel()
-            if self._drain_limit is not None:
-                self._drain_limit.cancel()
+            self._timer.cancel()
+            if self._watch is not None:
+                self._watch.cancel()
 
     async def _exchange(self) -> None:
         try:
@@ -109,52 +112,68 @@ class Relay:
 
     async def _relay(self, answer: Answer) -> None:
         self.status = answer.status
-        call = self.call
+        call, head = self.call, header_rules.of_answer(answer.headers, self.call.request_id)
         if not self._booked and 200 <= answer.status < 300:  # an error's text is no usage
-            self._reading = _reading(call, answer)
+            self._reading = _reading(call, head)
         strips = call.strip_usage_chunk and self._reading is not None
         bodiless = answer.status in (204, 304)
-        if bodiless or _length(answer) == 0:  # the head is all the client waits for
+        if bodiless or head.length == 0:  # the head is all the client waits for
             await self._finish(self.status)
-        await self._send(
-            {
-                "type": "http.response.start",
-                "status": answer.status,
-                "headers": header_rules.to_client(answer.headers, call.request_id, keep_length=not strips and not bodiless),
-            }
-        )
+        if head.length is not None and not strips and not bodiless:
+            head.returned.append((b"content-length", b"%d" % head.length))
+        await self._send({"type": "http.response.start", "status": answer.status, "headers": head.returned})
         try:
-            await self._pass_on(answer, None if strips else _length(answer))
+            await self._pass_on(answer, None if strips else head.length)
         except Broken:
             await self._cut(502)
         except Silent:
-            await self._cut(504, told=self._silence_event(answer))
+            await self._cut(504, told=self._silence_event(head))
 
     async def _pass_on(self, answer: Answer, length: int | None) -> None:
         """Chunk by chunk; the end is sent only after the booking."""
         reading, received = self._reading, 0
-        while data := await answer.read():
+        data = await answer.read()
+        while data:
             received += len(data)
             if self._left and received > DRAIN_BYTES:
                 return await self._finish(self.status)
+            following: bytes | None = None
             if reading is not None:
                 data = reading.feed(data)
                 if self._ttft_ms is None and reading.saw_content:
                     self._ttft_ms = self._elapsed_ms()
-                if reading.complete and not self._booked:
-                    await self._finish(self.status)
-            if received == length:
+                if reading.complete and not self._booked and received != length:
+                    following = await self._after_last_event(answer)
+            if received == length or following == b"":
                 break
             if data and not self._left:
                 self._between_events = data.endswith(_EVENT_ENDS)
                 await self._send({"type": "http.response.body", "body": data, "more_body": True})
-        await self._end(data + reading.finish() if reading is not None else data)
+            data = await answer.read() if following is None else following
+        await self._end(data + reading.finish() if reading is not None else data, header_rules.trailing(answer.trailers))
 
-    async def _end(self, last: bytes) -> None:
+    async def _after_last_event(self, answer: Answer) -> bytes | None:
+        """What follows the format's last event: nearly always the end of the body, b"". None: nothing for a while, and the call is booked.
+
+        The client gets that event only when the call is booked; but a body that goes on may tell more, so it is not booked too early.
+        """
+        try:
+            async with asyncio.timeout(HOLD_S):
+                return await answer.read()
+        except TimeoutError:
+            await self._finish(self.status)
+            return None
+
+    async def _end(self, last: bytes, trailers: header_rules.Headers) -> None:
         await self._finish(self.status)
         self._ended = True
-        if not self._left:
+        if self._left:
+            return
+        if not trailers:
             await self._send({"type": "http.response.body", "body": last, "more_body": False})
+            return
+        await self._send({"type": "http.response.body", "body": last, "more_body": True})
+        await self._send({"type": "http.response.trailers", "headers": trailers})
 
     async def _cut(self, status: int, told: bytes = b"") -> None:
         """The vendor broke off: so does our answer, after what is `told` to the client, without the end that would make it look whole."""
@@ -163,9 +182,9 @@ class Relay:
         if (rest or told) and not self._left:
             await self._send({"type": "http.response.body", "body": rest + told, "more_body": True})
 
-    def _silence_event(self, answer: Answer) -> bytes:
+    def _silence_event(self, head: header_rules.AnswerHead) -> bytes:
         """An error event of ours, where it can stand: between two events of a plain stream."""
-        if not self._between_events or _text(answer, b"content-encoding") or "event-stream" not in _text(answer, b"content-type"):
+        if not self._between_events or head.encoding or b"event-stream" not in head.content_type:
             return b""
         return self.call.route.format.error_event(VendorTimeout(self.call.route.vendor.name, self._silence_s))
 
@@ -206,6 +225,11 @@ class Relay:
     def _elapsed_ms(self) -> int:
         return round((time.monotonic() - self.call.started) * 1000)
 
+    def _watch_client(self) -> None:
+        """Most calls are over before a task that waits for their client to leave would be worth its cost."""
+        self._watch = asyncio.ensure_future(self._until_client_leaves())
+        self._watch.add_done_callback(self._client_left)
+
     async def _until_client_leaves(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
@@ -216,28 +240,16 @@ class Relay:
         self._left = True
         self._had_usage = self._reading is not None and self._reading.outcome().saw_final_usage
         if self.call.route.vendor.leave == "drain":
-            self._drain_limit = self._task.get_loop().call_later(DRAIN_S, self._task.cancel)
+            self._timer = self._task.get_loop().call_later(DRAIN_S, self._task.cancel)
         else:
             self._task.cancel()
 
 
-def _reading(call: Call, answer: Answer) -> Reading:
+def _reading(call: Call, head: header_rules.AnswerHead) -> Reading:
     return Reading(
         call.route.format,
         streamed=call.streamed,
-        content_type=_text(answer, b"content-type"),
-        content_encoding=_text(answer, b"content-encoding"),
+        content_type=head.content_type.decode("latin-1"),
+        content_encoding=head.encoding.decode("latin-1"),
         strip_usage_chunk=call.strip_usage_chunk,
     )
-
-
-def _text(answer: Answer, name: bytes) -> str:
-    for found, value in answer.headers:
-        if found.lower() == name:
-            return value.decode("latin-1")
-    return ""
-
-
-def _length(answer: Answer) -> int | None:
-    length = _text(answer, b"content-length")
-    return int(length) if length.isdigit() else None

@@ -35,7 +35,7 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-TEND_EVERY_S = 1.0
+TEND_EVERY_S = 0.5
 log = structlog.get_logger("byok.gateway")
 
 
@@ -109,7 +109,7 @@ class Gateway:
             await asyncio.sleep(TEND_EVERY_S)
             self._identity.tend()
             self._limits.forget_old()
-            self._follow_journal()
+            self.metrics.settle(self._journal)
 
     # -- one request --
 
@@ -176,12 +176,7 @@ class Gateway:
             await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, journal.append, record))
         else:
             journal.append(record)
-        self._follow_journal()
         self._identity.note_outcome(record.key_id, record.status)
-
-    def _follow_journal(self) -> None:
-        if self._journal is not None:
-            self.metrics.follow(self._journal)
 
     async def _refuse(self, error: ByokError, path: str, request_id: bytes, send: Send) -> None:
         self.metrics.refused(error.code)
@@ -211,7 +206,9 @@ class Gateway:
         return "the journal is not open" if self._journal is None else self._journal.fault
 
     async def _metrics(self, arrival: Arrival, send: Send) -> None:
-        self._follow_journal()
+        self.metrics.settle(self._journal)
+        if self.settings.gateway_workers > 1:  # the others settle in their own time
+            await asyncio.sleep(TEND_EVERY_S + 0.05)
         self.metrics.quarantined(await asyncio.to_thread(_lines_set_aside, self.settings.journal_dir / QUARANTINE))
         await _page(arrival, send, 200, self.metrics.page(), CONTENT_TYPE)
 

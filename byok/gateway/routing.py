@@ -43,6 +43,7 @@ class Routing:
     def __init__(self, settings: Settings, identity: Identity) -> None:
         self._vendors: dict[str, Vendor] = vendors.vendors(settings)
         self._identity = identity
+        self._one_api: dict[tuple[str, str], Route] = {}  # one per vendor and path
         self._names = BookedNames(lambda: identity.allowed_names, workers=settings.gateway_workers)
 
     def target(self, path: str, method: str) -> Target | None:
@@ -64,7 +65,7 @@ class Routing:
         head = _read_head(arrival, target, body)
         if target.route is None:
             vendor, model, body = self._by_model(head.model, body)
-            route = vendors.one_api_route(vendor, target.one_api_path)
+            route = self._one_api_route(vendor, target.one_api_path)
         else:
             route, model = target.route, target.route.model or head.model
         if grant.models:
@@ -92,6 +93,12 @@ class Routing:
                 body=body,
             ),
         )
+
+    def _one_api_route(self, vendor: Vendor, path: str) -> Route:
+        route = self._one_api.get((vendor.name, path))
+        if route is None:
+            route = self._one_api[vendor.name, path] = vendors.one_api_route(vendor, path)
+        return route
 
     def _by_model(self, model: str | None, body: bytes) -> tuple[Vendor, str, bytes]:
         """The vendor that serves this model. `vendor/model` names it; that prefix, and nothing else, is taken off the body."""

@@ -36,8 +36,13 @@ class Answer(Protocol):
     status: int
     headers: Sequence[tuple[bytes, bytes]]
 
+    @property
+    def trailers(self) -> Sequence[tuple[bytes, bytes]]:
+        """What followed the body; complete when `read` said b""."""
+        ...
+
     async def read(self) -> bytes:
-        """The next bytes as they came, b"" at the clean end; raises `Silent` or `Broken`."""
+        """The next bytes as they came, b"" at the clean end; raises `Silent` or `Broken`. Cancelling it loses nothing."""
         ...
 
     def close(self) -> None:

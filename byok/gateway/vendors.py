@@ -75,16 +75,8 @@ class Route:
     booked: bool
     auth: Auth
     asks_usage: bool  # a stream of it takes stream_options.include_usage, and this vendor knows that
-
-    @property
-    def url(self) -> str:
-        return self.vendor.url(self.upstream_path)
-
-    @property
-    def model(self) -> str | None:
-        """The model that the path itself names (Gemini)."""
-        found = _PATH_MODEL.search(self.upstream_path)
-        return found[1] if found else None
+    url: str
+    model: str | None  # that the path itself names (Gemini)
 
     def credential(self, secret: str) -> tuple[bytes, bytes]:
         """Return the header that carries the vendor key."""
@@ -127,6 +119,7 @@ def one_api_route(vendor: Vendor, path: str) -> Route:
 
 
 def _route(vendor: Vendor, path: str, call: Call) -> Route:
+    model = _PATH_MODEL.search(path)
     return Route(
         vendor=vendor,
         upstream_path=path,
@@ -135,6 +128,8 @@ def _route(vendor: Vendor, path: str, call: Call) -> Route:
         booked=call.booked,
         auth=call.auth,
         asks_usage=call.asks_usage and vendor.stream_usage,
+        url=vendor.url(path),
+        model=model[1] if model else None,
     )
 
 

@@ -93,6 +93,28 @@ def test_trailers_are_no_headers():
     assert b"x-sum" not in headers
 
 
+def test_trailers_are_told_apart():
+    text = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx-sum: 7\r\n\r\n"
+
+    async def send(vendor):
+        client = Http1Upstream(silence_s=5)
+        answer = await client.send(outgoing(vendor.url))
+        while await answer.read():
+            pass
+        answer.close()
+        await client.close()
+        return list(answer.trailers)
+
+    with LoopbackVendor(raw(text)) as vendor:
+        assert asyncio.run(send(vendor)) == [(b"x-sum", b"7")]
+
+
+def test_endless_trailers_break_the_answer_off():
+    text = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n" + b"x-sum: 7\r\n" * 20_000
+    ((_, _, body, fault),), _ = run(raw(text), "/x")
+    assert (body, fault) == (b"ok", Broken)
+
+
 def test_an_announcement_before_the_answer_is_passed_over():
     text = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 201 Created\r\ncontent-length: 2\r\n\r\nok"
     ((status, headers, body, fault),), _ = run(raw(text), "/x")

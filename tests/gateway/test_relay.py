@@ -234,6 +234,26 @@ def test_the_record_is_there_before_the_last_byte(house: Any, vendor: LoopbackVe
         assert len(house.records()) == 1
 
 
+def test_a_body_that_goes_on_behind_its_last_event_is_read_to_its_end(house: Any, client: httpx.Client, vendor: LoopbackVendor) -> None:
+    more = event(usage={"prompt_tokens": 20, "completion_tokens": 5, "total_tokens": 25})
+    vendor.script = Reply(body=[*EVENTS, more, EVENTS[-1]], headers=[SSE], between_s=0.02)
+    answer = client.post(CHAT, json=QUESTION | {"stream": True, "stream_options": {"include_usage": True}})
+    assert answer.content == b"".join([*EVENTS, more, EVENTS[-1]])
+    [record] = house.wait_for_records(1)
+    assert counts(record) == (200, "vendor", 20, 5, 25)
+
+
+def test_trailers_come_through(house: Any, vendor: LoopbackVendor) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n"
+    trailers = b"x-sum: 7\r\nset-cookie: a=b\r\ncontent-type: text/html\r\nx-byok-request-id: theirs\r\n"
+    vendor.script = Reply(raw=head + b"%x\r\n%b\r\n0\r\n%b\r\n" % (len(ANSWER), ANSWER, trailers))
+    with raw_call(house, QUESTION) as connection:
+        answer = read_until(connection, b"x-sum: 7\r\n\r\n")
+    assert answer.endswith(ANSWER + b"\r\n0\r\nx-sum: 7\r\n\r\n"), "without what would speak to our own connection"
+    [record] = house.wait_for_records(1)
+    assert counts(record) == (200, "vendor", 12, 3, 15)
+
+
 def test_an_error_inside_a_200_is_booked_as_what_it_is(house: Any, client: httpx.Client, vendor: LoopbackVendor) -> None:
     body = b'{"base_resp": {"status_code": 1002, "status_msg": "rate limit"}, "choices": null}'
     vendor.script = Reply(body=body)
