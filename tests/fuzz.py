@@ -64,7 +64,7 @@ def case(seed: str) -> tuple[Format, bytes, random.Random]:
     name, body = chance.choice(SEEDS)
     for _ in range(chance.choice((1, 1, 2, 3, 6))):
         body = chance.choice((_change_json, _change_json, _change_bytes, _change_bytes, _change_lines, _join))(body, chance)
-    if chance.random() < 0.02:
+    if chance.random() < 0.04:
         body = _grow(body, chance)
     if chance.random() < 0.1:
         name = chance.choice(list(FORMATS))
@@ -90,7 +90,8 @@ def try_case(seed: str, tally: Tally) -> None:
         if ended != whole:
             raise Wrong(f"without the last blank line: {whole}, with it: {ended}")
     encoding = chance.choice(list(PACKED))
-    if (again := _read(fmt, kind, streamed, _cut(PACKED[encoding](body), chance), encoding)[0]) != whole:
+    packed = PACKED[encoding](body)
+    if (again := _read(fmt, kind, streamed, chance.choice(([packed], _cut(packed, chance))), encoding)[0]) != whole:
         raise Wrong(f"plain: {whole}, {encoding}: {again}")
     stripped, out = _read(fmt, kind, streamed, [body], "", strip=True)
     cut_stripped, cut_out = _read(fmt, kind, streamed, pieces, "", strip=True)
