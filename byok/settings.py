@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from byok.errors import SettingsInvalid
 
 CONFIG_FILE = "byok.toml"
+_OUR_PATHS = frozenset(("v1", "usage", "auth", "healthz", "readyz", "metrics"))  # of the gateway: no vendor's own could lie under them
 _BASE_URL = re.compile(r"^BYOK_([A-Z0-9_]+)_BASE_URL$")
 
 
@@ -134,7 +135,9 @@ class Settings(BaseSettings):
     def _vendors(cls, value: dict[str, VendorEntry]) -> dict[str, VendorEntry]:
         for name, entry in value.items():
             if not re.fullmatch(r"[a-z][a-z0-9_-]{0,30}", name):
-                raise ValueError("a vendor's name must match ^[a-z][a-z0-9_-]{0,30}$")
+                raise ValueError(f"the name {name!r} of a vendor must match ^[a-z][a-z0-9_-]{{0,30}}$")
+            if name in _OUR_PATHS:
+                raise ValueError(f"a vendor cannot be called {name!r}: the gateway answers /{name} itself")
             if not _is_http(entry.base_url):
                 raise ValueError(f"vendors.{name}.base_url must begin with http:// or https:// and name a host")
         return value
@@ -237,5 +240,9 @@ def _fault(error: Any) -> str:
 def _is_http(url: object) -> bool:
     if not isinstance(url, str):
         return False
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises for what is no port
+    except ValueError:
+        return False
     return parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.username and not parts.query and not parts.fragment

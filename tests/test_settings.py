@@ -103,8 +103,30 @@ def test_vendors_of_the_operator():
     toml('[vendors.lab]\nbase_url = "http://10.0.0.7:8000/v1"\nstream_usage = true\n')
     lab = load({}).vendors["lab"]
     assert (lab.base_url, lab.stream_usage, lab.leave) == ("http://10.0.0.7:8000/v1", True, "cancel")
-    toml('[vendors.Lab]\nbase_url = "nowhere"\ncolour = "red"\n')
-    assert any("vendors" in fault for fault in faults({}))
+
+
+@pytest.mark.parametrize(
+    ("entry", "named"),
+    [
+        ("[vendors.lab]", "vendors.lab.base_url"),
+        ('[vendors.lab]\nbase_url = "nowhere"', "vendors.lab.base_url"),
+        ('[vendors.lab]\nbase_url = "http://10.0.0.7:99999/v1"', "vendors.lab.base_url"),
+        ('[vendors.lab]\nbase_url = "http://[::1/v1"', "vendors.lab.base_url"),
+        ('[vendors.lab]\nbase_url = "https://user:secret@host/v1"', "vendors.lab.base_url"),
+        ('[vendors.Lab]\nbase_url = "http://10.0.0.7/v1"', "'Lab'"),
+        ('[vendors.usage]\nbase_url = "http://10.0.0.7/v1"', "'usage'"),
+        ('[vendors.lab]\nbase_url = "http://10.0.0.7/v1"\ncolour = "red"', "vendors.lab.colour"),
+        ('[vendors.lab]\nbase_url = "http://10.0.0.7/v1"\nleave = "wait"', "vendors.lab.leave"),
+        ('[vendors.lab]\nbase_url = "http://10.0.0.7/v1"\nformat = "other"', "vendors.lab.format"),
+        ('[vendors.lab]\nbase_url = "http://10.0.0.7/v1"\nstream_usage = "maybe"', "vendors.lab.stream_usage"),
+        ('[vendors]\nlab = "http://10.0.0.7/v1"', "vendors.lab"),
+    ],
+)
+def test_a_wrong_vendor_of_the_operator_is_named(entry: str, named: str):
+    toml(entry + "\n")
+    [fault] = faults({})
+    assert named in fault
+    assert "secret" not in fault
 
 
 def test_secrets_do_not_show_in_a_settings_object():

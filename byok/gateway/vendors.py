@@ -202,9 +202,12 @@ _TABLE: tuple[Vendor, ...] = (
     ),
     _openai_like("moonshot", "https://api.moonshot.ai/v1", embeddings=False, anthropic="/anthropic/v1", stream_usage=True),
     _openai_like("xai", "https://api.x.ai/v1", responses="/v1/responses", stream_usage=True),
-    _openai_like("mistral", "https://api.mistral.ai/v1"),  # reports in the last chunk without being asked
-    _openai_like("groq", "https://api.groq.com/openai/v1", root="/openai/v1", responses="/openai/v1/responses"),  # the same, in x_groq
-    _openai_like("openrouter", "https://openrouter.ai/api/v1", root="/api/v1", responses="/api/v1/responses"),  # always reports
+    _openai_like("mistral", "https://api.mistral.ai/v1"),  # refuses stream_options (422), and reports in the last chunk unasked
+    # Reports in x_groq unasked, in full only when asked: https://console.groq.com/docs/api-reference#chat-create
+    _openai_like("groq", "https://api.groq.com/openai/v1", root="/openai/v1", responses="/openai/v1/responses", stream_usage=True),
+    # Always reports, stream_options has no effect: https://openrouter.ai/docs/use-cases/usage-accounting
+    _openai_like("openrouter", "https://openrouter.ai/api/v1", root="/api/v1", responses="/api/v1/responses"),
+    # Reports in the last chunk unasked: https://docs.z.ai/guides/capabilities/streaming
     _openai_like(
         "zai",
         "https://api.z.ai/api/paas/v4",
@@ -212,7 +215,7 @@ _TABLE: tuple[Vendor, ...] = (
         more_roots=("/api/coding/paas/v4",),
         anthropic="/api/anthropic/v1",
     ),
-    _openai_like("together", "https://api.together.xyz/v1"),
+    _openai_like("together", "https://api.together.xyz/v1"),  # its reference names no stream_options, and a usage in the last chunk
     _openai_like("ollama", "http://127.0.0.1:11434/v1", more_roots=("",), responses="/v1/responses", stream_usage=True),
     _openai_like(ECHO, "http://echo.invalid/v1", responses="/v1/responses", stream_usage=True),
 )
