@@ -143,11 +143,13 @@ class Connection(asyncio.Protocol):
         if not exchange.keep_alive and (exchange.whole or self._refused):
             transport.close()
         elif not exchange.whole:
-            # Refused before its end, as a body that is too large. Read on for a moment: closing now would reset the answer away.
-            exchange.keep_alive = False
+            # Refused before its end, as a call too many or a body that is too large. Read on for a moment: closing now would reset the
+            # answer away. If the end comes, the connection goes on: the answer did not say that it will close.
+            if exchange.is_waited_for:  # whoever waits to be told to go on may send the body or leave it out: nobody can tell
+                exchange.keep_alive = False
             self._reading_paused = False
             transport.resume_reading()
-            self.loop.call_later(LINGER_S, self._close)
+            self.loop.call_later(LINGER_S, self._end_of_patience, exchange)
         else:
             self._next()
 
@@ -262,7 +264,7 @@ class Connection(asyncio.Protocol):
             self._last = True
         exchange.take_end()
         if exchange.complete:  # its answer was out before its end came
-            self._close()
+            self._next() if exchange.keep_alive else self._close()
 
     # -- limits --
 
@@ -282,6 +284,10 @@ class Connection(asyncio.Protocol):
         transport.write(_REFUSAL % (status, request_id, len(body), body))
         transport.write_eof()
         self.loop.call_later(REFUSED_S, self._close)  # closing at once would reset the words away from a client that still sends
+
+    def _end_of_patience(self, exchange: Exchange) -> None:
+        if not exchange.whole:
+            self._close()
 
     def _close(self) -> None:
         if self._transport is not None and not self._transport.is_closing():

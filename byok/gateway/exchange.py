@@ -91,6 +91,11 @@ class Exchange:
         self._head = None
         self._wake()
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether the client still waits for the word to send its body."""
+        return self._expects_continue
+
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
