@@ -46,6 +46,10 @@ class Figures:
     def names(self) -> list[str]:
         return list(dict.fromkeys(run.name for run in self.json))
 
+    def rounds(self, name: str) -> int:
+        """Of whole answers."""
+        return max((len(self._json(name, connections)) for connections in {run.connections for run in self.json}), default=0)
+
     def json_median(self, name: str, connections: int, figure: Callable[[JsonRun], float | None]) -> float | None:
         return _median(figure(run) for run in self._json(name, connections))
 

@@ -48,7 +48,7 @@ def _stream_row(figures: Figures, name: str) -> tuple[str, ...]:
         f"{sum(run.ended for run in runs):,}",
         _number(max((run.late for run in runs if run.late is not None), default=None), ".1%"),
         _number(figures.later(name), ".1%"),
-        _number(figures.grown_kib(name), ".1f"),
+        ", ".join(_number(run.grown_kib, ".1f") for run in runs),  # round by round: what stays behind shows
     )
 
 
