@@ -205,10 +205,10 @@ def _journal(settings: Settings, now: datetime) -> Iterator[Finding]:
     from byok.recording.journal import QUARANTINE
 
     aside = settings.journal_dir / QUARANTINE
-    kept = list(aside.iterdir()) if aside.exists() else []
+    kept = sum(len(path.read_bytes().splitlines()) for path in aside.iterdir()) if aside.exists() else 0
     if kept:
         remedy = "Look at them, then delete the directory; check disk and memory."
-        yield _fault("journal", f"{len(kept)} files with damaged lines in {aside}", remedy)
+        yield _fault("journal", f"{kept:,} damaged lines in {aside}", remedy)
     waiting = journal.segments(settings.journal_dir)
     ages = [now.timestamp() - segment.path.stat().st_mtime for segment in waiting if journal.is_sealed(segment.path)]
     if ages and max(ages) > LONGEST_BACKLOG_S:

@@ -14,6 +14,7 @@ class CountedJournal(Protocol):
 
     written: int
     lost: int
+    sync_errors: int
 
 
 class Metrics:
@@ -32,11 +33,14 @@ class Metrics:
             registry=self._registry,
             multiprocess_mode="max",
         )
+        self._sync_errors = Counter(
+            "byok_journal_sync_errors", "Times the disk refused to keep what was written to the journal.", registry=self._registry
+        )
         self._requests = Counter("byok_requests", "Calls passed on.", ("vendor", "status"), registry=self._registry)
         self._refused = Counter("byok_refused", "Requests the gateway refused itself, by code.", ("code",), registry=self._registry)
         self._open = Gauge("byok_open_calls", "Calls being relayed now.", registry=self._registry, multiprocess_mode="livesum")
         self._seconds = Histogram("byok_relay_seconds", "Arrival to last byte.", buckets=_SECONDS, registry=self._registry)
-        self._written_seen = self._lost_seen = self._open_calls = 0
+        self._written_seen = self._lost_seen = self._sync_errors_seen = self._open_calls = 0
         self._ended: dict[tuple[str, int], int] = {}
         self._took: list[float] = []
 
@@ -74,6 +78,9 @@ class Metrics:
         if (more := journal.lost - self._lost_seen) > 0:
             self._lost_seen += more
             self._lost.inc(more)
+        if (more := journal.sync_errors - self._sync_errors_seen) > 0:
+            self._sync_errors_seen += more
+            self._sync_errors.inc(more)
 
     def quarantined(self, lines: int) -> None:
         self._quarantined.set(lines)

@@ -1,0 +1,165 @@
+"""Worse disks: syncs that fail twice, bytes that flip, directories that answer nothing."""
+
+import errno
+import os
+import random
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from byok.recording import journal
+from byok.recording.journal import Journal
+from byok.recording.publisher import publish
+from byok.recording.reader import Reader
+from byok.recording.table import Table
+from byok.usage import UsageRecord
+from tests.samples import usage_record
+
+
+class SyncFails(journal.RealDisk):
+    """The next `times` syncs fail."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+        self.synced: list[int] = []
+
+    def sync(self, fd: int) -> None:
+        if self.times:
+            self.times -= 1
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        self.synced.append(os.fstat(fd).st_ino)
+        super().sync(fd)
+
+
+def stored(directory: Path) -> list[int]:
+    lines = [line for segment in journal.segments(directory) for line in journal.read_lines(segment.path).good]
+    return sorted((msgspec.json.decode(line, type=UsageRecord).prompt_tokens or 0) - 100 for line in lines)
+
+
+def wait_until(condition, seconds: float = 5):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert condition()
+
+
+@pytest.mark.parametrize("times", [1, 2, 5])
+def test_lines_move_on_until_a_sync_is_believed(tmp_path, times):
+    disk = SyncFails(times)
+    log = Journal(tmp_path, disk=disk)
+    assert all(log.append(usage_record(number)) for number in range(10))
+    wait_until(lambda: log.sync_errors == times and disk.synced)
+    assert log.append(usage_record(10))
+    log.close()
+    assert stored(tmp_path) == list(range(11)), "each exactly once"
+    holding = {os.stat(segment.path).st_ino for segment in journal.segments(tmp_path) if segment.path.stat().st_size}
+    assert holding <= set(disk.synced), "a segment whose sync failed once is never believed again"
+    assert (log.written, log.lost) == (11, 0)
+
+
+def test_a_failed_sync_is_an_alarm_until_it_is_mended(tmp_path):
+    log = Journal(tmp_path, disk=SyncFails(3))
+    log.append(usage_record(0))
+    wait_until(lambda: log.fault is not None)
+    wait_until(lambda: log.fault is None)
+    assert log.sync_errors == 3
+    log.close()
+
+
+def test_close_syncs_also_what_had_to_move(tmp_path):
+    log = Journal(tmp_path, disk=SyncFails(0))
+    log._disk.times = 2
+    log.append(usage_record(0))
+    log.close()
+    assert stored(tmp_path) == [0]
+    assert all(journal.is_sealed(segment.path) for segment in journal.segments(tmp_path))
+
+
+def test_a_disk_that_answers_nothing_stops_no_thread(tmp_path, monkeypatch):
+    log = Journal(tmp_path, seal_every_s=0.2)
+    with monkeypatch.context() as patch:
+
+        def no_answer(_path):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        patch.setattr(Path, "exists", no_answer)
+        wait_until(lambda: log.fault is not None)
+    log.append(usage_record(0))
+    wait_until(lambda: any(journal.is_sealed(segment.path) for segment in journal.segments(tmp_path)))
+    assert log.fault is None
+    log.close()
+
+
+def test_a_line_whose_end_was_damaged_is_still_a_line(tmp_path):
+    lines = [journal.encode_line(usage_record(number)) for number in range(3)]
+    path = tmp_path / "w000000000000-00000000.jsonl"
+    path.write_bytes(b"".join(lines)[:-1] + b"\x8a")
+    found = journal.read_lines(path)
+    assert (len(found.good), found.bad, found.end) == (3, [], path.stat().st_size)
+
+
+def test_flipped_bits_cost_only_the_lines_they_hit_and_are_counted(tmp_path):
+    """One flip per kilobyte, seeded: what is not hit is published, what is hit is set aside, nothing is wrong."""
+    rng = random.Random(20261122)
+    log = Journal(tmp_path / "journal")
+    for number in range(200):
+        log.append(usage_record(number))
+    log.close()
+    (segment,) = journal.segments(tmp_path / "journal")
+    data = bytearray(segment.path.read_bytes())
+    for start in range(0, len(data), 1024):
+        data[rng.randrange(start, min(start + 1024, len(data)))] ^= 1 << rng.randrange(8)
+    segment.path.write_bytes(data)
+    table = Table(tmp_path / "usage")
+    done = publish(table, tmp_path / "journal", lambda _: {})
+    aside = sum(path.read_bytes().count(b"\n") for path in (tmp_path / "journal" / "quarantine").iterdir())
+    assert done.rows < 200 and done.bad_lines == aside > 0
+    view = Reader(table.directory, tmp_path / "journal").view()
+    assert sum(file.rows for file in view.files) == done.rows
+    damaged = len(data) // 1024 + 1
+    assert 200 - done.rows <= 2 * damaged, "a flip in a line's end costs two lines at most"
+
+
+def test_what_a_killed_writer_left_unnamed_is_cleared_away(tmp_path):
+    (tmp_path / "w000000000000-00000003.new").touch()
+    (tmp_path / "w000000000001-00000000.new").touch()
+    os.utime(tmp_path / "w000000000000-00000003.new", (0, 0))
+    journal.sweep(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["w000000000001-00000000.new"], "a young one is being opened"
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 2 MB of its own."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)], capture_output=True).returncode:
+        pytest.skip("mounting a file system needs more rights")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_really_full_disk_loses_what_it_says_it_lost_and_nothing_else(small_disk):
+    log = Journal(small_disk / "journal", seal_every_s=0.2)
+    filler = small_disk / "filler"
+    written = [number for number in range(100) if log.append(usage_record(number))]
+    with filler.open("wb") as file, pytest.raises(OSError, match="No space"):
+        while True:
+            file.write(b"x" * 65536)
+            file.flush()
+    written += [number for number in range(100, 300) if log.append(usage_record(number))]
+    assert log.lost > 0 and log.fault
+    with pytest.raises(OSError, match="No space"):
+        publish(Table(small_disk / "usage"), small_disk / "journal", lambda _: {})
+    filler.unlink()
+    end = time.monotonic() + 5
+    while not log.append(usage_record(300)) and time.monotonic() < end:
+        time.sleep(0.02)
+    log.close()
+    assert stored(small_disk / "journal") == [*written, 300], "no torn record, none doubled"
+    shutil.rmtree(small_disk / "usage", ignore_errors=True)
+    assert publish(Table(small_disk / "usage"), small_disk / "journal", lambda _: {}).rows == len(written) + 1
