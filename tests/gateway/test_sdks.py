@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import anthropic
 import openai
 import pytest
 
+from byok.accounts import access_tokens, users
 from tests.vendor import JSON, SSE, LoopbackVendor, Reply, Seen
 
 USAGE = {"prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 15}
@@ -107,3 +109,24 @@ def test_anthropic_with_the_native_path_and_its_errors(house: Any, of_anthropic:
         of_anthropic.with_options(api_key="wrong").messages.create(model="claude-sonnet-4-5", max_tokens=9, messages=SAID)
     with pytest.raises(anthropic.NotFoundError, match="No vendor is known"):
         of_anthropic.messages.create(model="nobody-knows-this", max_tokens=9, messages=SAID)
+
+
+def test_limits_and_lists_of_models_raise_the_sdk_s_own_exceptions(
+    house: Any, of_openai: openai.OpenAI, of_anthropic: anthropic.Anthropic
+) -> None:
+    assert of_openai.models.retrieve("openai/gpt-4o-mini").id == "gpt-4o-mini"
+    with pytest.raises(openai.NotFoundError):
+        of_openai.models.retrieve("gpt-4x")
+    now = datetime.now(UTC)
+    mini = access_tokens.create(house.services.db, house.user.id, now=now, models=["gpt-4o-mini"])
+    with pytest.raises(openai.PermissionDeniedError):
+        of_openai.with_options(api_key=mini).chat.completions.create(model="gpt-4o", messages=SAID)
+    with pytest.raises(anthropic.PermissionDeniedError):
+        of_anthropic.with_options(api_key=mini).messages.create(model="claude-sonnet-4-5", max_tokens=9, messages=SAID)
+    users.change(house.services.db, house.user.id, requests_per_minute=1)
+    fresh = access_tokens.create(house.services.db, house.user.id, now=now)  # not remembered with the limits of before
+    of_openai.with_options(api_key=fresh).chat.completions.create(model="gpt-4o-mini", messages=SAID)
+    with pytest.raises(openai.RateLimitError):
+        of_openai.with_options(api_key=fresh).chat.completions.create(model="gpt-4o-mini", messages=SAID)
+    with pytest.raises(anthropic.RateLimitError):
+        of_anthropic.with_options(api_key=fresh).messages.create(model="claude-sonnet-4-5", max_tokens=9, messages=SAID)

@@ -49,6 +49,19 @@ def test_the_default_can_be_moved_and_a_key_revoked_by_typing(book, ada, open_ap
     assert [key.last_four for key in key_vault.of_user(book.db, ada.id)] == ["9f3a"]
 
 
+def test_a_key_that_its_vendor_refused_says_so_until_it_is_taken_again(book, ada, open_app):
+    key = key_vault.add(book.db, book.master, ada.id, "openai", SECRET, now=NOW)
+    key_vault.note_refused(book.db, key.id, now=NOW)
+    assert "refused by the vendor" in text_of(open_app(ada, page=KEYS))
+    key_vault.note_refused(book.db, key.id, now=None)
+    assert "refused by the vendor" not in text_of(open_app(ada, page=KEYS))
+
+
+def test_a_token_for_some_models_says_for_which(book, ada, open_app):
+    access_tokens.create(book.db, ada.id, now=NOW, label="ci", models=["anthropic/*", "gpt-4o-mini"])
+    assert r"for anthropic\/\*\, gpt\-4o\-mini only" in text_of(open_app(ada, page=KEYS))
+
+
 def test_a_label_is_text_not_markup(book, ada, open_app):
     key_vault.add(book.db, book.master, ada.id, "openai", SECRET, now=NOW, label="[x](javascript:alert(1)) **b** <b>")
     said = text_of(open_app(ada, page=KEYS))
