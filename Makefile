@@ -20,7 +20,7 @@ help:
 	@echo "make install  only .venv and what requirements.txt names"
 	@echo "make test     all tests, with what they need (a browser included)"
 	@echo "make lint     ruff and mypy"
-	@echo "make bench    the measurements in benchmarks/"
+	@echo "make bench    the measurements in benchmarks/ (wants nginx and wrk; installs two peers once)"
 
 up: $(INSTALLED)
 	@exec $(BIN)/python -m byok up

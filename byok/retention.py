@@ -10,6 +10,7 @@ import string
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -23,14 +24,15 @@ from byok.accounts.jobs import ERASE_USERS_PENDING as _ERASE_USERS
 from byok.accounts.jobs import PURGE_PENDING as _PURGE
 from byok.errors import ByokError
 from byok.recording import journal
-from byok.recording.files import TableFile
-from byok.recording.publisher import by_month, publish
+from byok.recording.files import TableFile, WrittenFile
+from byok.recording.publisher import publish
 from byok.recording.reader import Reader
 from byok.recording.rewriting import FilesUnreadable, Past, count_past, users_in, without
 from byok.recording.table import Table
 
 SEALED_WITHIN_S = 30.0  # gateways seal their segment every 5 s
 CLOCK_SLACK = timedelta(days=2)
+AT_A_TIME = 2
 LONGEST_CALL = timedelta(days=1)
 _ALL = datetime.max.replace(tzinfo=UTC)
 _ERASED_BEFORE = "erased_before:"  # followed by the user's id
@@ -216,7 +218,7 @@ class Retention:
             return users_in(self._table.snapshot().files)
         except FilesUnreadable as fault:
             with self._table.writing():
-                self._mend(fault.files)
+                self._rewrite(fault.files, {}, whatever_it_takes=True)
             return self._users_in_table()
 
     def _remove(
@@ -238,25 +240,28 @@ class Retention:
             due = {found.path for found in past if limits[found.user_id] - found.oldest >= overdue}
             past = [found for found in past if found.path in due]
             begin(past)
-            gone = 0
-            for month, files in sorted(by_month(file for file in self._table.snapshot().files if file.path in due).items()):
-                gone += self._rewrite(month, files, limits, what_can_be_read=whatever_it_takes)
+            gone = self._rewrite([file for file in self._table.snapshot().files if file.path in due], limits, whatever_it_takes)
             if gone or whatever_it_takes:
                 self._sweep(time.time() + 1)
         return past, gone
 
-    def _rewrite(self, month: str, files: list[TableFile], limits: Mapping[str, datetime], *, what_can_be_read: bool) -> int:
-        new, old = [], []
-        for file in files:
+    def _rewrite(self, files: Iterable[TableFile], limits: Mapping[str, datetime], whatever_it_takes: bool) -> int:
+        """Two at a time, as a file is written by one thread; each is a commit of its own, so that a kill loses little work."""
+
+        def filtered(file: TableFile) -> tuple[TableFile, WrittenFile | None] | None:
             try:
-                kept = without(self._table.directory, month, file, limits, what_can_be_read=what_can_be_read)
+                month = Path(file.path).parent.name.partition("=")[2]
+                return file, without(self._table.directory, month, file, limits, what_can_be_read=whatever_it_takes)
             except FilesUnreadable:
                 log.error("usage_file_unreadable", file=Path(file.path).name)
-                continue
-            old.append(file)
-            new += [kept] if kept else []
-        self._table.commit(new, remove=old)
-        return len(old)
+                return None
+
+        gone = 0
+        with ThreadPoolExecutor(AT_A_TIME) as pool:
+            for file, kept in filter(None, pool.map(filtered, files)):
+                self._table.commit([kept] if kept else [], remove=[file])
+                gone += 1
+        return gone
 
     def _mend_damaged(self, limits: Mapping[str, datetime]) -> None:
         latest = max(limits.values(), default=None)
@@ -264,11 +269,7 @@ class Retention:
         try:
             users_in(files)
         except FilesUnreadable as fault:
-            self._mend(fault.files)
-
-    def _mend(self, files: Iterable[TableFile]) -> None:
-        for month, some in by_month(files).items():
-            self._rewrite(month, some, {}, what_can_be_read=True)
+            self._rewrite(fault.files, {}, whatever_it_takes=True)
 
     def _sweep(self, before: float) -> int:
         """Within `writing()` nobody else has unfinished files here."""

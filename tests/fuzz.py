@@ -64,6 +64,8 @@ def case(seed: str) -> tuple[Format, bytes, random.Random]:
     name, body = chance.choice(SEEDS)
     for _ in range(chance.choice((1, 1, 2, 3, 6))):
         body = chance.choice((_change_json, _change_json, _change_bytes, _change_bytes, _change_lines, _join))(body, chance)
+    if chance.random() < 0.04:
+        body = _grow(body, chance)
     if chance.random() < 0.1:
         name = chance.choice(list(FORMATS))
     return FORMATS[name], body[:300_000], chance
@@ -88,7 +90,8 @@ def try_case(seed: str, tally: Tally) -> None:
         if ended != whole:
             raise Wrong(f"without the last blank line: {whole}, with it: {ended}")
     encoding = chance.choice(list(PACKED))
-    if (again := _read(fmt, kind, streamed, _cut(PACKED[encoding](body), chance), encoding)[0]) != whole:
+    packed = PACKED[encoding](body)
+    if (again := _read(fmt, kind, streamed, chance.choice(([packed], _cut(packed, chance))), encoding)[0]) != whole:
         raise Wrong(f"plain: {whole}, {encoding}: {again}")
     stripped, out = _read(fmt, kind, streamed, [body], "", strip=True)
     cut_stripped, cut_out = _read(fmt, kind, streamed, pieces, "", strip=True)
@@ -226,6 +229,14 @@ def _join(body: bytes, chance: random.Random) -> bytes:
     _, other = chance.choice(SEEDS)
     at = chance.choice((0, len(body), chance.randrange(len(body) + 1)))
     return body[:at] + other[: chance.choice((len(other), chance.randrange(len(other))))] + body[at:]
+
+
+def _grow(body: bytes, chance: random.Random) -> bytes:
+    """A part of it so often that it goes beyond the pieces in which compressed bodies are unpacked."""
+    begin = body.find(b"\n\n", chance.randrange(len(body) + 1)) + 2
+    end = body.find(b"\n\n", begin) + 2 or len(body)
+    part = body[begin:end] or b": \n\n"
+    return body[:end] + part * (chance.randrange(70_000, 250_000) // len(part)) + body[end:]
 
 
 def _cut(body: bytes, chance: random.Random) -> list[bytes]:

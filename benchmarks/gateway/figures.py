@@ -28,7 +28,7 @@ class SlowRun:
     streams: int
     ended: int  # with every event
     late: float | None  # the worst stream's latest event, as a share of the nominal duration; of those that ended
-    grown_kib: float | None  # a stream, above what was resident before the first round
+    grown_kib: float | None  # a stream, above what was resident before the first round; none when not all were open
 
 
 @dataclass

@@ -64,4 +64,9 @@ def _run(command: Sequence[str]) -> None:
     except subprocess.TimeoutExpired:
         raise Unavailable(f"not installed within {_WITHIN_S} s") from None
     if done.returncode:
-        raise Unavailable(f"could not be installed: {last_line(done.stderr or done.stdout)}")
+        raise Unavailable(f"could not be installed: {_complaint(done.stderr or done.stdout)}")
+
+
+def _complaint(said: str) -> str:
+    """The first line with an error in it: what follows is advice."""
+    return next((line.strip()[:200] for line in said.splitlines() if "error" in line.lower()), last_line(said))

@@ -138,7 +138,7 @@ def memory_kib(pids: list[int]) -> int:
     return pages * _PAGE_KIB
 
 
-def settle(pids: list[int], within_s: float = 6) -> None:
+def settle(pids: list[int], within_s: float = 20) -> None:
     """Wait until next to nothing is worked on any more: calls whose client has left are finished, or given up."""
     end = time.monotonic() + within_s
     before = cpu_s(pids)

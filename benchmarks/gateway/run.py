@@ -4,6 +4,7 @@ import contextlib
 import os
 import resource
 import tempfile
+import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from benchmarks.gateway.streams import SLOW_STREAMS, SlowStreams, event_cpu_us, 
 from benchmarks.gateway.target import REQUEST_BYTES, Endpoint, Target, check
 
 PEERS = {"nginx": nginx_proxy, "litellm": litellm, "portkey": portkey}
+SOON_READY = ("nginx", "portkey")
 
 
 @dataclass(frozen=True)
@@ -37,17 +39,20 @@ class Effort:
 
 
 FULL = Effort(
-    rounds=6, seconds=2, slow_rounds=2, slow_seconds=5, warm_seconds=6, first_events=100, stream_rounds=3, slow_streams=Plan(50, 100)
+    rounds=5, seconds=2, slow_rounds=2, slow_seconds=5, warm_seconds=6, first_events=100, stream_rounds=3, slow_streams=Plan(50, 100)
 )
 QUICK = Effort(
     rounds=2, seconds=1, slow_rounds=1, slow_seconds=2, warm_seconds=2, first_events=20, stream_rounds=1, slow_streams=Plan(20, 100)
 )
 
 
-def main(peers: Collection[str] = tuple(PEERS), *, quick: bool = False) -> int:
+def main(only: Collection[str] | None = None, *, quick: bool = False) -> int:
+    """Measure beside the peers in `only`; without it beside all, or when it must be quick beside those that start soon."""
+    peers = only if only is not None else SOON_READY if quick else tuple(PEERS)
     if missing := [name for name in ("nginx", "wrk") if not find_program(name)]:
         print(f"gateway: not measured, {', '.join(missing)} not found (Debian: apt-get install nginx-light wrk)")
         return 0
+    began = time.monotonic()
     cores, effort, figures, machine = Cores.choose(), QUICK if quick else FULL, Figures(), Machine()
     _allow_many_files()
     with contextlib.ExitStack() as running:
@@ -62,18 +67,19 @@ def main(peers: Collection[str] = tuple(PEERS), *, quick: bool = False) -> int:
             _measure_json(JsonLoad(root, mock), targets, effort, figures)
             figures.recorded = gateway.recorded()
             uvloop.run(_measure_streams(targets, effort, figures))
-    report.show(figures, _circumstances(figures, peers, cores, effort, machine))
+    report.show(figures, _circumstances(figures, peers, cores, effort, machine, began))
     return 0
 
 
-def _circumstances(figures: Figures, peers: Collection[str], cores: Cores, effort: Effort, machine: Machine) -> list[str]:
+def _circumstances(figures: Figures, peers: Collection[str], cores: Cores, effort: Effort, machine: Machine, began: float) -> list[str]:
     alone = "one core for what is measured, another for vendor and load" if cores.measured != cores.load else "ONE CORE FOR EVERYTHING"
     return [
         f"{alone}; requests of {REQUEST_BYTES} bytes",
         f"medians of {effort.rounds} alternating rounds, {effort.slow_rounds} for slow targets; of streams {effort.stream_rounds} and 1",
-        f"{machine.stolen():.0%} of the machine's time went to other machines; load average {os.getloadavg()[2]:.1f}",
+        f"{machine.stolen():.0%} of the machine's time went to other machines; load average {os.getloadavg()[2]:.1f}{_starved(figures)}",
         f"gateway: {ours.CONDITIONS}; after the JSON rounds {figures.recorded:,} rows, {figures.calls:,} calls had reached the vendor",
         *(f"{name}: {figures.missing.get(name) or PEERS[name].CONDITIONS}" for name in peers),
+        f"{time.monotonic() - began:.0f} s in all, installing included",
         f"slow streams: {effort.slow_streams.events} events, {effort.slow_streams.apart_ms} ms apart, {SLOW_STREAMS:,} opened at once",
     ]
 
@@ -123,6 +129,13 @@ async def _measure_streams(targets: list[Target], effort: Effort, figures: Figur
             if (cpu_us := await event_cpu_us(target.streams)) is not None:
                 figures.event_us.setdefault(target.name, []).append(cpu_us)
     figures.first_ms = await first_events_ms({target.name: target.streams for target in targets}, effort.first_events)
+
+
+def _starved(figures: Figures) -> str:
+    core = figures.json_median("gateway", CONNECTIONS[-1], lambda run: run.core)
+    if core is None or core > 0.8:
+        return ""
+    return f"; THE GATEWAY GOT {core:.0%} OF ITS CORE: other work ran beside it, trust CPU and memory only"
 
 
 @contextlib.contextmanager

@@ -52,12 +52,13 @@ class SlowStreams:
 
     async def round(self) -> SlowRun:
         watching = asyncio.create_task(self._watch())
-        streams = await open_at_once(self._endpoint, self._plan, SLOW_STREAMS, within_s=self._plan.nominal_s * 3)
+        streams = await open_at_once(self._endpoint, self._plan, SLOW_STREAMS, within_s=self._plan.nominal_s * 2 + _PATIENCE_S)
         watching.cancel()
         settle(self._pids)
         ended = [stream for stream in streams if stream.ended and stream.events == self._plan.events]
         late = max((stream.late_s / self._plan.nominal_s for stream in ended), default=None)
-        grown = (self._most_kib - self._before_kib) / SLOW_STREAMS if self._pids else None
+        all_open = all(stream.first_s is not None for stream in streams)
+        grown = (self._most_kib - self._before_kib) / SLOW_STREAMS if self._pids and all_open else None
         return SlowRun(self._name, SLOW_STREAMS, len(ended), late, grown)
 
     async def _watch(self) -> None:

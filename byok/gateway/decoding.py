@@ -70,11 +70,11 @@ class _Brotli:
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         try:
-            while True:
-                yield self._decompressor.process(data, output_buffer_limit=PIECE_BYTES)
-                data = b""
-                if self._decompressor.can_accept_more_data() or self._decompressor.is_finished():
+            while piece := self._decompressor.process(data, output_buffer_limit=PIECE_BYTES):
+                yield piece
+                if self._decompressor.is_finished():
                     return
+                data = b""  # what it has taken in may unpack to more: it says that it can take more before it has given all
         except brotli.error as error:
             raise Unreadable from error
 
@@ -97,9 +97,9 @@ class _Zstd:
 def _inflate(member: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
     try:
         while True:
-            yield member.decompress(data, PIECE_BYTES)
+            yield (piece := member.decompress(data, PIECE_BYTES))
             data = member.unconsumed_tail
-            if not data or member.eof:  # past its end a member keeps its tail: the rest is in `unused_data`
+            if member.eof or (not data and len(piece) < PIECE_BYTES):  # past its end a member keeps its tail: the rest is in `unused_data`
                 return
     except zlib.error as error:
         raise Unreadable from error

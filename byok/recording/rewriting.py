@@ -13,10 +13,9 @@ from typing import NamedTuple
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import structlog
 
-from byok.recording.files import ROW_GROUP_ROWS, SCHEMA, TableFile, WrittenFile, write_month
+from byok.recording.files import CODED, ROW_GROUP_ROWS, SCHEMA, TableFile, WrittenFile, open_coded, write_month
 
 _SPILL = ".spill"
 log = structlog.get_logger("byok.rewriting")
@@ -55,7 +54,8 @@ def without(
     Raises `FilesUnreadable`, or with `what_can_be_read` leaves out the row groups that are damaged.
     """
     groups = _row_groups(file, skip_damaged=what_can_be_read)
-    return write_month(table_dir, month, (batch for group in groups for batch in kept_rows(group, keep_after).to_batches()))
+    kept = (batch for group in groups for batch in kept_rows(group, keep_after).to_batches())
+    return write_month(table_dir, month, kept, schema=CODED)
 
 
 def kept_rows(rows: pa.Table, keep_after: Mapping[str, datetime]) -> pa.Table:
@@ -63,8 +63,23 @@ def kept_rows(rows: pa.Table, keep_after: Mapping[str, datetime]) -> pa.Table:
     if not keep_after:
         return rows
     limits = _limits(keep_after)
-    moments = limits["moment"].take(pc.index_in(rows["user_id"], limits["user_id"].combine_chunks()))
-    return rows.filter(pc.fill_null(pc.greater_equal(rows["ts"], moments), fill_value=True))
+    users = rows["user_id"].unify_dictionaries() if pa.types.is_dictionary(rows["user_id"].type) else rows["user_id"].dictionary_encode()
+    coded = users.combine_chunks()
+    place = pc.index_in(coded.dictionary, limits["user_id"].combine_chunks())
+    moments = limits["moment"].combine_chunks().take(place).take(coded.indices)
+    kept = rows.filter(pc.fill_null(pc.greater_equal(rows["ts"], moments), fill_value=True))
+    return rows if len(kept) == len(rows) else _forgetful(kept)
+
+
+def _forgetful(rows: pa.Table) -> pa.Table:
+    """Take from the dictionaries what no row uses any more: it would be written into the file."""
+    for number, field in enumerate(rows.schema):
+        if pa.types.is_dictionary(field.type):
+            coded = rows.column(number).unify_dictionaries().combine_chunks()
+            used = pc.unique(coded.indices).drop_null()
+            indices = pc.index_in(coded.indices, used).cast(pa.int32())
+            rows = rows.set_column(number, field, pa.DictionaryArray.from_arrays(indices, coded.dictionary.take(used)))
+    return rows
 
 
 def count_past(files: Sequence[TableFile], keep_after: Mapping[str, datetime], *, tail: pa.Table | None = None) -> list[Past]:
@@ -102,7 +117,7 @@ def _source(files: Sequence[TableFile], *, filename: bool = False) -> str:
 
 def _row_groups(file: TableFile, *, skip_damaged: bool) -> Iterator[pa.Table]:
     try:
-        source = pq.ParquetFile(file.path)
+        source = open_coded(file.path)
     except (OSError, pa.ArrowException):
         if not skip_damaged:
             raise FilesUnreadable([file]) from None
@@ -122,8 +137,8 @@ def _row_groups(file: TableFile, *, skip_damaged: bool) -> Iterator[pa.Table]:
 
 def _of_today(rows: pa.Table) -> pa.Table:
     return pa.Table.from_arrays(
-        [rows[field.name].cast(field.type) if field.name in rows.column_names else pa.nulls(len(rows), field.type) for field in SCHEMA],
-        schema=SCHEMA,
+        [rows[field.name].cast(field.type) if field.name in rows.column_names else pa.nulls(len(rows), field.type) for field in CODED],
+        schema=CODED,
     )
 
 

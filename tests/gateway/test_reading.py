@@ -202,6 +202,25 @@ def test_gzip_in_several_members():
     assert read(body, encoding="gzip", step=3).counts == TokenCounts(3, 2, 5)
 
 
+PACKERS = {
+    "gzip": gzip.compress,
+    "deflate": lambda body: (packer := zlib.compressobj(wbits=-15)).compress(body) + packer.flush(),
+    "br": lambda body: brotli.compress(body, quality=4),
+    "zstd": zstandard.compress,
+}
+
+
+@pytest.mark.parametrize("step", [1000, 5000, 1_000_000])
+@pytest.mark.parametrize("words", [200, 3_000, 40_000])
+@pytest.mark.parametrize("encoding", PACKERS)
+def test_what_unpacks_to_far_more_than_it_is_is_read_to_its_end(encoding: str, words: int, step: int):
+    body = b"".join(said(f"word {number % 97}") for number in range(words)) + USAGE
+    assert read(PACKERS[encoding](body), encoding=encoding, step=step).counts == TokenCounts(3, 2, 5)
+    exact = said("x") * (65536 * 3 // len(said("x"))) + b": " + b"y" * 65536
+    for more in range(0, 300, 37):  # the end beside a limit of the pieces
+        assert read(PACKERS[encoding](exact[: 65536 * 3 - more] + b"\n\n" + USAGE), encoding=encoding).counts == TokenCounts(3, 2, 5)
+
+
 def test_names_of_encodings_are_read_as_written_in_the_wild():
     assert read(gzip.compress(USAGE), encoding=" GZIP ").usage_source == "vendor"
     assert read(USAGE, encoding="identity").usage_source == "vendor"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from byok.gateway import events, reading
+from byok.gateway import decoding, events, reading
 from byok.gateway.formats import shape
 from tests import fuzz
 
@@ -28,6 +28,9 @@ BROKEN: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "the rest is forgotten": lambda patch: patch.setattr(events.EventSplitter, "rest", lambda self: b""),
     "a reader that raises": lambda patch: patch.setattr(reading, "_counts", lambda fmt, seen: 1 / (len(seen.usage or {}) % 7)),
     "parts larger than the whole": lambda patch: patch.setattr(shape, "min", lambda one, other: one, raising=False),
+    "an unpacker that stops early": lambda patch: patch.setattr(
+        decoding._Brotli, "feed", lambda self, data: iter([self._decompressor.process(data, output_buffer_limit=decoding.PIECE_BYTES)])
+    ),
     "bytes are changed": lambda patch: patch.setattr(reading.Reading, "feed", lambda self, data: bytes(bytearray(data))),
 }
 
