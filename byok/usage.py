@@ -1,6 +1,5 @@
 """The words every room speaks: what is recorded of a call. Metadata only; there is no field that could hold a text of the user."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple, get_args
 
@@ -14,8 +13,7 @@ OTHER_MODEL = "other"
 PASSTHROUGH_KEY = "passthrough"
 
 
-@dataclass(frozen=True, slots=True)
-class TokenCounts:
+class TokenCounts(msgspec.Struct, frozen=True):
     """Model tokens of one call. None means not known, never zero.
 
     `prompt_tokens` is the whole input (cached and cache-write included), `completion_tokens` the whole output (reasoning included).

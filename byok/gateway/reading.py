@@ -48,10 +48,11 @@ class Reading:
         self._events: EventSplitter | None = None
         self._read: Callable[[bytes], None] = self._read_first
         self._decode: decoding.Decoder | None = None
-        try:
-            self._decode = decoding.decoder(content_encoding)
-        except decoding.Unreadable:
-            self._blind = True
+        if content_encoding:
+            try:
+                self._decode = decoding.decoder(content_encoding)
+            except decoding.Unreadable:
+                self._blind = True
         stream = "event-stream" in content_type.lower() or (streamed and not content_type)
         self._strip = UsageChunkRemover() if strip_usage_chunk and stream and not content_encoding else None
 

@@ -166,7 +166,7 @@ def test_no_json_stops_the_relay(fmt: Format, told: list[dict], streamed: bool):
     text = [json.dumps(one).encode() for one in told]
     body = b"".join(b"data: " + one + b"\n\n" for one in text) if streamed else b"".join(text[:1])
     counts = read(body, fmt).counts
-    for name in TokenCounts.__slots__:
+    for name in TokenCounts.__struct_fields__:
         value = getattr(counts, name)
         assert value is None or (type(value) is int and 0 <= value < 2**55)
 

@@ -6,7 +6,7 @@ Reference: https://platform.openai.com/docs/api-reference/chat/object, …/respo
 from collections.abc import Mapping
 from typing import Any
 
-from byok.gateway.formats.shape import add, first, largest, mapping, number, whole
+from byok.gateway.formats.shape import add, largest, numbers, whole
 from byok.usage import TokenCounts
 
 
@@ -16,29 +16,32 @@ def counts(usage: Mapping[str, Any]) -> TokenCounts:
     >>> counts({"prompt_tokens": 12, "completion_tokens": 1, "total_tokens": 303}).completion_tokens
     291
     """
-    prompt = first(number(usage.get("prompt_tokens")), number(usage.get("input_tokens")))
-    completion = first(number(usage.get("completion_tokens")), number(usage.get("output_tokens")))
-    total = number(usage.get("total_tokens"))
+    told = numbers(usage)
+    prompt = told.get("prompt_tokens", told.get("input_tokens"))
+    completion = told.get("completion_tokens", told.get("output_tokens"))
+    total = told.get("total_tokens")
     # Mistral also spells it "prompt_token_details".
-    into = mapping(usage.get("prompt_tokens_details") or usage.get("prompt_token_details") or usage.get("input_tokens_details"))
-    out = mapping(usage.get("completion_tokens_details") or usage.get("output_tokens_details"))
-    hit = number(usage.get("prompt_cache_hit_tokens"))  # DeepSeek
+    into = numbers(usage.get("prompt_tokens_details") or usage.get("prompt_token_details") or usage.get("input_tokens_details"))
+    out = numbers(usage.get("completion_tokens_details") or usage.get("output_tokens_details"))
+    hit = told.get("prompt_cache_hit_tokens")  # DeepSeek
     cached = largest(
-        number(into.get("cached_tokens")),
-        number(usage.get("cached_tokens")),  # Moonshot
-        number(usage.get("num_cached_tokens")),  # Mistral
+        into.get("cached_tokens"),
+        told.get("cached_tokens"),  # Moonshot
+        told.get("num_cached_tokens"),  # Mistral
         hit,
     )
     cache_write = largest(
-        number(into.get("cache_write_tokens")),
-        number(into.get("cache_creation_input_tokens")),  # Qwen
+        into.get("cache_write_tokens"),
+        into.get("cache_creation_input_tokens"),  # Qwen
     )
-    reasoning = first(number(out.get("reasoning_tokens")), number(usage.get("reasoning_tokens")))
+    reasoning = out.get("reasoning_tokens", told.get("reasoning_tokens"))
     if prompt is None:
-        prompt = add(hit, number(usage.get("prompt_cache_miss_tokens"))) if "prompt_cache_miss_tokens" in usage else None
+        prompt = add(hit, told.get("prompt_cache_miss_tokens")) if "prompt_cache_miss_tokens" in usage else None
     if not prompt and not completion and total:
         prompt = completion = None  # only a total was reported; the zeros are not counts
-    prompt, completion = _close_the_gap(prompt, completion, total, reasoning, audio=_audio_in(usage, into))
+    prompt, completion = _close_the_gap(
+        prompt, completion, total, reasoning, audio=bool(told.get("prompt_audio_seconds") or into.get("audio_tokens"))
+    )
     return whole(prompt, completion, total, cached=cached, cache_write=cache_write, reasoning=reasoning)
 
 
@@ -60,7 +63,3 @@ def _close_the_gap(
     if reasoning is not None and reasoning > completion:  # it cannot be a part of what it exceeds
         return prompt, completion + reasoning
     return prompt, completion
-
-
-def _audio_in(usage: Mapping[str, Any], into: Mapping[str, Any]) -> bool:
-    return bool(number(usage.get("prompt_audio_seconds")) or number(into.get("audio_tokens")))

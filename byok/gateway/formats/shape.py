@@ -53,9 +53,16 @@ class Format:
 
 def number(value: object) -> int | None:
     """Return a vendor's count, or None if it is none: absent, negative, a fraction, a flag or beyond reason."""
-    if type(value) is float and value.is_integer():
-        value = int(value)
-    return value if type(value) is int and 0 <= value < _MOST else None
+    if type(value) is int:
+        return value if 0 <= value < _MOST else None
+    return number(int(value)) if type(value) is float and value.is_integer() else None
+
+
+def numbers(value: object) -> dict[str, int]:
+    """Return an object's members that are counts (see `number`); of what is no object, none."""
+    if not isinstance(value, dict):
+        return {}
+    return {name: count for name, found in value.items() if (count := number(found)) is not None}
 
 
 def first(*values: int | None) -> int | None:
@@ -65,7 +72,11 @@ def first(*values: int | None) -> int | None:
 
 def largest(*values: int | None) -> int | None:
     """Return the largest that is known: a vendor that spells a count twice leaves one of them 0."""
-    return max((value for value in values if value is not None), default=None)
+    found = None
+    for value in values:
+        if value is not None and (found is None or value > found):
+            found = value
+    return found
 
 
 def add(*values: int | None) -> int | None:
