@@ -17,8 +17,13 @@ _STORABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,95}")
 # A date or number at the end names a state of a model; `-latest` its newest.
 _SNAPSHOT = re.compile(r"[-@](?:\d{4}-\d{2}-\d{2}|\d{8}|\d{6}|\d{4}|00\d|latest)$")
 _KEY_BEGINNING = re.compile(
-    r"(?<![A-Za-z0-9])(?:sk[-_]|pk[-_]|rk[-_]|gsk_|hf_|r8_|tgp_|byok_|key_|gh[opsur]_|github_pat_|glpat-|xai-[A-Za-z0-9]{16}|xox[a-z]-|AKIA|ASIA|AIza|eyJ|ya29)"
+    r"(?<![A-Za-z0-9])(?:(?i:[spr]k)[-_./:+]|(?i:bearer)[-_./:+]|gsk_|hf_|r8_|tgp_|byok_|key_|npm_|dop_v1_|shpat_|pplx-|nvapi-"
+    r"|xai-[A-Za-z0-9]{16}|ASIA|eyJ|ya29)|gh[opsur]_|github_pat_|glpat-|xox[a-z]-|AKIA|AIza|hooks\.slack"
 )
+_ADDRESS = re.compile(r"@[A-Za-z0-9-]+\.[A-Za-z]{2}")
+_LONG_NUMBER = re.compile(r"(?:[0-9][-_.]?){15}")  # a card's, an account's; two dates are shorter
+_SPELLED_OUT = re.compile(r"(?:(?<![A-Za-z0-9])[A-Za-z0-9][-_.:/+]){8}")
+_BREAKS = re.compile(r"[-_.:/@+]")
 _LONGEST_WORD = 19  # longer runs of letters and digits without a break are no words
 _SWITCH = re.compile(r"(?<=[a-z])(?=[A-Z0-9])|(?<=[A-Z])(?=[a-z0-9])|(?<=[0-9])(?=[A-Za-z])")
 _RANDOM_WORD = re.compile(r"(?=[^0-9]*[0-9])(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])[A-Za-z0-9]{14,}")
@@ -137,14 +142,18 @@ def is_storable(name: str) -> bool:
 
 
 def looks_like_key(text: str) -> bool:
-    """Whether a name could be a secret: a known beginning of keys, a long run of hex or of letters and digits, or random letters.
+    """Whether a name could be a secret: a known beginning of keys, a long run of hex, digits or letters, an address, random letters.
+
+    Words are not told apart from names: what keeps those out is that the vendor must repeat them, or an admin vouch for them.
 
     >>> looks_like_key("sk-live-4f3a"), looks_like_key("Meta-Llama-3.1-405B-Instruct-Turbo")
     (True, False)
     """
     if _KEY_BEGINNING.search(text):
         return True
-    if re.search(r"[0-9a-f]{32}", re.sub(r"[-_:]", "", text.lower())):
+    if re.search(r"[0-9a-f]{32}", _BREAKS.sub("", text.lower())):
+        return True
+    if _ADDRESS.search(text) or _LONG_NUMBER.search(text) or _SPELLED_OUT.search(text):
         return True
     return any(_is_random(word) for word in re.findall(r"[A-Za-z0-9]+", text)) or any(
         _is_restless(part) for part in re.split(r"[./:@+]", re.sub(r"[-_]", "", text))

@@ -146,6 +146,50 @@ def test_beginnings_of_keys(key: str):
     assert looks_like_key(key)
 
 
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "gpt-4o:sk-live-abcdef1234567",
+        "ft:gpt-4o-mini:acme:sk-live-x",
+        "gpt-4o-mini-2024-07-18-sk-abcdefghijkl",
+        "Sk-live-abcdef",
+        "sk.live.abcdef0123",
+        "sk/abcdef",
+        "gpt-4o+AKIAABCDEFGHIJKLMNOP",
+        "gpt-4oAKIAABCDEFGHIJKLMNOP",
+        "gpt-4o@ghp_abcdefghijklmnopqrst",
+        "modelAIzaSyA-abcdef",
+        "Bearer-abc",
+        "4F3A9C1B2D5E8F7A6B4C3D2E1F0A9B8C",
+        "4f3a-9c1b-2d5e-8f7a-6b4c-3d2e-1f0a-9b8c",
+        "4f3a.9c1b.2d5e.8f7a.6b4c.3d2e.1f0a.9b8c",
+        "4f3a/9c1b/2d5e/8f7a/6b4c/3d2e/1f0a/9b8c",
+        "550e8400-e29b-41d4-a716-446655440000",
+        "s-k-l-i-v-e-a-b-c-d-e-f-1-2-3",
+        "4111-1111-1111-1111",
+        "4111111111111111",
+        "ada@example.org",
+        "hooks.slack.com/services/T0000/B000/X",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIi.abc",
+        "c2stbGl2ZS1zZWNyZXQtc2VjcmV0",
+        "ONSWG4TFOQQHAYLTON3W64TE",
+        "Zm9v-YmFy_YmF6-cXV4_Zm9v",
+        "a1B2c3D4e5F6g7",
+        "gpt-4o\n",
+        "gpt-4o\0",
+        "gpt\u20114o",
+        "gpt-4o\u200b",
+        "../../etc/passwd",
+        '{"a":1}',
+        "Tr0ub4dor&3",
+    ],
+)
+def test_no_secret_hides_in_a_name_even_if_the_vendor_repeats_it_and_an_admin_allowed_it(hidden: str):
+    for requested in (hidden, f"openai/{hidden}", f"ollama/{hidden}", "m-1"):
+        for vendor in ("openai", "ollama", "openrouter"):
+            assert booked_model(requested, hidden, 200, vendor, {hidden}) == "other"
+
+
 # -- GET /v1/models --
 
 
