@@ -106,24 +106,24 @@ class Engine:
         *,
         group_by: Sequence[str] | None = None,
         priced: bool = False,
-        at: View | None = None,
+        over: View | None = None,
         **values: object,
     ) -> pa.Table:
         """The answer of sql/<question>.sql within `scope`; `values` are its other parameters. Raises `StoreUnreadable`.
 
-        `at` is the view to answer from; the newest one without it, or when its files have been merged away since.
+        `over` is the view to answer from; the newest one without it, or when its files have been merged away since.
         """
 
         def answer(desk: Desk, seating: _Seating) -> pa.Table:
             sql = wording.question(question, scope, group_by=group_by, priced=priced, known=seating.known)
             return desk.ask(sql, _values(scope, sql, seating) | values).to_arrow_table()
 
-        table, desk = self._at_a_desk(answer, scope, summed=may_be_summed(question, scope, group_by), at=at)
+        table, desk = self._at_a_desk(answer, scope, summed=may_be_summed(question, scope, group_by), over=over)
         self._leave(desk)
         return tables.whole_numbers(table)
 
     def stream(
-        self, question: str, scope: AnyScope, *, priced: bool = False, at: View | None = None, **values: object
+        self, question: str, scope: AnyScope, *, priced: bool = False, over: View | None = None, **values: object
     ) -> Iterator[pa.RecordBatch]:
         """As `ask`, in batches of at most `BATCH_ROWS`; the first comes when all input has been read, at least one (maybe empty) comes."""
         sql = wording.question(question, scope, priced=priced)
@@ -133,7 +133,7 @@ class Engine:
             first = next(batches, None)
             return pa.RecordBatch.from_pylist([], batches.schema) if first is None else first, batches
 
-        (first, rest), desk = self._at_a_desk(begin, scope, at=at)
+        (first, rest), desk = self._at_a_desk(begin, scope, over=over)
         yield first
         yield from rest
         self._leave(desk)
@@ -175,14 +175,14 @@ class Engine:
         return database, Remembered(database, sit_down, from_rows=self._remember_from_rows, busy_rows=self._busy_rows)
 
     def _at_a_desk(
-        self, work: Callable[[Desk, "_Seating"], T], scope: AnyScope | None = None, *, summed: bool = False, at: View | None = None
+        self, work: Callable[[Desk, "_Seating"], T], scope: AnyScope | None = None, *, summed: bool = False, over: View | None = None
     ) -> tuple[T, Desk]:
-        """What `work` returns at a desk over a view, and that desk, still taken. A file fault is mended and tried again, over the newest."""
+        """What `work` returns at a desk over a view, and that desk, still taken. A file fault is mended and tried over the newest."""
         for attempt in range(_TRIES):
-            view = at if at and not attempt else self._reader.view()
+            view = over if over and not attempt else self._reader.view()
             seating = None
             try:
-                if view is not at:
+                if view is not over:
                     self._remembered.forget_all_but(view)
                 seating = self._seating(view, scope, summed=summed)
                 desk = self._sit_down()

@@ -105,7 +105,7 @@ def records(engine: Engine, scope: AnyScope, *, priced: bool = False) -> Iterato
     """
     view = engine.view()
     for part in _slices(engine, scope, view):
-        yield from engine.stream("records", part, priced=priced, at=view)
+        yield from engine.stream("records", part, priced=priced, over=view)
 
 
 def hourly(engine: Engine, scope: AnyScope) -> Iterator[pa.RecordBatch]:
@@ -165,7 +165,7 @@ def _start(bucket: str, grain: Grain, tz: str) -> datetime:
 
 def _slices(engine: Engine, scope: AnyScope, view: View) -> list[AnyScope]:
     """The scope cut between hours into parts of about `_SLICE_ROWS`."""
-    hours = engine.ask("records_per_hour", scope, at=view).to_pydict()
+    hours = engine.ask("records_per_hour", scope, over=view).to_pydict()
     cuts, count = [], 0
     for hour_s, calls in zip(hours["hour_s"], hours["calls"], strict=True):
         if count and count + calls > _SLICE_ROWS:
