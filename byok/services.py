@@ -122,6 +122,7 @@ class Services:
             self._reader,
             self._catalogue,
             retention=lambda: users.retention(self.db),
+            retention_of=lambda user_id: users.retention_of(self.db, user_id),
             keys=self._keys,
             now=lambda: self.now(),  # late, so that a replaced clock is the engine's, too
         )

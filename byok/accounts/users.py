@@ -189,6 +189,13 @@ def retention(db: Database) -> dict[str, int]:
         return {user_id: days or PLAN_DAYS[plan] for user_id, plan, days in rows}
 
 
+def retention_of(db: Database, user_id: str) -> int | None:
+    """Return how many days one user's records are kept, or None if there is no such user."""
+    with db.reading() as connection:
+        row = connection.execute(sa.select(users.c.plan, users.c.retention_days).where(users.c.id == user_id)).first()
+        return None if row is None else row.retention_days or PLAN_DAYS[row.plan]
+
+
 def remove(db: Database, user_id: str, *, now: datetime | None = None) -> None:
     """Delete the user with all sessions, tokens, passwords, keys and facts of jobs, and set the tombstone, in one transaction.
 

@@ -113,12 +113,17 @@ def by_month(files: Iterable[TableFile]) -> dict[str, list[TableFile]]:
 
 def write_by_month(table_dir: Path, rows: pa.Table) -> list[WrittenFile]:
     """Write rows of any months as one sorted file each; not committed yet."""
-    months = pc.strftime(rows["ts"], format="%Y-%m")
-    written = []
-    for month in pc.unique(months).to_pylist():
-        part = rows.filter(pc.equal(months, month)).sort_by([("user_id", "ascending"), ("ts", "ascending")])
-        if file := write_month(table_dir, month, part.to_batches()):
+    # Numbers sort and compare four times as fast as texts.
+    users = rows["user_id"].combine_chunks().dictionary_encode()
+    user = pc.rank(users.dictionary).take(users.indices)
+    keys = pa.table({"month": pc.floor_temporal(rows["ts"], unit="month"), "user": user, "ts": rows["ts"]})
+    order = pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in keys.column_names])
+    rows, written, begin = rows.take(order), [], 0
+    counts = pc.value_counts(keys["month"]).to_pylist()
+    for month, count in sorted((found["values"], found["counts"]) for found in counts):
+        if file := write_month(table_dir, month_of(month), rows.slice(begin, count).to_batches()):
             written.append(file)
+        begin += count
     return written
 
 

@@ -1,43 +1,48 @@
 """One DuckDB connection with the views laid out on it. Not thread-safe: whoever holds a desk is alone at it."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 
 import duckdb
 import pyarrow as pa
 
-from byok.recording.reader import View
 from byok.store import wording
 
 _GLOB = str.maketrans({"[": "[[]", "*": "[*]", "?": "[?]"})
-_VIEWS = ("usage", "usage_priced")
+_VIEWS = ("usage", "usage_priced", "summed", "summed_priced")
+_NOBODY = pa.table({"user_id": pa.array([], pa.string()), "keep_after": pa.array([], pa.timestamp("us", "UTC"))})
 
 
 class Desk:
-    """Views `usage`, `usage_priced` and `prices` over exactly one `View`; laid out again only if that changed."""
+    """Views `usage`, `usage_priced` and `prices` over chosen files and a journal tail; laid out again only if those changed."""
 
     def __init__(self, database: duckdb.DuckDBPyConnection, prices: pa.Table, spans: pa.Table) -> None:
         self.database = database
         self.connection = connection = database.cursor()
-        self._laid: object = None
+        self._files: tuple[str, ...] = ()
+        self._tail: pa.Table | None = None
         connection.execute("set TimeZone = 'UTC'")
         connection.execute("set parquet_metadata_cache = true")
         connection.register("usage_prices", prices)
         connection.register("usage_price_spans", spans)
         connection.execute(wording.text("view_prices"))
 
-    def lay_out(self, view: View, without: Collection[str], kept: pa.Table) -> None:
-        """Make the views answer from `view`, but for the files in `without`, and only rows that `kept` lets pass."""
+    def keep(self, kept: pa.Table) -> None:
+        """Let only rows pass that `kept` names: user_id and from when on."""
         self.connection.register("usage_kept", kept)
-        files = [file.path for file in view.files if file.path not in without]
-        stamp = (view.stamp, tuple(files))
-        if self._laid != stamp:
-            self._laid = None
-            self.connection.register("usage_tail", view.tail)
-            self.connection.execute("set variable usage_files = $files", {"files": [path.translate(_GLOB) for path in files]})
-            self.connection.execute(wording.text("view_rows" if files else "view_rows_tail_only"))
+
+    def lay_out(self, files: Sequence[str], tail: pa.Table) -> None:
+        """Make the views answer from exactly these files and this tail."""
+        chosen, before, laid = tuple(files), self._files, self._tail is not None
+        if self._tail is not tail:
+            self.connection.register("usage_tail", tail)
+        if chosen != before:
+            self.connection.execute("set variable usage_files = $files", {"files": [path.translate(_GLOB) for path in chosen]})
+        if not laid or bool(chosen) != bool(before):
+            self.keep(_NOBODY)
+            self.connection.execute(wording.text("view_rows" if chosen else "view_rows_tail_only"))
             for name in _VIEWS:
                 self.connection.execute(wording.text(f"view_{name}"))
-            self._laid = stamp
+        self._files, self._tail = chosen, tail
 
     def ask(self, sql: str, values: Mapping[str, object]) -> duckdb.DuckDBPyRelation:
         """The relation that answers; it runs when it is fetched."""

@@ -8,18 +8,23 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import structlog
 
 from byok.errors import ByokError
+from byok.recording.files import TableFile
 from byok.recording.reader import View
 from byok.store import tables, wording, zones
 from byok.store.desk import Desk, reads_whole
-from byok.store.scope import AnyScope
+from byok.store.remembered import BUSY_ROWS, FROM_ROWS, Asked, Remembered
+from byok.store.scope import AnyScope, Scope
+from byok.store.zones import EARLIEST
 
 if TYPE_CHECKING:
     from byok.pricing.catalogue import Catalogue
@@ -55,9 +60,10 @@ class StoreUnreadable(ByokError):
 class Engine:
     """Answers the questions in sql/. Thread-safe.
 
-    `retention` gives each known user's days and is asked for every question, so that a shorter plan hides rows at once; rows of
-    users it does not name are hidden. `keys` gives the rows of the view `keys`. A broken file that the table names is left out,
-    remembered in `quarantined`, and read again when it changes.
+    `retention` gives each known user's days and is asked for every question, so that a shorter plan hides rows at once; rows of users
+    it does not name are hidden. `retention_of` gives one user's (None: not known), if that is cheaper. `keys` gives the rows of the
+    view `keys`. Files of at least `remember_from_rows` rows are remembered as sums for questions about everyone. A broken file that
+    the table names is left out, remembered in `quarantined`, and read again when it changes.
     """
 
     def __init__(
@@ -68,9 +74,14 @@ class Engine:
         retention: Callable[[], Mapping[str, int]],
         keys: Callable[[], list[dict[str, object]]],
         now: Callable[[], datetime],
+        retention_of: Callable[[str], int | None] | None = None,
         memory_limit_mb: int = MEMORY_LIMIT_MB,
+        remember_from_rows: int = FROM_ROWS,
+        busy_rows: int = BUSY_ROWS,
     ) -> None:
         self._reader, self._retention, self._keys, self._now = reader, retention, keys, now
+        self._retention_of = retention_of
+        self._remember_from_rows, self._busy_rows = remember_from_rows, busy_rows
         self._prices = catalogue.table()
         self._spans = tables.spans(self._prices)
         self._spill = Path(tempfile.mkdtemp(prefix="byok-store-"))  # readable by this user only
@@ -80,7 +91,7 @@ class Engine:
         self._idle: list[Desk] = []
         self._broken: dict[str, object] = {}
         self._days: tuple[dict[str, int], pa.Table] | None = None
-        self._database = self._open()
+        self._database, self._remembered = self._open()
 
     @property
     def quarantined(self) -> list[str]:
@@ -95,33 +106,41 @@ class Engine:
         *,
         group_by: Sequence[str] | None = None,
         priced: bool = False,
+        over: View | None = None,
         **values: object,
     ) -> pa.Table:
-        """The answer of sql/<question>.sql within `scope`; `values` are its other parameters. Raises `StoreUnreadable`."""
-        sql = wording.question(question, scope, group_by=group_by, priced=priced)
-        offered = _values(scope, sql) | values
-        table, desk = self._at_a_desk(lambda desk: desk.ask(sql, offered).to_arrow_table())
+        """The answer of sql/<question>.sql within `scope`; `values` are its other parameters. Raises `StoreUnreadable`.
+
+        `over` is the view to answer from; the newest one without it, or when its files have been merged away since.
+        """
+
+        def answer(desk: Desk, seating: _Seating) -> pa.Table:
+            sql = wording.question(question, scope, group_by=group_by, priced=priced, known=seating.known)
+            return desk.ask(sql, _values(scope, sql, seating) | values).to_arrow_table()
+
+        table, desk = self._at_a_desk(answer, scope, summed=may_be_summed(question, scope, group_by), over=over)
         self._leave(desk)
         return tables.whole_numbers(table)
 
-    def stream(self, question: str, scope: AnyScope, *, priced: bool = False, **values: object) -> Iterator[pa.RecordBatch]:
+    def stream(
+        self, question: str, scope: AnyScope, *, priced: bool = False, over: View | None = None, **values: object
+    ) -> Iterator[pa.RecordBatch]:
         """As `ask`, in batches of at most `BATCH_ROWS`; the first comes when all input has been read, at least one (maybe empty) comes."""
         sql = wording.question(question, scope, priced=priced)
-        offered = _values(scope, sql) | values
 
-        def begin(desk: Desk) -> tuple[pa.RecordBatch, pa.RecordBatchReader]:
-            batches = desk.ask(sql, offered).to_arrow_reader(BATCH_ROWS)
+        def begin(desk: Desk, seating: _Seating) -> tuple[pa.RecordBatch, pa.RecordBatchReader]:
+            batches = desk.ask(sql, _values(scope, sql, seating) | values).to_arrow_reader(BATCH_ROWS)
             first = next(batches, None)
             return pa.RecordBatch.from_pylist([], batches.schema) if first is None else first, batches
 
-        (first, rest), desk = self._at_a_desk(begin)
+        (first, rest), desk = self._at_a_desk(begin, scope, over=over)
         yield first
         yield from rest
         self._leave(desk)
 
     def connection(self) -> duckdb.DuckDBPyConnection:
         """A connection of one's own for the operator: `usage`, `usage_priced`, `prices`, `keys` over all that is kept, as of now."""
-        _, desk = self._at_a_desk(lambda _: None)
+        _, desk = self._at_a_desk(lambda *_: None)
         desk.connection.register("keys", tables.keys(self._keys()))
         return desk.connection
 
@@ -140,8 +159,8 @@ class Engine:
             self._database.close()
         self._clear_spill()
 
-    def _open(self) -> duckdb.DuckDBPyConnection:
-        return duckdb.connect(
+    def _open(self) -> tuple[duckdb.DuckDBPyConnection, Remembered]:
+        database = duckdb.connect(
             ":memory:",
             config={
                 "threads": str(min(4, os.cpu_count() or 1)),
@@ -152,18 +171,49 @@ class Engine:
                 "allow_persistent_secrets": "false",
             },
         )
+        sit_down = partial(Desk, database, self._prices, self._spans)
+        return database, Remembered(database, sit_down, from_rows=self._remember_from_rows, busy_rows=self._busy_rows)
 
-    def _at_a_desk(self, work: Callable[[Desk], T]) -> tuple[T, Desk]:
-        """What `work` returns at a desk over the newest snapshot, and that desk, still taken. A file fault is mended and tried again."""
-        for _ in range(_TRIES):
-            view = self._reader.view()
+    def _at_a_desk(
+        self, work: Callable[[Desk, "_Seating"], T], scope: AnyScope | None = None, *, summed: bool = False, over: View | None = None
+    ) -> tuple[T, Desk]:
+        """What `work` returns at a desk over a view, and that desk, still taken. A file fault is mended and tried over the newest."""
+        for attempt in range(_TRIES):
+            view = over if over and not attempt else self._reader.view()
+            seating = None
             try:
+                if view is not over:
+                    self._remembered.forget_all_but(view)
+                seating = self._seating(view, scope, summed=summed)
                 desk = self._sit_down()
-                desk.lay_out(view, self._without(), self._kept())
-                return work(desk), desk
+                desk.lay_out(seating.files, view.tail)
+                desk.keep(seating.kept)
+                return work(desk, seating), desk
             except duckdb.Error as error:
-                self._mend(error, view)
+                if not (seating and seating.known and isinstance(error, duckdb.CatalogException)):  # else: forgotten by another thread
+                    self._mend(error, view)
         raise StoreUnreadable
+
+    def _seating(self, view: View, scope: AnyScope | None, *, summed: bool) -> "_Seating":
+        """Which files a question must read, and what is remembered of the others."""
+        now, without = self._now(), self._without()
+        files = [file for file in view.files if file.path not in without]
+        user_id = scope.user_id if isinstance(scope, Scope) else None
+        days = self._days_kept(user_id)
+        kept = tables.kept(days, now)
+        if scope is None:
+            return _Seating([file.path for file in files], [], kept, EARLIEST, 0)
+        since = max([scope.since, *kept["keep_after"].to_pylist()]) if user_id else scope.since
+        if user_id and not kept.num_rows:
+            files = []  # not known: nothing is shown, remembered or not
+        files = [file for file in files if file.last_ts >= since and file.first_ts < scope.until]
+        step_s = _step(scope, since, files, view)
+        asked = Asked(since, scope.until, step_s, user_id)
+        if user_id or not summed:
+            part = self._remembered.part(files, asked, summed=summed)
+        else:
+            part = self._remembered.part_of_all(files, asked, days, now)
+        return _Seating(part.direct, part.known, kept, since, step_s)
 
     def _sit_down(self) -> Desk:
         with self._lock:
@@ -178,12 +228,18 @@ class Engine:
             if desk.database is self._database and len(self._idle) < _IDLE_DESKS:
                 self._idle.append(desk)
 
-    def _kept(self) -> pa.Table:
+    def _days_kept(self, user_id: str | None) -> pa.Table:
+        """How long the rows of one user or of all are kept; the same table again as long as nothing changed."""
+        if user_id is not None and self._retention_of is not None:
+            days = self._retention_of(user_id)
+            return tables.days_kept({} if days is None else {user_id: days})
         retention = dict(self._retention())
+        if user_id is not None:
+            return tables.days_kept({user_id: retention[user_id]} if user_id in retention else {})
         known = self._days
         if known is None or known[0] != retention:
             known = self._days = (retention, tables.days_kept(retention))
-        return tables.kept(known[1], self._now())
+        return known[1]
 
     def _without(self) -> set[str]:
         return {path for path, seen in list(self._broken.items()) if _print_of(path) == seen}
@@ -208,16 +264,41 @@ class Engine:
     def _reopen(self) -> None:
         with self._lock:
             self._idle.clear()
-            self._database = self._open()
+            self._database, self._remembered = self._open()
 
 
-def _values(scope: AnyScope | None, sql: str) -> dict[str, object]:
+def may_be_summed(question: str, scope: AnyScope | None, group_by: Sequence[str] | None) -> bool:
+    """Whether remembered sums have all that this question needs."""
+    columns = {"key_id", "user_id"}.isdisjoint(group_by or ())
+    return question in wording.SUMMED and columns and not getattr(scope, "key_ids", ()) and not getattr(scope, "user_ids", ())
+
+
+class _Seating(NamedTuple):
+    """What a desk must have before it: files to read, texts of remembered sums, and who is kept since when; the beginning of what is asked
+    for (a user's not before retention's, since remembered sums do not pass `kept`); and the step of time in seconds."""
+
+    files: list[str]
+    known: list[str]
+    kept: pa.Table
+    since: datetime
+    step_s: int
+
+
+def _step(scope: AnyScope, since: datetime, files: Sequence[TableFile], view: View) -> int:
+    """The step that fits every record in question: rules of zones from before the first of them do not count."""
+    first = [file.first_ts for file in files]
+    if view.tail.num_rows:
+        first.append(pc.min(view.tail["ts"]).as_py())
+    return zones.step(zones.offsets(scope.tz), max(since, min(first, default=since)))
+
+
+def _values(scope: AnyScope | None, sql: str, seating: _Seating) -> dict[str, object]:
     if scope is None:
         return {}
-    found = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(scope).items()}
+    found = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(scope).items()} | {"since": seating.since}
     if "$zone_starts" in sql:
         spans = zones.offsets(scope.tz)
-        found |= {f"zone_{name}": values for name, values in spans._asdict().items()} | {"step_s": zones.step(spans, scope.since)}
+        found |= {f"zone_{name}": values for name, values in spans._asdict().items()} | {"step_s": seating.step_s}
     return found
 
 

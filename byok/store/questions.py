@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from byok.recording.reader import View
 from byok.store import wording, zones
 from byok.store.engine import Engine
 from byok.store.scope import AnyScope, Scope
@@ -99,11 +100,18 @@ def extent(engine: Engine, user_id: str) -> tuple[datetime | None, datetime | No
 def records(engine: Engine, scope: AnyScope, *, priced: bool = False) -> Iterator[pa.RecordBatch]:
     """The records of `scope` in order of time, columns of the record (and cost_usd, price_source if `priced`).
 
-    Read slice by slice, cut between hours, so that memory does not grow with the rows. At least one batch comes, maybe empty.
+    Read slice by slice, cut between hours, so that memory does not grow with the rows; all from the view of the moment in which the first
+    batch is asked for, unless its files are merged away or erased meanwhile. At least one batch comes, maybe empty.
     """
-    slices = _slices(engine, scope) or [scope]
-    for part in slices:
-        yield from engine.stream("records", part, priced=priced)
+    view = engine.view()
+    for part in _slices(engine, scope, view):
+        yield from engine.stream("records", part, priced=priced, over=view)
+
+
+def hourly(engine: Engine, scope: AnyScope) -> Iterator[pa.RecordBatch]:
+    """Every series hour by hour, in no order: hour (timestamptz), user_id, vendor, model, calls, failed, total_tokens. Empty hours are left
+    out."""
+    return engine.stream("hourly", scope)
 
 
 def freshness(engine: Engine) -> Freshness:
@@ -155,9 +163,9 @@ def _start(bucket: str, grain: Grain, tz: str) -> datetime:
     return zones.midnight(date.fromisoformat(bucket if grain == "day" else f"{bucket}-01"), tz)
 
 
-def _slices(engine: Engine, scope: AnyScope) -> list[AnyScope]:
+def _slices(engine: Engine, scope: AnyScope, view: View) -> list[AnyScope]:
     """The scope cut between hours into parts of about `_SLICE_ROWS`."""
-    hours = engine.ask("records_per_hour", scope).to_pydict()
+    hours = engine.ask("records_per_hour", scope, over=view).to_pydict()
     cuts, count = [], 0
     for hour_s, calls in zip(hours["hour_s"], hours["calls"], strict=True):
         if count and count + calls > _SLICE_ROWS:

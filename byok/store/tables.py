@@ -45,12 +45,21 @@ def kept(days: pa.Table, now: datetime) -> pa.Table:
 
 
 def spans(prices: pa.Table) -> pa.Table:
-    """The price table with bounds that compare (null becomes the earliest and the latest instant) and whether all rates are `moderate`."""
+    """The price table as costs are worked out with it: bounds that compare (null becomes the earliest and the latest instant), what a
+    cached or written token costs more than an input token, in 1e-12 and 1e-9 USD; `nano_will_do`: the latter are exact and small."""
     for name, bound in (("valid_from", datetime.min.replace(tzinfo=EARLIEST.tzinfo)), ("valid_until", LATEST)):
         column = pc.fill_null(prices[name], pa.scalar(bound, _INSTANT))
         prices = prices.set_column(prices.schema.get_field_index(name), name, column)
-    dearest = pc.max_element_wise(*(prices[name] for name in ("input_pico", "output_pico", "cached_pico", "write_pico")))
-    return prices.append_column("moderate", pc.less_equal(dearest, _MODERATE_PICO))
+    rates = {"input": prices["input_pico"], "output": prices["output_pico"]}
+    for name in ("cached", "write"):
+        rates[f"{name}_more"] = pc.subtract(pc.coalesce(prices[f"{name}_pico"], prices["input_pico"]), prices["input_pico"])
+    found = {name: prices[name] for name in ("vendor", "model", "valid_from", "valid_until", "price_source")}
+    will_do = pa.array([True] * prices.num_rows)
+    for name, pico in rates.items():
+        nano = pc.divide(pico, 1000)
+        will_do = pc.and_(will_do, pc.and_(pc.equal(pc.multiply(nano, 1000), pico), pc.less_equal(pc.abs(pico), _MODERATE_PICO)))
+        found |= {f"{name}_pico": pico, f"{name}_nano": nano}
+    return pa.table(found | {"nano_will_do": will_do})
 
 
 def keys(rows: Iterable[Mapping[str, object]]) -> pa.Table:

@@ -24,8 +24,21 @@ _FILTERS = {
     "statuses": "status in (select unnest($statuses::smallint[]))",
     "user_ids": "user_id in (select unnest($user_ids::varchar[]))",
 }
-_COST = ", sum(cost_usd) as cost_usd, count(*) filter (where cost_usd is null) as unpriced_calls"
-_COST_OF_QUARTERS = ", sum(cost_usd) as cost_usd, sum(unpriced_calls) as unpriced_calls"
+_COST_SUM, _UNPRICED = "sum(cost_usd)", "count(*) filter (where cost_usd is null)"
+_OF_SUMS = {
+    "calls": "coalesce(sum(calls), 0)",
+    "success": "coalesce(sum(calls) filter (where status between 200 and 299), 0)",
+    "failed": "coalesce(sum(calls) filter (where status not between 200 and 299), 0)",
+    # rows that were taken off again leave a sum of 0 where there is none
+    "cost_sum": "case when sum(unpriced_calls) < sum(calls) then sum(cost_usd) end",
+    "unpriced": "coalesce(sum(unpriced_calls), 0)",
+}
+_COST_OF_STEPS = ", sum(cost_usd) as cost_usd, sum(unpriced_calls) as unpriced_calls"
+_SUMMED_COLUMNS = ", ".join(
+    ("ts", "vendor", "model", "status", "prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens",
+     "reasoning_tokens", "calls")
+)  # fmt: skip
+SUMMED = frozenset({"usage", "usage_by_time", "summary"})
 _PLACE = re.compile(r"/\*(\w+)\*/(.*?)/\*\.\*/", re.DOTALL)
 _VALUE = re.compile(r"\$([a-z_]+)")
 
@@ -36,21 +49,48 @@ def text(name: str) -> str:
     return resources.files("byok.store").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
 
 
-def question(name: str, scope: AnyScope | None, *, group_by: Sequence[str] | None = None, priced: bool = False) -> str:
-    """The text that asks `name` within `scope`; KeyError for a column that is not in the lists."""
-    places = {"records": "usage_priced" if priced else "usage"}
+def question(
+    name: str,
+    scope: AnyScope | None,
+    *,
+    group_by: Sequence[str] | None = None,
+    priced: bool = False,
+    known: Sequence[str] = (),
+) -> str:
+    """The text that asks `name` within `scope`; KeyError for a column that is not in the lists.
+
+    `known` are texts of remembered sums that stand beside the records (see `byok.store.remembered`).
+    """
+    sums = _OF_SUMS if known else {}
+    cost = f", {sums.get('cost_sum', _COST_SUM)} as cost_usd, {sums.get('unpriced', _UNPRICED)} as unpriced_calls"
+    priced = priced or name == "summary"
+    places = {"records": _records(scope, known, priced=priced), **sums}
     if scope is not None:
         places["scope"] = _scope(scope)
     if group_by is not None:
         places |= _groups(group_by)
     if priced:
-        places |= {"cost": _COST, "cost_by_quarter": _COST, "cost_of_quarters": _COST_OF_QUARTERS}
+        places |= {"cost": cost, "cost_by_step": cost, "cost_of_steps": _COST_OF_STEPS}
+    return filled(name, places)
+
+
+def filled(name: str, places: Mapping[str, str]) -> str:
+    """The text of sql/<name>.sql with some of its places filled."""
     return _PLACE.sub(lambda match: places.get(match[1], match[2]), text(name))
 
 
 def values(sql: str, offered: Mapping[str, object]) -> dict[str, object]:
     """Those of the offered values that the text asks for: DuckDB refuses others."""
     return {name: offered[name] for name in set(_VALUE.findall(sql))}
+
+
+def _records(scope: AnyScope | None, known: Sequence[str], *, priced: bool) -> str:
+    if not known:
+        return "usage_priced" if priced else "usage"
+    columns = _SUMMED_COLUMNS + (", cost_usd, unpriced_calls" if priced else "") + (", user_id" if isinstance(scope, Scope) else "")
+    view = "usage_summed_priced" if priced else "usage_summed"
+    parts = [f"select {columns} from {view}", *(f"select {columns} from ({part})" for part in known)]  # noqa: S608 - our own names
+    return f"({' union all '.join(parts)})"
 
 
 def _scope(scope: AnyScope) -> str:

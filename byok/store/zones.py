@@ -12,6 +12,7 @@ EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(9999, 12, 30, tzinfo=UTC)  # a day short, so that no zone's local time overflows
 _RULES_UNTIL = datetime(2100, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
+_HOUR_S = 3600
 _STEP = timedelta(days=4)  # no zone has changed twice within it since 1970
 
 
@@ -86,12 +87,13 @@ def offsets(name: str) -> Offsets:
 
 
 def step(spans: Offsets, since: datetime) -> int:
-    """The widest step in seconds, at most a quarter of an hour, that no clock change or offset of these spans cuts, from `since` on.
+    """The widest step in seconds, at most an hour, that no clock change or offset of these spans cuts, from `since` on.
 
-    A quarter nearly everywhere; a minute where clocks once changed at 00:01.
+    An hour nearly everywhere, less where clocks stand a half or a quarter off it; a minute where they once changed at 00:01.
     """
     at = since.timestamp()
-    return math.gcd(900, *(number for start, end, shift in zip(*spans[:3], strict=True) if end > at for number in (max(start, 0), shift)))
+    ahead = [span for span in zip(*spans[:3], strict=True) if span[1] > at]
+    return math.gcd(_HOUR_S, *(shift for _, _, shift in ahead), *(start for start, _, _ in ahead if start > at - _HOUR_S and start > 0))
 
 
 @cache

@@ -2,7 +2,6 @@
 
 import json
 import random
-import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,72 +16,12 @@ from byok.accounts.database import open_database
 from byok.recording.journal import Journal
 from tests.e2e.installation import Installation, wait_until
 from tests.samples import usage_record
-from tests.vendor import LoopbackVendor, Reply, Seen
+from tests.soak.calls import Caller, Load, answer, completion
+from tests.vendor import LoopbackVendor
 
 ROUNDS = 20
 CLIENTS = 6
 SEED = 20261122
-
-
-def completion(number: int) -> int:
-    return number * 7 % 1000 + 1
-
-
-def answer(seen: Seen) -> Reply:
-    """The usage names the call: prompt_tokens is its number. The ledger has it, synced, before the client can."""
-    body = json.loads(seen.body)
-    number = int(body["messages"][0]["content"])
-    usage = {"prompt_tokens": number, "completion_tokens": completion(number), "total_tokens": number + completion(number)}
-    head = {"id": "chatcmpl-1", "created": 1, "model": "gpt-4o-mini"}
-    if not body.get("stream"):
-        choices = [{"index": 0, "message": {"role": "assistant", "content": "ok"}, "finish_reason": "stop"}]
-        return Reply(
-            body=json.dumps(head | {"object": "chat.completion", "choices": choices, "usage": usage}).encode(), ledger={"call": number}
-        )
-    words = [head | {"choices": [{"index": 0, "delta": {"content": f"w{n} "}, "finish_reason": None}]} for n in range(4)]
-    events = [*words, head | {"choices": [], "usage": usage}]
-    pieces = [f"data: {json.dumps(event)}\n\n".encode() for event in events] + [b"data: [DONE]\n\n"]
-    return Reply(headers=(("content-type", "text/event-stream"),), body=pieces, between_s=0.005, ledger={"call": number})
-
-
-class Load:
-    """Clients that call without a pause; a call is acknowledged when its last byte arrived."""
-
-    def __init__(self, base: str, token: str) -> None:
-        self.acknowledged: set[int] = set()
-        self._base, self._token = base, token
-        self._stop, self._lock, self._next = threading.Event(), threading.Lock(), 0
-        self._threads = [threading.Thread(target=self._call_on, daemon=True) for _ in range(CLIENTS)]
-        for thread in self._threads:
-            thread.start()
-
-    def end(self) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(30)
-
-    def _call_on(self) -> None:
-        with httpx.Client(base_url=self._base, headers={"authorization": f"Bearer {self._token}"}, timeout=10) as client:
-            while not self._stop.is_set():
-                with self._lock:
-                    self._next += 1
-                    number = self._next
-                if not self._call(client, number):
-                    self._stop.wait(0.05)
-
-    def _call(self, client: httpx.Client, number: int) -> bool:
-        stream = number % 2 == 0
-        body = {"model": "gpt-4o-mini", "stream": stream, "messages": [{"role": "user", "content": str(number)}]}
-        if stream:
-            body["stream_options"] = {"include_usage": True}
-        try:
-            got = client.post("/v1/chat/completions", json=body)
-        except httpx.TransportError:
-            return False
-        if got.status_code != 200 or (stream and not got.text.endswith("data: [DONE]\n\n")):
-            return False
-        self.acknowledged.add(number)
-        return True
 
 
 def stored(installation: Installation) -> list[tuple[int, int]]:
@@ -99,7 +38,8 @@ def test_nothing_acknowledged_is_lost_or_doubled_when_processes_are_killed(insta
         token = installation.add_user("kill@example.org", plan="team")
         installation.command("key", "add", "kill@example.org", "--vendor", "openai", stdin="vk-kill-0123456789\n")
         installation.start("gateway", "web", "keeper")
-        load = Load(installation.gateway, token)
+        caller = Caller("kill", token)
+        load = Load(lambda: (caller, installation.gateway), clients=CLIENTS)
         worst_s = 0.0
         for _ in range(ROUNDS):
             for name in rng.sample(["gateway", "web", "keeper"], 3):
@@ -112,13 +52,14 @@ def test_nothing_acknowledged_is_lost_or_doubled_when_processes_are_killed(insta
             time.sleep(rng.uniform(0.1, 0.5))
         installation.wait_ready("web")
         load.end()
+    acknowledged = load.acknowledged_by("kill")
     answered = {json.loads(line)["call"] for line in Path(ledger).read_text().splitlines()}
-    wait_until(lambda: {number for number, _ in stored(installation)} >= load.acknowledged, seconds=20, step=1)
+    wait_until(lambda: {number for number, _ in stored(installation)} >= acknowledged, seconds=20, step=1)
     found = stored(installation)
     numbers = [number for number, _ in found]
-    print(f"{3 * ROUNDS} kills, {len(load.acknowledged)} acknowledged, {len(found)} stored, slowest start {worst_s:.1f} s")
-    assert len(load.acknowledged) > 300, "too few calls for this test to prove anything"
-    assert load.acknowledged - set(numbers) == set(), "lost"
+    print(f"{3 * ROUNDS} kills, {len(acknowledged)} acknowledged, {len(found)} stored, slowest start {worst_s:.1f} s")
+    assert len(acknowledged) > 300, "too few calls for this test to prove anything"
+    assert acknowledged - set(numbers) == set(), "lost"
     assert len(numbers) == len(set(numbers)), "doubled"
     assert set(numbers) <= answered, "invented"
     assert all(tokens == completion(number) for number, tokens in found)

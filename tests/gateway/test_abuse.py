@@ -9,6 +9,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,18 +21,18 @@ from tests.vendor import JSON, SSE, LoopbackVendor, Reply
 CHAT = "/v1/chat/completions"
 QUESTION = {"model": "gpt-4o-mini", "messages": []}
 GOOD = json.dumps(QUESTION)
-ELSEWHERE = {
-    "up-tls": "tests/gateway/test_upstream.py",
-    "client-gone-before": "tests/gateway/test_relay.py",
-    "rst": "tests/gateway/test_relay.py",
-    "up-hang-mid": "tests/gateway/test_relay.py",
-    "up-partial-sse": "tests/gateway/formats",
-    "up-redirect": "tests/gateway/test_relay.py",
-    "up-cl-mismatch": "tests/gateway/test_relay.py",
-    "path-host": "tests/gateway/test_routing.py",
-    "both-keys": "tests/gateway/test_routing.py",
-    "vendor-cross": "tests/gateway/test_routing.py",
-    "auth-sqli": "tests/gateway/test_routing.py",
+ELSEWHERE = {  # a test of another file, or why it is none of the gateway's
+    "up-tls": "test_upstream.py::test_a_certificate_that_is_not_right_gets_nothing",
+    "client-gone-before": "test_relay.py::test_a_client_that_leaves_while_an_answer_is_awaited_gets_its_row",
+    "rst": "test_relay.py::test_a_client_that_leaves_while_an_answer_is_awaited_gets_its_row",
+    "up-hang-mid": "test_relay.py::test_silence_in_mid_stream_ends_with_an_error_event_and_a_broken_answer",
+    "up-partial-sse": "formats/test_samples.py::test_cut_in_two_at_every_byte",
+    "up-redirect": "test_relay.py::test_a_redirect_is_relayed_and_not_followed",
+    "up-cl-mismatch": "test_relay.py::test_a_lying_length_never_looks_like_success",
+    "path-host": "test_routing.py::test_no_path_leads_elsewhere",
+    "both-keys": "test_routing.py::test_two_credentials_that_contradict_are_refused",
+    "vendor-cross": "test_routing.py::test_a_key_that_is_not_the_caller_s_for_this_vendor_is_never_sent",
+    "auth-sqli": "test_routing.py::test_who_is_not_known_gets_one_and_the_same_401",
     "custom-vendor-url": "no user can save an address: vendors are the operator's, in byok.toml",
     "webhook-url": "alerts, not the gateway",
     "alert-flood": "alerts, not the gateway",
@@ -310,6 +311,9 @@ def test_no_attack_of_the_list_is_forgotten() -> None:
     listed = {attack["id"] for attack in json.loads(corpus("security").joinpath("http_abuse.json").read_text())["attacks"]}
     here = {name.removeprefix("test_").replace("_", "-") for name in globals() if name.startswith("test_")}
     assert listed - here - set(ELSEWHERE) == set()
+    for place in ELSEWHERE.values():
+        file, _, test = place.partition("::")
+        assert not test or f"\ndef {test}(" in (Path(__file__).parent / file).read_text(), place
 
 
 def _memory_mb() -> float:

@@ -12,15 +12,17 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.soak.calls import Load
 from tests.soak.verdict import Verdict, judge
 from tests.soak.world import World
 
 
-def soak(root: Path, *, kills: int, seed: int) -> tuple[World, Verdict]:
+def soak(root: Path, *, kills: int, seed: int) -> tuple[World, Load, Verdict]:
+    """Run one in `root`: what was done, what the clients saw, and the verdict."""
     world = World(root, seed=seed)
     load = world.run(kills)
     print(f"kills done, settled in {world.settle():.1f} s")
-    return world, judge(world, load)
+    return world, load, judge(world, load)
 
 
 def report(world: World, verdict: Verdict, took_s: float) -> None:
@@ -58,7 +60,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="byok-soak-") as folder:
         root = chosen.keep or Path(folder)
         root.mkdir(parents=True, exist_ok=True)
-        world, verdict = soak(root, kills=chosen.kills, seed=chosen.seed)
+        world, _, verdict = soak(root, kills=chosen.kills, seed=chosen.seed)
         report(world, verdict, time.monotonic() - started)
     return 0 if verdict.good else 1
 

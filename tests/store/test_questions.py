@@ -164,6 +164,34 @@ def test_records_come_in_order_of_time_in_the_columns_of_the_record(ten, monkeyp
     assert priced.schema.names[-2:] == ["cost_usd", "price_source"]
 
 
+def test_an_export_is_of_one_moment_also_while_records_come_and_files_are_merged(world, record, monkeypatch):
+    monkeypatch.setattr(questions, "_SLICE_ROWS", 1)
+    rows = [record(f"2026-11-0{day}T00:00:00Z", latency_ms=day) for day in (2, 4, 6)]
+    parts = [world.reader.publish([row]) for row in rows]
+    batches = questions.records(world.engine, Scope(ADA, EARLIEST, LATEST))
+    seen = next(batches).to_pylist()
+    world.reader.append([record("2026-11-01T00:00:00Z"), record("2026-11-05T00:00:00Z")])  # late ones, before and after what was read
+    world.reader.publish(rows)
+    for part in parts:
+        world.reader.drop(part)
+    seen += [row for batch in batches for row in batch.to_pylist()]
+    assert [row["latency_ms"] for row in seen] == [2, 4, 6]
+
+
+def test_an_export_goes_on_when_its_files_are_gone(world, record, monkeypatch):
+    monkeypatch.setattr(questions, "_SLICE_ROWS", 1)
+    rows = [record(f"2026-11-0{day}T00:00:00Z", latency_ms=day) for day in (2, 4, 6)]
+    parts = [world.reader.publish([row]) for row in rows]
+    batches = questions.records(world.engine, Scope(ADA, EARLIEST, LATEST))
+    seen = next(batches).to_pylist()
+    world.reader.publish(rows)
+    for part in parts:
+        world.reader.drop(part)
+        part.unlink()
+    seen += [row for batch in batches for row in batch.to_pylist()]
+    assert [row["latency_ms"] for row in seen] == [2, 4, 6]
+
+
 def test_no_records_are_one_empty_batch(ten):
     (batch,) = questions.records(ten, Scope("usr_nobody", EARLIEST, LATEST))
     assert batch.num_rows == 0 and len(batch.schema) == 16

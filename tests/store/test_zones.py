@@ -44,9 +44,10 @@ def test_offsets_are_those_of_the_zone(naive, zone):
     assert found == [at.astimezone(ZoneInfo(zone)).utcoffset().total_seconds()]
 
 
-def test_a_step_is_a_quarter_of_an_hour_but_where_a_clock_changed_off_it():
+def test_a_step_is_the_widest_that_no_clock_cuts():
     assert zones.step(zones.offsets("Pacific/Chatham"), datetime(2020, 1, 1, tzinfo=UTC)) == 900
-    assert zones.step(zones.offsets("America/St_Johns"), datetime(2020, 1, 1, tzinfo=UTC)) == 900
+    assert zones.step(zones.offsets("America/St_Johns"), datetime(2020, 1, 1, tzinfo=UTC)) == 1800
+    assert zones.step(zones.offsets("Europe/Berlin"), datetime(2020, 1, 1, tzinfo=UTC)) == 3600
     assert zones.step(zones.offsets("America/St_Johns"), datetime(2005, 1, 1, tzinfo=UTC)) == 60
 
 

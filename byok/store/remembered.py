@@ -1,0 +1,232 @@
+"""The sums of large usage files, kept in memory. A file never changes, so its sums cannot go stale; a file that is gone takes them along.
+
+A file's sums are kept per step of time (an hour, or less where a zone's hours begin off ours), vendor, model and status: once for all
+users, and once more for each user who is busy in it. Retention hides rows one by one, so those that it hides already or within a day are
+kept apart, and those hidden by now are taken off again. What cannot be answered so is read from the file.
+"""
+
+import contextlib
+import itertools
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from byok.recording.files import SCHEMA, TableFile
+from byok.recording.reader import View
+from byok.store import wording
+from byok.store.desk import Desk
+
+FROM_ROWS = 100_000
+BUSY_ROWS = 20_000
+SHORTEST_STEP_S = 900
+LONGEST_STEP_S = 3600
+_AHEAD = timedelta(days=1)
+_MOST_LEAVING = 1_000_000
+_DAY_US = 86_400_000_000
+_UNKNOWN_DAYS = -400_000  # a user that is not known: hidden long ago
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
+_TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens")
+
+
+class Part(NamedTuple):
+    """How to answer: read the files `direct`, and add the rows of `known`, SQL texts of remembered sums (of no user's words)."""
+
+    direct: list[str]
+    known: list[str]
+
+
+class Asked(NamedTuple):
+    """What decides about a part: the bounds of time, the zone's step, and whose rows (None: everyone's)."""
+
+    since: datetime
+    until: datetime
+    step_s: int
+    user_id: str | None
+
+
+@dataclass
+class _Leaving:
+    """Rows that retention hides before `horizon`, in the table `name` ("": too many to keep)."""
+
+    name: str
+    horizon: datetime
+
+
+@dataclass
+class _File:
+    """What is known of one file. `users` has their rows and first ts; `sums` the number of the tables per step."""
+
+    users: pa.Table
+    names: frozenset[str]
+    busy: frozenset[str]
+    sums: dict[int, int] = field(default_factory=dict)
+    judged: pa.Table | None = None
+    days: pa.Array | None = None
+    hides_from_us: int = 0
+    leaving: _Leaving | None = None
+
+
+class Remembered:
+    """The sums of one DuckDB database's files; they live in a database of their own beside it. Thread-safe."""
+
+    def __init__(self, database: duckdb.DuckDBPyConnection, sit_down: Callable[[], Desk], *, from_rows: int, busy_rows: int) -> None:
+        database.execute("attach ':memory:' as remembered (compress)")
+        self._database, self._sit_down = database, sit_down
+        self._from_rows, self._busy_rows = from_rows, busy_rows
+        self._files: dict[str, _File] = {}
+        self._numbers = itertools.count()
+        self._lock = threading.Lock()
+
+    def part(self, files: Sequence[TableFile], asked: Asked, *, summed: bool) -> Part:
+        """One user's: only what is remembered already is used. `summed`: sums will do, else only files without the user are left out."""
+        direct, known = [], []
+        for file in files:
+            mine = self._files.get(file.path)
+            if mine is None or asked.user_id is None:
+                direct.append(file.path)
+            elif asked.user_id in mine.busy and summed and asked.step_s in mine.sums and _fits(file, asked):
+                known.append(f"from remembered.sums_{mine.sums[asked.step_s]}")
+            elif asked.user_id in mine.names:
+                direct.append(file.path)
+        return Part(direct, known)
+
+    def part_of_all(self, files: Sequence[TableFile], asked: Asked, days: pa.Table, now: datetime) -> Part:
+        """Everyone's: large files are remembered now if they are not yet. `days` says how long each user's rows are kept."""
+        direct, known = [], []
+        with self._lock:
+            for file in files:
+                mine = self._learn(file, asked.step_s) if file.rows >= self._from_rows and _fits(file, asked) else None
+                hidden = self._hidden(file, mine, days, now) if mine else None
+                if mine is None or hidden is None:
+                    direct.append(file.path)
+                else:
+                    known += [f"from remembered.all_{mine.sums[asked.step_s]}", *hidden]
+        return Part(direct, known)
+
+    def forget_all_but(self, view: View) -> None:
+        """Drop the sums of files that the table does not name any more."""
+        named = {file.path for file in view.files}
+        if self._files.keys() <= named:
+            return
+        with self._lock:
+            for path in self._files.keys() - named:
+                gone = self._files.pop(path)
+                self._drop([f"{kind}_{number}" for number in gone.sums.values() for kind in ("sums", "all")])
+                self._drop([gone.leaving.name] if gone.leaving else [])
+
+    def _learn(self, file: TableFile, step_s: int) -> _File | None:
+        """What is remembered of a file, after asking it if need be; None if its numbers are too large to be kept."""
+        mine = self._files.get(file.path)
+        if mine and step_s in mine.sums:
+            return mine
+        desk = self._desk(file)
+        if mine is None:
+            users = desk.ask(wording.text("users_of_file"), {}).to_arrow_table()
+            busy = users.filter(pc.greater_equal(users["rows"], self._busy_rows))["user_id"].to_pylist()
+            mine = _File(users, frozenset(users["user_id"].to_pylist()), frozenset(busy))
+        self._everything_kept(desk, mine)
+        number = next(self._numbers)
+        try:
+            self._make(desk, f"sums_{number}", "sums_of_file", {"step_s": step_s, "busy": sorted(mine.busy)})
+            self._make(desk, f"all_{number}", "sums_of_all", {}, sums=f"remembered.sums_{number}")
+        except (duckdb.ConversionException, duckdb.OutOfRangeException):
+            self._drop([f"sums_{number}"])
+            return None
+        desk.connection.execute(f"delete from remembered.sums_{number} where user_id is null")  # noqa: S608 - our own names
+        self._compress(desk)
+        mine.sums[step_s] = number
+        self._files[file.path] = mine
+        return mine
+
+    def _hidden(self, file: TableFile, mine: _File, days: pa.Table, now: datetime) -> list[str] | None:
+        """SQL of the rows to take off again; None if they are too many."""
+        self._judge(mine, days)
+        now_us = (now - _EPOCH) // timedelta(microseconds=1)
+        if now_us <= mine.hides_from_us:
+            return []
+        if mine.leaving is None or now >= mine.leaving.horizon:
+            self._collect_leaving(file, mine, now + _AHEAD)
+        if mine.leaving is None or not mine.leaving.name:
+            return None
+        minus = ", ".join(f"-coalesce({name}, 0) as {name}" for name in _TOKENS)
+        return [
+            f"select ts, vendor, model, status, {minus}, -1 as calls, -cost_usd as cost_usd, -(cost_usd is null)::int as unpriced_calls "  # noqa: S608
+            f"from remembered.{mine.leaving.name} where hidden_after_us < {now_us:d}"
+        ]
+
+    def _judge(self, mine: _File, days: pa.Table) -> None:
+        """Work out how long each of the file's users is kept, and from when on the first row of it is hidden."""
+        if mine.judged is days:
+            return
+        found = pc.fill_null(days["days"].combine_chunks().take(_positions(mine.users["user_id"], days["user_id"])), _UNKNOWN_DAYS)
+        if mine.days is None or not mine.days.equals(found):
+            mine.days = found
+            ends = pc.add(_first_us(mine), pc.multiply(found, _DAY_US))
+            mine.hides_from_us = pc.min(ends).as_py()
+            if mine.leaving:
+                self._drop([mine.leaving.name])
+                mine.leaving = None
+        mine.judged = days
+
+    def _collect_leaving(self, file: TableFile, mine: _File, horizon: datetime) -> None:
+        horizon_us = (horizon - _EPOCH) // timedelta(microseconds=1)
+        desk = self._desk(file)
+        self._everything_kept(desk, mine)
+        leaves = pc.less(pc.add(_first_us(mine), pc.multiply(mine.days, _DAY_US)), horizon_us)
+        desk.connection.register("leaving", pa.table({"user_id": mine.users["user_id"], "days": mine.days}).filter(leaves))
+        if mine.leaving:
+            self._drop([mine.leaving.name])
+        name = f"leaving_{next(self._numbers)}"
+        rows = self._make(desk, name, "leaving_of_file", {"horizon_us": horizon_us})
+        if rows > _MOST_LEAVING:
+            self._drop([name])
+            name = ""
+        self._compress(desk)
+        mine.leaving = _Leaving(name, horizon)
+
+    def _desk(self, file: TableFile) -> Desk:
+        desk = self._sit_down()
+        desk.lay_out((file.path,), SCHEMA.empty_table())
+        return desk
+
+    def _everything_kept(self, desk: Desk, mine: _File) -> None:
+        always = pa.repeat(pa.scalar(_EPOCH - timedelta(days=700_000), pa.timestamp("us", "UTC")), mine.users.num_rows)
+        desk.keep(pa.table({"user_id": mine.users["user_id"], "keep_after": always}))
+
+    def _make(self, desk: Desk, name: str, question: str, values: dict[str, object], **places: str) -> int:
+        sql = wording.filled(question, places)
+        found = desk.connection.execute(f"create table remembered.{name} as {sql}", wording.values(sql, values)).fetchone()
+        return int(found[0]) if found else 0
+
+    def _compress(self, desk: Desk) -> None:
+        with contextlib.suppress(duckdb.TransactionException):  # others are reading: the next one does it
+            desk.connection.execute("checkpoint remembered")
+
+    def _drop(self, names: Iterable[str]) -> None:
+        connection = self._database.cursor()
+        for name in filter(None, names):
+            connection.execute(f"drop table if exists remembered.{name}")
+
+
+def _fits(file: TableFile, asked: Asked) -> bool:
+    """Whether neither bound cuts a step of this file in two."""
+    if asked.step_s < SHORTEST_STEP_S:
+        return False
+    step = asked.step_s * _SECOND
+    first, last = (moment - (moment - _EPOCH) % step for moment in (file.first_ts, file.last_ts))
+    return not any(first < bound < last + step and (bound - _EPOCH) % step for bound in (asked.since, asked.until))
+
+
+def _first_us(mine: _File) -> pa.ChunkedArray:
+    return mine.users["first_ts"].cast(pa.int64())
+
+
+def _positions(wanted: pa.ChunkedArray, within: pa.ChunkedArray) -> pa.Array:
+    return pc.index_in(wanted.combine_chunks(), value_set=within.combine_chunks())

@@ -1,0 +1,186 @@
+"""What is remembered of a file answers exactly as the file does, to the last digit, whoever asks, whenever, in whatever zone."""
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from byok.store import questions
+from byok.store.engine import Engine
+from byok.store.scope import EveryonesScope, Scope
+from byok.store.zones import EARLIEST, LATEST
+
+USERS = ["usr_ada1", "usr_bob1", "usr_cas1", "usr_dee1"]
+MODELS = [("openai", "gpt-4o"), ("openai", "gpt-4o-mini"), ("anthropic", "claude-haiku-4"), ("qwen", "unpriced-1")]
+FIRST = datetime(2026, 9, 20, tzinfo=UTC)
+EVERYONE = EveryonesScope(EARLIEST, LATEST)
+ZONES = ["UTC", "Europe/Berlin", "Asia/Kolkata", "Asia/Kathmandu", "America/St_Johns", "Australia/Lord_Howe", "Africa/Monrovia"]
+
+
+@pytest.fixture
+def rows(record):
+    chance = random.Random(11)
+
+    def make(count: int, begin: datetime = FIRST, days: int = 60) -> list[dict]:
+        made = []
+        for _ in range(count):
+            vendor, model = chance.choice(MODELS)
+            known = chance.random() < 0.9
+            prompt = chance.randrange(5000) if known else None
+            cached = chance.randrange(prompt + 1) if prompt else None
+            counts = {"prompt_tokens": prompt, "completion_tokens": chance.randrange(900) if known else None, "cached_tokens": cached}
+            moment = begin + timedelta(microseconds=chance.randrange(days * 86_400_000_000))
+            status, user_id = chance.choice([200, 200, 200, 429, 500]), chance.choices(USERS, (6, 3, 1, 1))[0]
+            made.append(record(moment, user_id, vendor=vendor, model=model, status=status, **counts))
+        return made
+
+    return make
+
+
+@pytest.fixture
+def pair(world, rows):
+    """Two engines over one store: one remembers every file, one nothing."""
+    world.retention = dict.fromkeys(USERS, 365)
+    for month, begin in (("2026-09", FIRST), ("2026-10", FIRST + timedelta(days=20)), ("2026-11", FIRST + timedelta(days=41))):
+        world.reader.publish(rows(300, begin, 20), month=month)
+    world.reader.append(rows(40))
+    shared = {"retention": lambda: world.retention, "keys": list, "now": lambda: world.now}
+    remembering = Engine(world.reader, world.catalogue, **shared, remember_from_rows=1, busy_rows=100)
+    direct = Engine(world.reader, world.catalogue, **shared, remember_from_rows=10**9)
+    yield remembering, direct
+    remembering.close()
+    direct.close()
+
+
+def everything(engine, scope) -> list:
+    answers = [questions.summary(engine, scope)]
+    answers += [questions.usage(engine, scope, group_by=group_by) for group_by in (("vendor", "model"), ("month", "status"))]
+    answers += [questions.usage(engine, scope, group_by=group_by, cost=True) for group_by in (("status",), ("day", "model"))]
+    return [*answers, questions.series(engine, scope, grain="hour", by="vendor").to_pylist()]
+
+
+def how(engine, scope):
+    """How the engine would answer: the files it reads, and the remembered sums it adds."""
+    return engine._seating(engine.view(), scope, summed=True)
+
+
+def same(pair, scope) -> None:
+    for mine, direct in zip(everything(pair[0], scope), everything(pair[1], scope), strict=True):
+        assert mine == direct
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_everyones_sums_are_those_of_the_files_in_every_zone(pair, zone):
+    scope = EveryonesScope(EARLIEST, LATEST, zone)
+    same(pair, scope)
+    assert how(pair[0], scope).files == [] and len(how(pair[0], scope).known) == 3, "the files were read, so this proved nothing"
+    assert how(pair[1], scope).known == []
+
+
+@pytest.mark.parametrize("user_id", USERS)
+def test_a_users_sums_are_those_of_the_files(pair, user_id, zone="Asia/Kathmandu"):
+    questions.summary(pair[0], EveryonesScope(EARLIEST, LATEST, zone))
+    scope = Scope(user_id, EARLIEST, LATEST, zone)
+    same(pair, scope)
+    assert bool(how(pair[0], scope).known) == (user_id == "usr_ada1")
+
+
+@pytest.mark.parametrize(("minutes", "zone"), [(0, "UTC"), (30, "Asia/Kolkata"), (60 * 24 * 21 + 30, "UTC"), (17, "Asia/Kathmandu")])
+def test_any_bound_cuts_the_same_rows(pair, minutes, zone):
+    border = FIRST + timedelta(days=8, minutes=minutes)
+    for since, until in ((border, LATEST), (EARLIEST, border), (border, border + timedelta(days=30, seconds=minutes))):
+        same(pair, EveryonesScope(since, until, zone))
+        same(pair, Scope("usr_ada1", since, until, zone))
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"vendors": ("openai",)},
+        {"models": ("gpt-4o", "unpriced-1")},
+        {"statuses": (429, 500)},
+        {"key_ids": ("key_one1",)},
+        {"user_ids": ("usr_bob1",)},
+    ],
+)
+def test_filters_hold(pair, filters):
+    same(pair, EveryonesScope(EARLIEST, LATEST, "Europe/Berlin", **filters))
+
+
+def test_retention_hides_the_same_rows_as_the_clock_goes_on(pair, world):
+    world.retention = {"usr_ada1": 30, "usr_bob1": 47, "usr_cas1": 3650}  # and usr_dee1 is not known
+    for step in (timedelta(), timedelta(microseconds=1), timedelta(hours=5), timedelta(days=-2), timedelta(days=40)):
+        world.now += step
+        same(pair, EveryonesScope(EARLIEST, LATEST, "Europe/Berlin"))
+        same(pair, Scope("usr_ada1", EARLIEST, LATEST))
+    assert how(pair[0], EVERYONE).files == []
+
+
+def test_a_shorter_plan_hides_at_once_and_a_longer_shows_again(pair, world):
+    whole = questions.summary(pair[0], EVERYONE)["calls"]
+    world.retention = dict.fromkeys(USERS, 20)
+    same(pair, EVERYONE)
+    assert questions.summary(pair[0], EVERYONE)["calls"] < whole
+    world.retention = dict.fromkeys(USERS, 365)
+    same(pair, EVERYONE)
+    assert questions.summary(pair[0], EVERYONE)["calls"] == whole
+    world.retention = {}
+    same(pair, EVERYONE)
+    assert questions.summary(pair[0], EVERYONE)["cost_usd"] == 0
+
+
+def test_more_rows_to_hide_than_are_kept_apart_are_read_from_the_file(pair, world, monkeypatch):
+    monkeypatch.setattr("byok.store.remembered._MOST_LEAVING", 10)
+    world.retention = dict.fromkeys(USERS, 40)
+    same(pair, EVERYONE)
+    assert how(pair[0], EVERYONE).files
+
+
+def test_the_live_tail_is_added(pair, world, rows):
+    same(pair, EVERYONE)
+    world.reader.append(rows(25))
+    same(pair, EVERYONE)
+
+
+def test_a_file_that_is_gone_takes_its_sums_along(pair, world, rows):
+    same(pair, EVERYONE)
+    first, *_ = world.reader.files
+    kept = len(pair[0]._remembered._files)
+    world.reader.publish(rows(50), month="2026-09")
+
+    world.reader.drop(Path(first.path))
+    same(pair, EVERYONE)
+    assert first.path not in pair[0]._remembered._files and len(pair[0]._remembered._files) == kept
+    tables = pair[0].connection().execute("select table_name from duckdb_tables() where database_name = 'remembered'").fetchall()
+    assert len(tables) == 2 * kept
+
+
+def test_sums_too_large_to_be_kept_are_read_from_the_file(pair, world, record):
+    world.reader.publish([record(FIRST, prompt_tokens=2**62, completion_tokens=2**62 - 1, model="unpriced-1") for _ in range(3)])
+    same(pair, EVERYONE)
+    assert how(pair[0], EVERYONE).files == [world.reader.files[-1].path]
+
+
+def test_many_ask_while_files_come_and_go(pair, world, rows):
+
+    def ask(_: int) -> None:
+        totals = questions.usage(pair[0], EVERYONE).totals
+        assert totals["total_calls"] == totals["success"] + totals["failed"]
+
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(ask, number) for number in range(40)]
+        for _ in range(10):
+            world.reader.publish(rows(20))
+            world.reader.drop(Path(world.reader.files[0].path))
+        for one in asked:
+            one.result()
+    same(pair, EVERYONE)
+
+
+def test_a_broken_file_is_set_aside_before_it_is_remembered(pair, world, rows):
+    bad = world.reader.publish(rows(30))
+    bad.write_bytes(bad.read_bytes()[:100])
+    answer = questions.usage(pair[0], EVERYONE)
+    assert answer.incomplete and answer.totals["total_calls"] == 940
