@@ -1,0 +1,38 @@
+"""One bad file: everything else is answered, and it is said that something is missing."""
+
+import re
+from pathlib import Path
+
+from byok.recording.publisher import publish
+from byok.recording.table import Table
+from tests.web.conftest import Home
+
+
+def test_a_damaged_file_of_the_table_is_named_and_left_out(home: Home) -> None:
+    usage = home.services.settings.usage_dir
+    whole = home.client.get("/usage", headers=home.ada.bearer)
+    assert "x-byok-incomplete" not in whole.headers and whole.json()["total_calls"] > 0
+    publish(Table(usage), home.services.settings.journal_dir, lambda _: {})
+    assert home.client.get("/usage", headers=home.ada.bearer).json() == whole.json()
+    for stranger in ("stranger.parquet", "month=2026-11/stranger.parquet", "month=2026-11/part-0.parquet", "empty.txt"):
+        (usage / stranger).parent.mkdir(exist_ok=True)
+        (usage / stranger).write_text("not ours")
+    again = home.client.get("/usage", headers=home.ada.bearer)
+    assert again.json() == whole.json() and "x-byok-incomplete" not in again.headers
+    assert _gauge(home) == 0
+
+    (file, *_) = Table(usage).snapshot().files
+    Path(file.path).write_bytes(Path(file.path).read_bytes()[:-30])
+    for route in ("/usage", "/usage/export?format=csv", "/costs"):
+        answered = home.client.get(route, headers=home.ada.bearer)
+        assert answered.status_code == 200, route
+    answered = home.client.get("/usage", headers=home.ada.bearer)
+    assert answered.headers["x-byok-incomplete"] == "1"
+    assert answered.json()["total_calls"] < whole.json()["total_calls"]
+    assert _gauge(home) == 1
+
+
+def _gauge(home: Home) -> int:
+    found = re.search(r"^byok_quarantined_files (\S+)$", home.client.get("/metrics").text, re.MULTILINE)
+    assert found
+    return int(float(found[1]))
