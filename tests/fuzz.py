@@ -8,6 +8,7 @@ import argparse
 import copy
 import gzip
 import json
+import math
 import random
 import re
 import sys
@@ -26,6 +27,7 @@ from byok.gateway.paths import ANTHROPIC, GEMINI, OPENAI
 from byok.gateway.reading import Outcome, Reading
 from tests.wire_samples import wire_samples
 
+REPORT_EVERY_S = 60.0
 FORMATS: dict[str, Format] = {call.format.name: call.format for family in (OPENAI, ANTHROPIC, GEMINI) for call in family.calls}
 SEEDS = [(sample.format.name, sample.body) for sample in wire_samples()]
 PACKED: dict[str, Callable[[bytes], bytes]] = {
@@ -251,11 +253,11 @@ def _cut(body: bytes, chance: random.Random) -> list[bytes]:
 # -- a run --
 
 
-def run(seconds: float, seed: int, *, report_every_s: float = 60.0, say: Callable[[str], Any] = print) -> Tally:
-    """Try cases until the time is over."""
+def run(seed: int, *, seconds: float = math.inf, cases: float = math.inf, say: Callable[[str], Any] = print) -> Tally:
+    """Try cases until the time is over, or so many have been tried."""
     tally, started = Tally(), time.monotonic()
     reported = started
-    while (now := time.monotonic()) - started < seconds:
+    while (now := time.monotonic()) - started < seconds and tally.cases < cases:
         name = f"{seed}-{tally.cases}"
         try:
             try_case(name, tally)
@@ -265,7 +267,7 @@ def run(seconds: float, seed: int, *, report_every_s: float = 60.0, say: Callabl
                 told = str(error) if isinstance(error, Wrong) else "".join(traceback.format_exception(error))
                 say(f"FINDING {name}: {told}")
         tally.cases += 1
-        if now - reported > report_every_s:
+        if now - reported > REPORT_EVERY_S:
             reported = now
             say(f"{now - started:6.0f} s  {tally.cases:,} cases  {tally.readings:,} readings  {len(tally.findings)} findings")
     return tally
@@ -282,7 +284,7 @@ def main() -> int:
         print(fmt.name, body)
         try_case(asked.replay, Tally())
         return 0
-    tally = run(asked.minutes * 60, asked.seed)
+    tally = run(asked.seed, seconds=asked.minutes * 60)
     print(f"{tally.cases:,} cases, {tally.readings:,} readings, {len(tally.findings)} findings, seed {asked.seed}")
     for kind, count in sorted(tally.kinds.items()):
         print(f"  {count:9,} {kind}")

@@ -215,7 +215,7 @@ _TABLE: tuple[Vendor, ...] = (
         more_roots=("/api/coding/paas/v4",),
         anthropic="/api/anthropic/v1",
     ),
-    _openai_like("together", "https://api.together.xyz/v1"),  # its reference names no stream_options, and a usage in the last chunk
+    _openai_like("together", "https://api.together.xyz/v1"),  # whether it takes stream_options is not known to us, so it is not asked
     _openai_like("ollama", "http://127.0.0.1:11434/v1", more_roots=("",), responses="/v1/responses", stream_usage=True),
     _openai_like(ECHO, "http://echo.invalid/v1", responses="/v1/responses", stream_usage=True),
 )
