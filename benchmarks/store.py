@@ -1,118 +1,164 @@
-"""The store: bytes a record after compaction, import speed, and how long questions take as the records grow."""
+"""The store: bytes a record, import, how long questions take as the records grow, and PostgreSQL beside it.
 
+`BYOK_BENCH_RECORDS` names the sizes, e.g. "10000000,100000000"; `BYOK_BENCH_DIR` where the files lie until it ends (1.6 GB and, for
+PostgreSQL at ten million, 10 GB).
+"""
+
+import gc
+import os
+import resource
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks import store_postgres
+from benchmarks.store_year import END, MODELS, People, people, sample, write_year
 from byok.pricing import catalogue
-from byok.recording.files import SCHEMA
 from byok.recording.importer import Rounds, import_file
-from byok.recording.publisher import merge
 from byok.recording.reader import Reader
 from byok.recording.table import Table
 from byok.store import questions
 from byok.store.engine import Engine
-from byok.store.scope import EveryonesScope, Scope
+from byok.store.scope import AnyScope, EveryonesScope, Scope
 
-SIZES = (100_000, 1_000_000)
-USERS, DAYS, SEED = 1_000, 90, 20261122
-END = datetime(2026, 11, 1, tzinfo=UTC)
-MODELS = [("openai", "gpt-4o"), ("openai", "gpt-4o-mini"), ("anthropic", "claude-sonnet-4-5"), ("anthropic", "claude-haiku-4"),
-          ("gemini", "gemini-2.5-flash"), ("deepseek", "deepseek-v4-pro"), ("qwen", "qwen3-max"), ("minimax", "minimax-m3")]  # fmt: skip
+SIZES = "1000000,10000000"
+IMPORTED, ROUNDS, COMPARED_MOST = 1_000_000, 7, 20_000_000
+MONTH, YEAR = timedelta(days=30), timedelta(days=365)
+PLACES = {"heaviest user": 0, "100th user": 100, "5,000th user": 5000}
+
+
+class Took(NamedTuple):
+    """Milliseconds: the first answer of a fresh engine, the median of later ones, and their processor time."""
+
+    cold: float
+    warm: float
+    cpu: float
 
 
 def main() -> int:
-    heads = ("records", "bytes/record", "import rec/s", "usage, one user", "with cost", "series by model", "usage, all users")
-    print("Questions in ms, warm median of 10, 30 days")
-    print("".join(f"{head:>18}" for head in heads))
-    for size in SIZES:
-        with tempfile.TemporaryDirectory(prefix="byok-bench-") as folder:
-            _measure(Path(folder), size)
+    sizes = [int(size) for size in os.environ.get("BYOK_BENCH_RECORDS", SIZES).split(",")]
+    who = people()
+    print("Milliseconds: cold is a fresh engine's first answer (files in the system's cache), warm the median of", ROUNDS - 1)
+    with tempfile.TemporaryDirectory(prefix="byok-bench-", dir=os.environ.get("BYOK_BENCH_DIR")) as folder:
+        _print_import(Path(folder))
+        measured = {}
+        for size in sizes:
+            table = write_year(Path(folder) / str(size), size)
+            files = table.snapshot().files
+            print(
+                f"\n{size:,} records of 10,000 users, a year: {sum(f.bytes for f in files) / sum(f.rows for f in files):.2f} bytes a record"
+            )
+            measured[size] = _questions(Path(folder) / str(size), who)
+            print(f"highest memory of this process so far: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB")
+        _print_growth(measured)
+        _print_postgres(Path(folder), [size for size in sizes if size <= COMPARED_MOST], measured, who)
     return 0
 
 
-def _measure(root: Path, size: int) -> None:
-    source = root / "records.parquet"
-    pq.write_table(_records(size), source)
-    table = Table(root / "usage")
-    started = time.perf_counter()
-    rounds = Rounds(lambda _: [], lambda *_: None)
-    import_file(source, table, rounds, known_users=lambda ids: ids, vendors={vendor for vendor, _ in MODELS}, safe_model=str)
-    took = time.perf_counter() - started
-    merge(table, files_per_month=1)
-    stored = sum(file.bytes for file in table.snapshot().files)
-    limits = {f"usr_{number:08}": 10_000 for number in range(USERS)}
-    engine = Engine(Reader(root / "usage", root / "journal"), catalogue.load(), retention=lambda: limits, keys=list, now=lambda: END)
-    one = Scope(user_id="usr_00000003", since=END - timedelta(days=30), until=END)
-    everyone = EveryonesScope(since=END - timedelta(days=30), until=END)
-    asked = [
-        _ms(lambda: questions.usage(engine, one)),
-        _ms(lambda: questions.usage(engine, one, cost=True)),
-        _ms(lambda: questions.series(engine, one, grain="day", by="model")),
-        _ms(lambda: questions.usage(engine, everyone)),
-    ]
-    figures = (f"{size:,}", f"{stored / size:.2f}", f"{size / took:,.0f}", *(f"{ms:.1f}" for ms in asked))
-    print("".join(f"{figure:>18}" for figure in figures))
+def _engine(root: Path, who: People) -> Engine:
+    limits = dict.fromkeys(who.ids, 365)
+    clock = END + timedelta(hours=6)  # the year's first hours are past retention already: hidden, not purged yet
+    return Engine(
+        Reader(root / "usage", root / "journal"), catalogue.load(), retention=lambda: limits, retention_of=limits.get, keys=list,
+        now=lambda: clock,
+    )  # fmt: skip
 
 
-def _ms(ask: Callable[[], object]) -> float:
-    """The warm median of nine."""
-    return statistics.median(_timed(ask) for _ in range(10))
+def _asked(who: People) -> dict[str, Callable[[Engine], object]]:
+    found: dict[str, Callable[[Engine], object]] = {}
+    for span, length in (("30 days", MONTH), ("a year", YEAR)):
+        for name, place in PLACES.items():
+            found |= _of_scope(f"{name}, {span}", Scope(who.ranked(place), END - length, END, "Europe/Berlin"))
+        found |= _of_scope(f"everyone, {span}", EveryonesScope(END - length, END, "Europe/Berlin"))
+    everyone = EveryonesScope(END - MONTH, END)
+    found["everyone, 30 days: by user"] = lambda engine: questions.usage(engine, everyone, group_by=("user_id",))
+    five_weeks = EveryonesScope(END - timedelta(weeks=5), END)
+    found["every series hour by hour, five weeks"] = lambda engine: sum(batch.num_rows for batch in questions.hourly(engine, five_weeks))
+    return found
 
 
-def _timed(ask: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    ask()
-    return (time.perf_counter() - started) * 1000
-
-
-def _records(size: int) -> pa.Table:
-    """Users of very different activity, a daily and weekly shape, 2.5 % failures; the same for the same size."""
-    rng = np.random.default_rng(SEED)
-    weights = 1 / (np.arange(USERS) + 6.0) ** 1.05
-    user = rng.choice(USERS, size, p=weights / weights.sum())
-    second = _moments(rng, size)
-    which = np.minimum(rng.exponential(1.6, size).astype(int), len(MODELS) - 1)
-    ok = rng.random(size) > 0.025
-    prompt = np.clip(rng.lognormal(6.8, 1.1, size), 1, 200_000).astype(np.int64)
-    completion = np.clip(rng.lognormal(5.3, 1.0, size), 1, 32_000).astype(np.int64)
-    ttft = rng.lognormal(6, 0.5, size).astype(np.int64)
-    columns = {
-        "ts": pa.array(second, pa.timestamp("us", "UTC")),
-        "user_id": [f"usr_{number:08}" for number in user],
-        "key_id": [f"key_{number:08}{part}" for number, part in zip(user, rng.choice(3, size, p=[0.7, 0.2, 0.1]), strict=True)],
-        "vendor": [MODELS[number][0] for number in which],
-        "model": [MODELS[number][1] for number in which],
-        "endpoint": ["chat"] * size,
-        "prompt_tokens": pa.array(prompt, mask=~ok),
-        "completion_tokens": pa.array(completion, mask=~ok),
-        "total_tokens": pa.array(prompt + completion, mask=~ok),
-        "cached_tokens": pa.array(np.where(rng.random(size) < 0.3, prompt * rng.random(size) // 128 * 128, 0).astype(np.int64), mask=~ok),
-        "cache_write_tokens": pa.array(np.zeros(size, np.int64), mask=~ok),
-        "reasoning_tokens": pa.array(np.where(which < 2, completion * rng.random(size) * 0.8, 0).astype(np.int64), mask=~ok),
-        "status": np.where(ok, 200, rng.choice([429, 400, 500, 503, 401], size)).astype(np.int16),
-        "usage_source": np.where(ok, "vendor", "none"),
-        "latency_ms": (ttft + completion * 12).astype(np.int32),
-        "ttft_ms": pa.array(ttft.astype(np.int32), mask=~ok),
+def _of_scope(name: str, scope: AnyScope) -> dict[str, Callable[[Engine], object]]:
+    return {
+        f"{name}: usage": lambda engine: questions.usage(engine, scope),
+        f"{name}: usage with cost": lambda engine: questions.usage(engine, scope, cost=True),
+        f"{name}: series by day and model": lambda engine: questions.series(engine, scope, grain="day", by="model"),
+        f"{name}: summary": lambda engine: questions.summary(engine, scope),
     }
-    return pa.Table.from_arrays([pa.array(columns[field.name], field.type) for field in SCHEMA], schema=SCHEMA)
 
 
-def _moments(rng: np.random.Generator, size: int) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
-    """Microseconds since 1970: more by day than by night, fewer at weekends."""
-    day_weights = np.array([0.6 if (END - timedelta(days=DAYS - day)).weekday() > 4 else 1.1 for day in range(DAYS)])
-    hour_weights = 1 + 0.85 * np.sin((np.arange(24) - 8) / 24 * 2 * np.pi)
-    day = rng.choice(DAYS, size, p=day_weights / day_weights.sum())
-    hour = rng.choice(24, size, p=hour_weights / hour_weights.sum())
-    first = int((END - timedelta(days=DAYS)).timestamp())
-    whole: np.ndarray[tuple[int], np.dtype[np.int64]] = (first + day * 86_400 + hour * 3_600) * 1_000_000 + rng.integers(
-        0, 3_600_000_000, size
-    )
-    return whole
+def _questions(root: Path, who: People) -> dict[str, Took]:
+    """Everyone's questions first build what is remembered: that is their cold figure, once per span."""
+    took = {}
+    shared = _engine(root, who)
+    shared.view()
+    for name, ask in _asked(who).items():
+        cold = None
+        if not name.startswith("every"):
+            fresh = _engine(root, who)
+            fresh.view()
+            cold = _ms(lambda fresh=fresh, ask=ask: ask(fresh))[0]  # type: ignore[misc]
+            fresh.close()
+        runs = [_ms(lambda ask=ask: ask(shared)) for _ in range(ROUNDS)]  # type: ignore[misc]
+        took[name] = Took(runs[0][0] if cold is None else cold, *(statistics.median(part) for part in zip(*runs[1:], strict=True)))
+        print(f"  {name:55}{took[name].cold:>10,.1f}{took[name].warm:>10,.1f}{took[name].cpu:>10,.1f} cpu", flush=True)
+        gc.collect()
+    shared.close()
+    return took
+
+
+def _ms(ask: Callable[[], object]) -> tuple[float, float]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    ask()
+    return (time.perf_counter() - wall) * 1000, (time.process_time() - cpu) * 1000
+
+
+def _print_import(folder: Path) -> None:
+    rows = sample(IMPORTED)
+    pq.write_table(rows.take(pa.array(np.random.default_rng(1).permutation(rows.num_rows))), folder / "records.parquet")
+    wall, cpu = time.perf_counter(), time.process_time()
+    done = import_file(
+        folder / "records.parquet", Table(folder / "imported"), Rounds(lambda _: [], lambda *_: None), known_users=lambda ids: ids,
+        vendors={vendor for vendor, _ in MODELS}, safe_model=str,
+    )  # fmt: skip
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    print(f"import, Parquet in no order: {done.booked / wall:,.0f} records/s, {done.booked / cpu:,.0f} per second of processor time")
+
+
+def _print_growth(measured: dict[int, dict[str, Took]]) -> None:
+    small, large = min(measured), max(measured)
+    if small == large:
+        return
+    print(f"\nProcessor time, {large:,} over {small:,} records:")
+    for name, took in measured[large].items():
+        print(f"  {name:55}{took.cpu / measured[small][name].cpu:>10,.1f} x")
+
+
+def _print_postgres(folder: Path, sizes: list[int], measured: dict[int, dict[str, Took]], who: People) -> None:
+    if not sizes or not store_postgres.installed():
+        print("\nPostgreSQL 15 is not compared: " + ("it is not installed" if sizes else "no size is small enough"))
+        return
+    size = max(sizes)
+    files = Table(folder / str(size) / "usage").snapshot().files
+    print(f"\nPostgreSQL 15, {size:,} records, median ms beside ours")
+    with store_postgres.loaded([file.path for file in files]) as server:
+        ours, theirs = sum(file.bytes for file in files), server.bytes()
+        print(f"  {theirs / size:,.0f} bytes a record with its indexes, {theirs / ours:,.0f} x ours")
+        for span, length in (("30 days", MONTH), ("a year", YEAR)):
+            during = f"\"startTime\" >= '{END - length:%Y-%m-%d}' and \"startTime\" < '{END:%Y-%m-%d}'"
+            users = {name: f"\"user\" = '{who.ranked(place)}' and {during}" for name, place in PLACES.items()}
+            for name, where in (users | {"everyone": during}).items():
+                for question, mine in (("usage", "usage"), ("series", "series by day and model")):
+                    found = statistics.median(server.ms(question, where)[1:])
+                    own = measured[size][f"{name}, {span}: {mine}"].warm
+                    print(
+                        f"  {name + ', ' + span + ': ' + mine:55}{found:>10,.1f}{own:>10,.1f}   theirs / ours {found / own:,.1f}",
+                        flush=True,
+                    )

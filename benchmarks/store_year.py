@@ -75,6 +75,11 @@ def write_year(root: Path, size: int) -> Table:
     return table
 
 
+def sample(size: int) -> pa.Table:
+    """About `size` records of the first eleven months."""
+    return pa.Table.from_batches([batch for month in range(11) for batch in _records(people(), month, size // 11, part=0)], SCHEMA)
+
+
 def _write(job: tuple[Path, int, int, int]) -> WrittenFile:
     directory, month, rows, part = job
     file = write_month(directory, f"{MONTHS[month]:%Y-%m}", _records(people(), month, rows, part))

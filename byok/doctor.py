@@ -115,7 +115,7 @@ def _disk(settings: Settings) -> Iterator[Finding]:
 
 
 def _master_key(settings: Settings) -> Iterator[Finding]:
-    from byok.accounts import database, master_key
+    from byok.accounts import database, master_key, rotation
 
     path = settings.master_key_file
     file = _accounts_file(settings)
@@ -125,10 +125,10 @@ def _master_key(settings: Settings) -> Iterator[Finding]:
             "master key", not used, f"{path} does not exist", "Restore it from your backup: without it no vendor key opens." if used else ""
         )
         return
-    key = master_key.load_master_key(settings)
+    master_key.load_master_key(settings)
     if used:
         with database.open_database(settings.accounts_database) as db:
-            master_key.check_master_key(db, key)
+            master_key.check_master_key(db, rotation.key_in_force(settings, db))
     yield Finding("master key", True, "opens this database" if used else "well formed")
 
 

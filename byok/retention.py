@@ -29,6 +29,7 @@ from byok.recording.publisher import publish
 from byok.recording.reader import Reader
 from byok.recording.rewriting import FilesUnreadable, Past, count_past, users_in, without
 from byok.recording.table import Table
+from byok.store import spill
 
 SEALED_WITHIN_S = 30.0  # gateways seal their segment every 5 s
 CLOCK_SLACK = timedelta(days=2)
@@ -283,6 +284,7 @@ class Retention:
     def _clear_exports(self) -> None:
         for path in self._exports_dir.glob("*"):
             path.unlink(missing_ok=True) if path.is_file() else shutil.rmtree(path, ignore_errors=True)
+        spill.clear(self._exports_dir.with_name("spill"))  # what killed questions left on disk
 
     def _kept_after(self, user_ids: Iterable[str]) -> dict[str, datetime]:
         return kept_after(self._db, user_ids)

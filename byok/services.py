@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from byok import settings as settings_room
-from byok.accounts import api_tokens, database, key_vault, master_key, users
+from byok.accounts import api_tokens, database, key_vault, master_key, rotation, users
 from byok.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ class Services:
         self.settings = settings
         self.behind_web = False  # whether the routes of `byok web` (sign-in, downloads) surround the dashboard
         self._opening = threading.RLock()
+        self._key_in_force = rotation.KeyInForce(settings)
+        self._jwt_secret: tuple[bytes, bytes] | None = None  # and the master key it was derived from
 
     def now(self) -> datetime:
         """The clock of every face, in UTC; a test replaces it."""
@@ -45,13 +47,17 @@ class Services:
 
     @property
     def master(self) -> bytes:
+        """The key in force. After a rotation it is the new one from the next call on, without a restart."""
         with self._opening:
-            return self._master
+            return self._key_in_force.get(self.__dict__.get("_db"))
 
     @property
     def jwt_secret(self) -> bytes:
         with self._opening:
-            return self._jwt_secret
+            master = self.master
+            if self._jwt_secret is None or self._jwt_secret[0] != master:
+                self._jwt_secret = master, api_tokens.jwt_secret(self.settings, master)
+            return self._jwt_secret[1]
 
     @property
     def reader(self) -> "Reader":
@@ -71,7 +77,7 @@ class Services:
     def open(self) -> "Services":
         """Open every part now, so that a fault shows at the start and not at the first question."""
         with self._opening:
-            _ = self._db, self._jwt_secret, self._engine
+            _ = self._db, self.jwt_secret, self._engine
         return self
 
     def close(self) -> None:
@@ -91,16 +97,12 @@ class Services:
     @cached_property
     def _db(self) -> "Database":
         db = database.open_database(self.settings.accounts_database)
-        master_key.check_master_key(db, self._master)
+        try:
+            master_key.check_master_key(db, self._key_in_force.get(db))
+        except BaseException:
+            db.close()
+            raise
         return db
-
-    @cached_property
-    def _master(self) -> bytes:
-        return master_key.load_master_key(self.settings)
-
-    @cached_property
-    def _jwt_secret(self) -> bytes:
-        return api_tokens.jwt_secret(self.settings, self._master)
 
     @cached_property
     def _reader(self) -> "Reader":
@@ -124,6 +126,7 @@ class Services:
             retention=lambda: users.retention(self.db),
             retention_of=lambda user_id: users.retention_of(self.db, user_id),
             keys=self._keys,
+            spill=self.settings.spill_dir,
             now=lambda: self.now(),  # late, so that a replaced clock is the engine's, too
         )
 

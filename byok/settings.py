@@ -70,6 +70,9 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="How much is logged; no level logs bodies, headers or secrets."
     )
+    sql_console: Literal["auto", "on", "off"] = Field(
+        "auto", description="The SQL page: auto, where Landlock and seccomp guard it or there is one user only; on, everywhere; off."
+    )
     demo: bool = Field(False, description="Show the demo banner; set by `byok up --demo`.")
     vendor_base_urls: dict[str, str] = Field(default_factory=dict, description="BYOK_<VENDOR>_BASE_URL, by vendor name in lower case.")
     vendors: dict[str, VendorEntry] = Field(default_factory=dict, description="Vendors that the operator names in byok.toml.")
@@ -85,6 +88,10 @@ class Settings(BaseSettings):
     @property
     def exports_dir(self) -> Path:
         return self.data / "exports"
+
+    @property
+    def spill_dir(self) -> Path:
+        return self.data / "spill"
 
     @property
     def accounts_database(self) -> str:
@@ -103,7 +110,7 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else Path(os.path.abspath(value.expanduser()))
 
-    @field_validator("log_level", "fsync", mode="before")
+    @field_validator("log_level", "fsync", "sql_console", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value

@@ -51,6 +51,16 @@ def unseal(master: bytes, purpose: str, identity: tuple[str, ...], envelope: Env
         raise EnvelopeBroken from None
 
 
+def rewrap(before: bytes, after: bytes, purpose: str, identity: tuple[str, ...], envelope: Envelope) -> Envelope:
+    """Return the same secret under another master key: only its data key is wrapped anew. Raises `EnvelopeBroken` as `unseal` does."""
+    unseal(before, purpose, identity, envelope)  # what does not open now must not be passed on as if it were well
+    bound = _bound(envelope.version, identity)
+    data_key = _decrypt(subkey(before, purpose), envelope.wrapped_key, bound + b"|" + envelope.kek_id.encode())
+    name = kek_id(after)
+    wrapped = _encrypt(subkey(after, purpose), data_key, bound + b"|" + name.encode())
+    return Envelope(envelope.version, name, wrapped, envelope.sealed_secret)
+
+
 def _bound(version: int, identity: tuple[str, ...]) -> bytes:
     if any("|" in part for part in identity):
         raise ValueError("an identity holds no |")

@@ -89,6 +89,23 @@ class MasterKeyWrong(ByokError):
         )
 
 
+class MasterKeyReplaced(ByokError):
+    status, code = 503, "master_key_replaced"
+
+    def __init__(self) -> None:
+        super().__init__("The master key was replaced at this moment; nothing was stored.", remedy="Try again.")
+
+
+class RecordBroken(ByokError):
+    status, code = 500, "record_broken"
+
+    def __init__(self, record_id: str) -> None:
+        super().__init__(
+            f"The stored secret {record_id} does not open: its record was changed. The master key is still the old one.",
+            remedy="Restore accounts.db from a backup, or give that secret up (byok key revoke ID), then rotate again.",
+        )
+
+
 class JwtSecretInvalid(ByokError):
     status, code = 500, "jwt_secret_invalid"
 

@@ -6,12 +6,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from byok.accounts import envelope
 from byok.accounts.database import Database
-from byok.accounts.errors import UserUnknown, VendorKeyInvalid, VendorKeyUnreadable
+from byok.accounts.errors import MasterKeyReplaced, UserUnknown, VendorKeyInvalid, VendorKeyUnreadable
 from byok.accounts.ids import is_id, new_id
-from byok.accounts.tables import users, vendor_keys
+from byok.accounts.tables import master_keys, users, vendor_keys
 from byok.errors import BadRequest, NotFound, VendorKeyMissing
 
 PURPOSE = "vendor-key-wrap"
@@ -57,7 +58,8 @@ class Secret:
 def add(db: Database, master: bytes, user_id: str, vendor: str, secret: str, *, now: datetime, label: str = "") -> VendorKey:
     """Store a key; the first of a vendor becomes the user's default for it.
 
-    Raises `VendorKeyInvalid` (empty, with spaces or control characters inside, over 4096 characters), `BadRequest`, `UserUnknown`.
+    Raises `VendorKeyInvalid` (empty, with spaces or control characters inside, over 4096 characters), `BadRequest`, `UserUnknown`,
+    `MasterKeyReplaced` if a rotation of the master key came in between.
     """
     text = _checked_secret(secret)
     key_id = new_id("key_")
@@ -75,6 +77,7 @@ def add(db: Database, master: bytes, user_id: str, vendor: str, secret: str, *, 
         "sealed_secret": sealed.sealed_secret,
     }
     with db.writing() as connection:
+        _refuse_replaced_master(connection, sealed.kek_id)
         # Locked, so that two first keys added at once do not both become the default.
         if not connection.execute(sa.select(users.c.id).where(users.c.id == user_id).with_for_update()).first():
             raise UserUnknown
@@ -152,6 +155,12 @@ def is_refused(db: Database, key_id: str) -> bool:
     """Whether the vendor refused the key when it was last tried."""
     with db.reading() as connection:
         return connection.execute(sa.select(vendor_keys.c.refused_at).where(vendor_keys.c.id == key_id)).scalar() is not None
+
+
+def _refuse_replaced_master(connection: Connection, kek_id: str) -> None:
+    known = connection.execute(sa.select(master_keys.c.kek_id).with_for_update(read=True)).scalars().all()
+    if known and kek_id not in known:
+        raise MasterKeyReplaced
 
 
 def _shown() -> list[sa.Column[Any]]:

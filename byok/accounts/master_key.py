@@ -2,11 +2,13 @@
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import hmac
 import os
 import secrets
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -30,20 +32,48 @@ def load_master_key(settings: Settings) -> bytes:
     Raises `MasterKeyInvalid` if it is short, not base64, a filler such as zeros, or readable by others.
     """
     if settings.master_key is not None:
-        return _decoded(settings.master_key.get_secret_value())
+        return decoded(settings.master_key.get_secret_value())
     path = settings.master_key_file
-    try:
+    with _faults_told(path):
         if not path.exists():
-            _make(path)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_key_file(path, decoded(new_key_text()), replace=False)
+    return read_key_file(path)
+
+
+def read_key_file(path: Path) -> bytes:
+    """Return the 32 bytes of a file. Raises `MasterKeyInvalid` as `load_master_key` does."""
+    with _faults_told(path):
         mode = path.stat().st_mode
         text = path.read_text(encoding="ascii")
-    except UnicodeDecodeError:
-        raise MasterKeyInvalid(f"{path} is not base64") from None
-    except OSError as error:
-        raise MasterKeyInvalid(f"{path}: {error.strerror or type(error).__name__}") from None
     if stat.S_IMODE(mode) & 0o077:
         raise MasterKeyInvalid(f"{path} can be read or written by others (mode {stat.S_IMODE(mode):04o})")
-    return _decoded(text)
+    return decoded(text)
+
+
+def write_key_file(path: Path, key: bytes, *, replace: bool) -> None:
+    """Write a key, mode 0600, whole or not at all. Without `replace` a file that is there already stays. Raises `MasterKeyInvalid`."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    with _faults_told(path):
+        descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(base64.b64encode(key) + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            if replace:
+                draft.replace(path)
+            else:  # a link never replaces the key that another process has just made
+                with contextlib.suppress(FileExistsError):
+                    path.hardlink_to(draft)
+        finally:
+            draft.unlink(missing_ok=True)
+        _keep_names(path.parent)
+
+
+def new_key_text() -> str:
+    """A new random key, as it stands in files."""
+    return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
 
 
 def subkey(master: bytes, purpose: str) -> bytes:
@@ -77,12 +107,18 @@ def check_master_key(db: Database, master: bytes) -> None:
         raise MasterKeyWrong
 
 
+def is_known(db: Database, master: bytes) -> bool:
+    """Whether this is the key that the stored secrets are encrypted with."""
+    return any(hmac.compare_digest(check_value(master), one) for one in _known(db))
+
+
 def _known(db: Database) -> list[str]:
     with db.reading() as connection:
         return list(connection.execute(sa.select(master_keys.c.check_value)).scalars())
 
 
-def _decoded(text: str) -> bytes:
+def decoded(text: str) -> bytes:
+    """Return the 32 bytes of a text in base64. Raises `MasterKeyInvalid`."""
     try:
         key = base64.b64decode(text.strip().replace("-", "+").replace("_", "/"), validate=True)
     except (binascii.Error, ValueError):
@@ -94,18 +130,19 @@ def _decoded(text: str) -> bytes:
     return key
 
 
-def _make(path: Path) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+def _keep_names(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(base64.b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        # A link appears whole or not at all, and never replaces the key that another process has just made.
-        path.hardlink_to(draft)
-    except FileExistsError:
-        pass
+        os.fsync(descriptor)
     finally:
-        draft.unlink()
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _faults_told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except UnicodeDecodeError:
+        raise MasterKeyInvalid(f"{path} is not base64") from None
+    except OSError as error:
+        raise MasterKeyInvalid(f"{path}: {error.strerror or type(error).__name__}") from None

@@ -20,7 +20,7 @@ _COMMANDS: tuple[click.Command, ...] = (
     *(processes.up, processes.gateway, processes.web, processes.keeper),
     *(users.user, keys.key, access.token, access.access_token, models.models),
     *(usage.usage, sql.sql, usage.export, usage.import_),
-    *(upkeep.purge, upkeep.compact, upkeep.prices, upkeep.doctor),
+    *(upkeep.purge, upkeep.compact, upkeep.prices, upkeep.rotate_master_key, upkeep.doctor),
 )
 for _command in _COMMANDS:
     cli.add_command(_command)

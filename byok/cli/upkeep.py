@@ -1,5 +1,6 @@
 """What an operator does by hand now and then: purge, compact, prices, doctor."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -177,6 +178,44 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
             click.echo(f"{mark}  {finding.what:14} {finding.said}" + (f"\n       {'':14} -> {finding.remedy}" if finding.remedy else ""))
     if not all(finding.ok for finding in findings):
         ctx.exit(1)
+
+
+@click.command("rotate-master-key", cls=StoreCommand)
+@click.option(
+    "--new-key",
+    "new_key_file",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Take the key in FILE (32 bytes, base64, mode 0600) instead of making one.",
+)
+@click.option("--json", "as_json", is_flag=True, help="What was done, as one JSON object.")
+@click.pass_obj
+def rotate_master_key(settings: Settings, new_key_file: Path | None, as_json: bool) -> None:
+    """Replace the master key; stored vendor keys are wrapped anew. What runs picks the new key up by itself. After a kill: run it again.
+
+    Example: byok rotate-master-key
+    """
+    from byok.accounts import database, rotation
+    from byok.accounts.errors import AccountsUnavailable
+
+    scrubbed = True
+    with database.open_database(settings.accounts_database) as db:
+        done = rotation.rotate(settings, db, new_key_file=new_key_file)
+        try:
+            database.scrub(db)
+        except AccountsUnavailable:
+            scrubbed = False
+    if as_json:
+        show_json({"rows": done.rows, "finished_earlier_run": done.rows is None, "kek_id": done.kek_id, "scrubbed": scrubbed})
+        return
+    said = "An earlier rotation is finished." if done.rows is None else f"{done.rows:,} stored secrets wrapped with the new master key."
+    click.echo(f"{said} It is in {done.key_file}; keep a copy of it elsewhere.")
+    if settings.master_key is not None:
+        click.echo(f"Now set BYOK_MASTER_KEY_FILE={done.key_file}, unset BYOK_MASTER_KEY, and start everything again.")
+    else:
+        click.echo(f"The old one is in {done.key_file}.old: only backups from before need it.")
+    if not scrubbed:
+        click.echo("The database was busy: pages with the old wrappings stay in its files until they are used again.", err=True)
 
 
 def _is_named(known: "Model", name: str) -> bool:

@@ -15,7 +15,7 @@ from byok.accounts import allowed_models, key_vault, users
 from byok.accounts.access_tokens import Grant
 from byok.accounts.api_tokens import LONGEST_TOKEN
 from byok.accounts.database import Database
-from byok.accounts.errors import AccountsUnavailable
+from byok.accounts.errors import AccountsUnavailable, VendorKeyUnreadable
 from byok.accounts.identify import identify
 from byok.accounts.key_vault import Secret
 from byok.errors import BadRequest, ByokError, Unauthorized, VendorKeyMissing
@@ -128,13 +128,19 @@ class Identity:
     def _choose(self, user_id: str, vendor: str, key_id: str | None) -> tuple[str, Secret] | None:
         with _faults_as_unavailable():
             try:
-                found = key_vault.choose(self._accounts.db, self._accounts.master, user_id, vendor, key_id)
+                found = self._open(user_id, vendor, key_id)
             except VendorKeyMissing:
                 return None
             key_vault.note_used(self._accounts.db, found[0], now=datetime.now(UTC))
             marked = key_vault.is_refused(self._accounts.db, found[0])  # maybe by another process, or before the last start
             (self._refused.add if marked else self._refused.discard)(found[0])
             return found
+
+    def _open(self, user_id: str, vendor: str, key_id: str | None) -> tuple[str, Secret]:
+        try:
+            return key_vault.choose(self._accounts.db, self._accounts.master, user_id, vendor, key_id)
+        except VendorKeyUnreadable:  # a rotation of the master key may have come between the two looks
+            return key_vault.choose(self._accounts.db, self._accounts.master, user_id, vendor, key_id)
 
     def _vendors_of(self, user_id: str) -> frozenset[str]:
         with _faults_as_unavailable():

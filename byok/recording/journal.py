@@ -25,6 +25,7 @@ SYNC_EVERY_S = 0.1
 SEAL_AFTER_BYTES = 16 << 20
 RETRY_OPEN_S = 0.5
 LEFT_OVER_S = 60
+PROBE = b" " * 8192  # more than fits into a block that is already ours; without a newline readers take it for a torn line
 
 QUARANTINE = "quarantine"  # the folder for damaged lines, beside the segments
 
@@ -188,6 +189,18 @@ class Journal:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             done += count
 
+    def _probe(self, segment: _OpenSegment) -> None:
+        """Try whether writing works again, with blanks that are cut off again: as long as we say that we cannot, perhaps nobody calls."""
+        if time.monotonic() < self._retry_at:
+            return
+        self._retry_at = time.monotonic() + RETRY_OPEN_S
+        try:
+            self._write_whole(segment, PROBE)
+            self.fault = None
+        except OSError as error:
+            self._fail(error)
+        self._cut_back(segment)
+
     def _cut_back(self, segment: _OpenSegment) -> None:
         """Remove a half-written line; if even that fails, leave the segment for good: readers drop a torn last line."""
         try:
@@ -287,7 +300,9 @@ class Journal:
             if not segment.path.exists():
                 self._abandon(segment)
                 return
-            if not segment.size:
+            if self.fault is not None:
+                self._probe(segment)
+            if self._segment is None or not segment.size:
                 return
             aged = time.monotonic() - segment.opened >= self._seal_every_s
             sealing = aged or segment.size >= SEAL_AFTER_BYTES

@@ -1,10 +1,7 @@
 """DuckDB over the usage table: one database per process, and for each question a desk whose views lie over exactly one snapshot."""
 
 import os
-import shutil
-import tempfile
 import threading
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -24,6 +21,7 @@ from byok.store import tables, wording, zones
 from byok.store.desk import Desk, reads_whole
 from byok.store.remembered import BUSY_ROWS, FROM_ROWS, Asked, Remembered
 from byok.store.scope import AnyScope, Scope
+from byok.store.spill import Spill
 from byok.store.zones import EARLIEST
 
 if TYPE_CHECKING:
@@ -62,8 +60,9 @@ class Engine:
 
     `retention` gives each known user's days and is asked for every question, so that a shorter plan hides rows at once; rows of users
     it does not name are hidden. `retention_of` gives one user's (None: not known), if that is cheaper. `keys` gives the rows of the
-    view `keys`. Files of at least `remember_from_rows` rows are remembered as sums for questions about everyone. A broken file that
-    the table names is left out, remembered in `quarantined`, and read again when it changes.
+    view `keys`. Files of at least `remember_from_rows` rows are remembered as sums for questions about everyone. `spill` is the folder
+    below which large questions lay rows on disk. A broken file that the table names is left out, remembered in `quarantined`, and read
+    again when it changes.
     """
 
     def __init__(
@@ -75,6 +74,7 @@ class Engine:
         keys: Callable[[], list[dict[str, object]]],
         now: Callable[[], datetime],
         retention_of: Callable[[str], int | None] | None = None,
+        spill: Path | None = None,
         memory_limit_mb: int = MEMORY_LIMIT_MB,
         remember_from_rows: int = FROM_ROWS,
         busy_rows: int = BUSY_ROWS,
@@ -84,8 +84,7 @@ class Engine:
         self._remember_from_rows, self._busy_rows = remember_from_rows, busy_rows
         self._prices = catalogue.table()
         self._spans = tables.spans(self._prices)
-        self._spill = Path(tempfile.mkdtemp(prefix="byok-store-"))  # readable by this user only
-        self._clear_spill = weakref.finalize(self, shutil.rmtree, self._spill, ignore_errors=True)  # also when nobody calls close
+        self._spill = Spill(spill)
         self._memory_limit_mb = memory_limit_mb
         self._lock = threading.Lock()
         self._idle: list[Desk] = []
@@ -157,7 +156,7 @@ class Engine:
         with self._lock:
             self._idle.clear()
             self._database.close()
-        self._clear_spill()
+        self._spill.close()
 
     def _open(self) -> tuple[duckdb.DuckDBPyConnection, Remembered]:
         database = duckdb.connect(
@@ -165,7 +164,7 @@ class Engine:
             config={
                 "threads": str(min(4, os.cpu_count() or 1)),
                 "memory_limit": f"{self._memory_limit_mb}MiB",
-                "temp_directory": str(self._spill),
+                "temp_directory": str(self._spill.folder),
                 "autoinstall_known_extensions": "false",
                 "autoload_known_extensions": "false",
                 "allow_persistent_secrets": "false",

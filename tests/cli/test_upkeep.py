@@ -183,3 +183,27 @@ def test_doctor_hints_at_a_setting_with_a_typo(installation):
     done = installation.run("doctor", env=free_ports() | {"BYOK_GATEWAY_PROT": "1"})
     assert done.exit_code == 0
     assert "did you mean BYOK_GATEWAY_PORT?" in done.stdout
+
+
+# ---- rotate-master-key ----
+
+
+def test_the_master_key_is_rotated_and_everything_goes_on(ada):
+    ada.ok("key", "add", "ada@example.org", "--vendor", "openai", stdin="sk-test-Qm7RtYp2LhVd8sKf\n")
+    file = Path(ada.env["BYOK_MASTER_KEY_FILE"])
+    before = file.read_text()
+    said = ada.ok("rotate-master-key")
+    assert "1 stored secrets wrapped" in said
+    assert file.read_text() != before
+    assert file.read_text().strip() not in said
+    assert ada.json("rotate-master-key", "--json")["rows"] == 1
+    assert faults(ada) == {}
+    assert "openai" in ada.ok("key", "list", "ada@example.org")
+
+
+def test_a_rotation_with_a_wrong_master_key_is_refused_in_one_line(ada):
+    Path(ada.env["BYOK_MASTER_KEY_FILE"]).write_text("AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=")
+    done = ada.run("rotate-master-key")
+    assert done.exit_code == 1
+    assert done.stderr.count("\n") == 1
+    assert "Put the right key back" in done.stderr
