@@ -14,11 +14,12 @@ if user is None:
     st.stop()
 
 overview = st.Page("pages/overview.py", title="Overview", icon=":material/monitoring:", default=True)
+sql = st.Page("pages/sql.py", title="SQL", icon=":material/database:", url_path="sql")
 exports = st.Page("pages/exports.py", title="Exports", icon=":material/download:", url_path="exports")
 what_we_store = st.Page("pages/what_we_store.py", title="What we store", icon=":material/visibility:", url_path="what_we_store")
 keys = st.Page("pages/keys.py", title="Keys", icon=":material/key:", url_path="keys")
 
-page = st.navigation({"Usage": [overview], "Data": [exports, what_we_store], "Manage": [keys]})
+page = st.navigation({"Usage": [overview], "Data": [sql, exports, what_we_store], "Manage": [keys]})
 with st.sidebar:
     session.account(user)
 states.demo_banner()
