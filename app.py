@@ -14,11 +14,16 @@ if user is None:
     st.stop()
 
 overview = st.Page("pages/overview.py", title="Overview", icon=":material/monitoring:", default=True)
+sql = st.Page("pages/sql.py", title="SQL", icon=":material/database:", url_path="sql")
 exports = st.Page("pages/exports.py", title="Exports", icon=":material/download:", url_path="exports")
 what_we_store = st.Page("pages/what_we_store.py", title="What we store", icon=":material/visibility:", url_path="what_we_store")
 keys = st.Page("pages/keys.py", title="Keys", icon=":material/key:", url_path="keys")
+account = st.Page("pages/account.py", title="Account", icon=":material/person:", url_path="account")
+users = st.Page("pages/users.py", title="Users", icon=":material/group:", url_path="users")
 
-page = st.navigation({"Usage": [overview], "Data": [exports, what_we_store], "Manage": [keys]})
+page = st.navigation(
+    {"Usage": [overview], "Data": [sql, exports, what_we_store], "Manage": [keys, account]} | ({"Admin": [users]} if user.admin else {})
+)
 with st.sidebar:
     session.account(user)
 states.demo_banner()

@@ -9,21 +9,25 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import pyarrow as pa
+
 from byok.store.scope import EveryonesScope, Scope
 
 VALID = timedelta(seconds=60)
 _MOST = 1_000  # links waiting at once; the oldest give way
+_MOST_ANSWERS, _MOST_ANSWERS_OF_ONE = 40, 4  # of those that hold their rows, at most 8 MB each
 
 
 @dataclass(frozen=True)
 class Offer:
-    """What a link stands for: whose it is, and the export that it streams."""
+    """What a link stands for: whose it is, and the export that it streams, or the answer that was shown."""
 
     user_id: str
-    scope: Scope | EveryonesScope
+    scope: Scope | EveryonesScope | None
     format: str  # csv, json, jsonl or parquet
     filename: str
     until: datetime
+    answer: pa.Table | None = None
 
 
 class Registry:
@@ -37,9 +41,19 @@ class Registry:
         link = secrets.token_urlsafe(32)
         with self._lock:
             self._offers[link] = offer
+            if offer.answer is not None:
+                self._drop_answers(offer)
             while len(self._offers) > _MOST:
                 self._offers.popitem(last=False)
         return link
+
+    def _drop_answers(self, newest: Offer) -> None:
+        """Answers hold memory: the late ones go, and the oldest beyond a few."""
+        held = {link: offer for link, offer in self._offers.items() if offer.answer is not None}
+        late = [link for link, offer in held.items() if offer.until <= newest.until - VALID]
+        own = [link for link, offer in held.items() if offer.user_id == newest.user_id]
+        for link in {*late, *own[:-_MOST_ANSWERS_OF_ONE], *list(held)[:-_MOST_ANSWERS]}:
+            del self._offers[link]
 
     def take(self, link: str, user_id: str, *, now: datetime) -> Offer | None:
         """The offer behind a link, once; None for a used, late or unknown link and for another user's, which stays theirs."""
@@ -60,11 +74,12 @@ class Registry:
 REGISTRY = Registry()
 
 
-def offer(user_id: str, scope: Scope | EveryonesScope, format: str, filename: str, *, now: datetime) -> str:
-    """Return the relative address of a one-time download, good for `VALID`.
+def offer(user_id: str, content: Scope | EveryonesScope | pa.Table, format: str, filename: str, *, now: datetime) -> str:
+    """Return the relative address of a one-time download, good for `VALID`: the records of a scope, or an answer to SQL (not as jsonl).
 
     >>> downloads.offer(user.id, scope, "csv", "usage-2026-11.csv", now=services.now())
     '/download/5xK…'
     """
-    link = REGISTRY.offer(Offer(user_id, scope, format, filename, now + VALID))
+    scope, answer = (None, content) if isinstance(content, pa.Table) else (content, None)
+    link = REGISTRY.offer(Offer(user_id, scope, format, filename, now + VALID, answer))
     return f"/download/{link}"

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from byok import downloads, pages_html
+from byok import downloads, pages_html, sql_sessions
 from byok.accounts import access_tokens, master_key, passwords, sessions
 from byok.accounts.errors import PasswordTooWeak
 from byok.accounts.users import User
@@ -91,6 +91,7 @@ class SignIn:
         user = await signed_in(request.cookies, self.services, self.pool)
         if user:
             downloads.REGISTRY.forget(user.id)
+            sql_sessions.end(self.services, user.id)
         await self._end_session(request)
         answer = _to("/auth/sign-in")
         self._set_cookie(answer, request, COOKIE, "", max_age=0)

@@ -15,7 +15,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
 import byok
-from byok import logs, services
+from byok import logs, services, sql_sessions
 from byok.api import create_api
 from byok.door import Door
 from byok.metrics import WebMetrics
@@ -89,6 +89,7 @@ def _lifespan(opened: Services, pool: Pool) -> Any:
         yield
         finishing.cancel()
         pool.close()
+        sql_sessions.close(opened)
         services.use(None)
         opened.close()
         log.info("stopped")

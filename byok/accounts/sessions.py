@@ -66,6 +66,19 @@ def end_all(db: Database, user_id: str) -> None:
         connection.execute(sa.delete(sessions).where(sessions.c.user_id == user_id))
 
 
+def end_others(db: Database, user_id: str, kept_id: str | None) -> None:
+    """End all sessions of the user but the one with this id."""
+    with db.writing() as connection:
+        connection.execute(sa.delete(sessions).where(sessions.c.user_id == user_id, sessions.c.id != (kept_id or "")))
+
+
+def id_of(db: Database, secret: str) -> str | None:
+    """The id under which `of_user` shows the session with this secret."""
+    with db.reading() as connection:
+        found: str | None = connection.execute(sa.select(sessions.c.id).where(sessions.c.secret_hash == _hash(secret))).scalar()
+        return found
+
+
 def of_user(db: Database, user_id: str, *, now: datetime) -> list[Session]:
     """The user's living sessions, newest first."""
     mine = sessions.c

@@ -10,11 +10,12 @@ from starlette.responses import Response
 from byok import downloads
 from byok.answers import NO_STORE, ExactJson
 from byok.api.caller import pool_of, services_of
-from byok.api.usage import exported
+from byok.api.usage import downloaded, exported
 from byok.errors import ByokError, NotFound, Unauthorized
 from byok.metrics import CONTENT_TYPE, WebMetrics
 from byok.services import Services
 from byok.signin import signed_in
+from byok.store import formatting
 from byok.store.scope import EveryonesScope
 
 
@@ -67,4 +68,6 @@ async def download(request: Request, link: str) -> Response:
     offer = downloads.REGISTRY.take(link, user.id, now=now)
     if offer is None or (isinstance(offer.scope, EveryonesScope) and not user.admin):
         raise NotFound("This download link was used, is too old, or is not yours.", remedy="Press the download button again.")
+    if offer.scope is None:
+        return downloaded(pool.pieces(formatting.file(offer.format, offer.answer)), offer.format, offer.filename)
     return await exported(services, pool, offer.scope, offer.format, offer.filename)

@@ -1,6 +1,6 @@
 """GET /usage and what else answers from the records: series, costs, export."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import Annotated, Any
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
-from byok import downloads, export
+from byok import downloads, export, sql_sessions
 from byok.accounts.users import User
 from byok.answers import NO_STORE, ExactJson
 from byok.api import shapes
@@ -99,15 +99,22 @@ async def erase(me: Me, query: Annotated[shapes.EraseQuery, Query()], request: R
     async with request.app.state.erasing:  # one after the other: each may wait for a gateway, and must not take all threads
         receipt = await me.ask(retention.erase_usage, me.user.id, now=me.now, before=before)
     downloads.REGISTRY.forget(me.user.id)
+    sql_sessions.end(me.services, me.user.id)
     return ExactJson(receipt)
 
 
 async def exported(services: Services, pool: Pool, scope: AnyScope, format: str, filename: str) -> StreamingResponse:
     """An export as a download; its first piece is made before the answer starts, so that a fault is still an error."""
     pieces = iter(export.write(format, questions.records(services.engine, scope)))
-    headers = NO_STORE | await pool.run(completeness, services) | {"content-disposition": f'attachment; filename="{filename}"'}
+    headers = await pool.run(completeness, services)
     first = await pool.run(next, pieces, b"")
-    return StreamingResponse(pool.pieces(_from_first(first, pieces)), media_type=MEDIA_TYPES[format], headers=headers)
+    return downloaded(pool.pieces(_from_first(first, pieces)), format, filename, headers)
+
+
+def downloaded(pieces: AsyncIterator[bytes], format: str, filename: str, headers: Mapping[str, str] = NO_STORE) -> StreamingResponse:
+    """The pieces of a file as a download."""
+    named = {"content-disposition": f'attachment; filename="{filename}"'}
+    return StreamingResponse(pieces, media_type=MEDIA_TYPES[format], headers={**NO_STORE, **headers, **named})
 
 
 def _from_first(first: bytes, rest: Any) -> Any:

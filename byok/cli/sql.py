@@ -90,16 +90,15 @@ def _everything(services: "Services", query: str) -> "pa.RecordBatchReader | Non
 
 def _own(services: "Services", query: str, email: str) -> "pa.Table":
     """One user's answer, from the locked process; says on standard error what was cut."""
+    from byok import sql_sessions
     from byok.accounts import users
-    from byok.store import console, questions
-    from byok.store.scope import parse_scope
+    from byok.store import console
 
-    owner = users.by_email(services.db, email)
-    rows = questions.records(services.engine, parse_scope({}, user=owner, now=services.now()), priced=True)
-    desk = services.engine.connection()
-    keys = desk.sql("select * from keys where user_id = $user_id", params={"user_id": owner.id})
-    tables = {"prices": desk.sql("from prices").to_arrow_table(), "keys": keys.to_arrow_table()}
-    answer = console.run(rows, tables, query)
+    console.check_size(query)
+    with console.Worker() as worker:
+        worker.start()
+        sql_sessions.rows_of(services, users.by_email(services.db, email)).load(worker)
+        answer = worker.query(query)
     if answer.truncated:
         click.echo(f"truncated: {answer.truncated}", err=True)
     return answer.rows

@@ -24,6 +24,7 @@ CHUNK_ROWS = 500_000
 _REQUIRED = ("ts", "user_id", "vendor", "model", "status")
 _NUMBERS = tuple(column.name for column in COLUMNS if column.type in ("bigint", "integer", "smallint"))
 _COUNTS = tuple(name for name in _NUMBERS if name != "status")
+_WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")  # types that need no second look
 _MISSING_KEY = "key_imported"
 _REFUSED = "refused"
 
@@ -173,7 +174,8 @@ class _Source:
         return ", ".join(f"{special.get(name, name)} as {name}" for name in COLUMN_NAMES)
 
     def _refused(self) -> str:
-        unreadable = [f"(raw_{name} is not null and coalesce({name} <> try_cast(raw_{name} as double), true))" for name in _NUMBERS]
+        doubtful = [name for name in _NUMBERS if name in self._types and self._types[name] not in _WHOLE]
+        unreadable = [f"(raw_{name} is not null and coalesce({name} <> try_cast(raw_{name} as double), true))" for name in doubtful]
         negative = [f"coalesce({name} < 0, false)" for name in _COUNTS]
         wrong = [
             "coalesce(ts not between timestamptz '2000-01-01 00:00:00Z' and timestamptz '9998-12-31 00:00:00Z', true)",

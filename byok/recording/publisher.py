@@ -1,6 +1,7 @@
 """Journal to Parquet, and small files to large ones. Every step is one atomic commit; a step that was killed is done again."""
 
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,7 @@ ROWS_PER_COMMIT = 200_000  # a keeper that is killed again and again must still 
 FILES_PER_TIER = 8  # of like size (within a factor of 16), so a month has 32 at most
 CLOSED_AFTER = timedelta(days=1)
 REST_S = 600
+_WRITERS = 2
 log = structlog.get_logger("byok.publisher")
 
 KeepAfter = Callable[[Iterable[str]], Mapping[str, datetime]]
@@ -118,13 +120,14 @@ def write_by_month(table_dir: Path, rows: pa.Table) -> list[WrittenFile]:
     user = pc.rank(users.dictionary).take(users.indices)
     keys = pa.table({"month": pc.floor_temporal(rows["ts"], unit="month"), "user": user, "ts": rows["ts"]})
     order = pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in keys.column_names])
-    rows, written, begin = rows.take(order), [], 0
+    rows, parts, begin = rows.take(order), [], 0
     counts = pc.value_counts(keys["month"]).to_pylist()
     for month, count in sorted((found["values"], found["counts"]) for found in counts):
-        if file := write_month(table_dir, month_of(month), rows.slice(begin, count).to_batches()):
-            written.append(file)
+        parts.append((month_of(month), rows.slice(begin, count).to_batches()))
         begin += count
-    return written
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        written = list(pool.map(lambda part: write_month(table_dir, *part), parts))
+    return [file for file in written if file]
 
 
 def _publish_some(table: Table, journal_dir: Path, keep_after: KeepAfter, rows_per_commit: int) -> Published | None:

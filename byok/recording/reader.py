@@ -74,7 +74,9 @@ class Reader:
                     self._read(pending)
                 except FileNotFoundError:  # published and deleted just now
                     continue
-                if not self._table.changed_since(snapshot.version):
+                # A new segment may hold lines that a failed sync moved out of one that was read after they went.
+                appeared = set(journal.segments(self._journal_dir)).difference(segments)
+                if not appeared and not self._table.changed_since(snapshot.version):
                     return self._assemble(snapshot, pending)
 
     def _read(self, pending: list[journal.Segment]) -> None:

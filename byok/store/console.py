@@ -14,13 +14,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -39,6 +40,7 @@ _TYPES = {
     "decimal(18,9)": pa.decimal128(18, 9),
 }
 USAGE_PRICED = pa.schema([(c.name, _TYPES[c.type]) for c in COLUMNS] + [("cost_usd", pa.decimal128(18, 9)), ("price_source", pa.string())])
+_CODED = pa.schema([(f.name, pa.dictionary(pa.int32(), f.type) if f.type == pa.string() else f.type) for f in USAGE_PRICED])
 SPIKES = pa.schema(
     [("hour", pa.timestamp("us", "UTC"))]
     + [(name, pa.string()) for name in ("user_id", "vendor", "model", "metric")]
@@ -142,10 +144,15 @@ class Worker:
     which any thread may call to cancel. `start` returns at once, so a pool keeps started workers ready and loads when a user comes.
     """
 
+    # A thread that is at the pipes when another closes them would go on with the same numbers, which may be another user's pipes by then.
+    # So `close` only kills where somebody is at them, who finds them broken and closes them.
+
     def __init__(self, limits: Limits = Limits()) -> None:
         self.limits = limits
         self.sandbox: tuple[str, ...] = ()
         self._process: subprocess.Popen[bytes] | None = None
+        self._pipes: list[IO[bytes]] = []
+        self._at_pipes = threading.RLock()
         self._directory = ""
         self._left_out = ""
 
@@ -172,9 +179,15 @@ class Worker:
         except OSError as error:
             self.close()
             raise ConsoleUnavailable(type(error).__name__) from error
+        self._pipes = [stream for stream in (self._process.stdin, self._process.stdout) if stream]
 
-    def load(self, rows: Iterable[pa.RecordBatch], tables: Mapping[str, pa.Table]) -> None:
-        """Copy the user's rows and tables into the process. ValueError if they are of more than one user."""
+    def load(self, rows: Iterable[pa.RecordBatch], tables: Mapping[str, pa.Table], *, left_out: bool = False) -> None:
+        """Copy the user's rows and tables into the process; `left_out` says that `rows` are not all. ValueError if they are of more than
+        one user."""
+        with self._alone():
+            self._load(rows, tables, left_out)
+
+    def _load(self, rows: Iterable[pa.RecordBatch], tables: Mapping[str, pa.Table], left_out: bool) -> None:
         pipe = self._pipe()
         deadline = time.monotonic() + _LOADING_S
         try:
@@ -196,12 +209,16 @@ class Worker:
             raise ConsoleUnavailable(str(head.get("broken", "not ready"))[:100])
         shutil.rmtree(self._directory, ignore_errors=True)  # its own directory goes from under it: there is no place to write to
         self.sandbox = tuple(str(layer) for layer in head["ready"])
-        if cut or head.get("rows_cut"):
+        if left_out or cut or head.get("rows_cut"):
             self._left_out = f"usage holds only your newest {self.limits.usage_rows:,} records"
 
     def query(self, query: str) -> ConsoleResult:
         """Run one query. Raises SqlRefused or SqlFailed; after a limit in time or memory the process may be gone (`alive`)."""
         check_size(query)
+        with self._alone():
+            return self._query(query)
+
+    def _query(self, query: str) -> ConsoleResult:
         pipe, started = self._pipe(), time.monotonic()
         deadline = started + self.limits.seconds + _GRACE_S
         try:
@@ -226,9 +243,7 @@ class Worker:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)  # its group has its number and cannot be another's before wait()
             process.wait()
-            for stream in (process.stdin, process.stdout):
-                with contextlib.suppress(OSError):
-                    stream.close()  # type: ignore[union-attr]
+        self._close_pipes()
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def __enter__(self) -> Self:
@@ -236,6 +251,24 @@ class Worker:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        try:
+            with self._at_pipes:
+                yield
+        finally:
+            if self._process is None:
+                self._close_pipes()
+
+    def _close_pipes(self) -> None:
+        if self._at_pipes.acquire(blocking=False):
+            try:
+                for pipe in self._pipes:
+                    with contextlib.suppress(OSError):
+                        pipe.close()
+            finally:
+                self._at_pipes.release()
 
     def _pipe(self) -> Pipe:
         process = self._process
@@ -254,7 +287,7 @@ class Worker:
         """Send at most the rows that are kept if the newest come first, else all; True if some were not read."""
         owners: set[str] = set()
         sent, newest_first, previous = 0, True, None
-        with pa.ipc.new_stream(pipe.as_file(deadline), USAGE_PRICED) as writer:
+        with pa.ipc.new_stream(pipe.as_file(deadline), _CODED) as writer:
             for batch in rows:
                 if not batch.num_rows:
                     continue
@@ -265,9 +298,9 @@ class Worker:
                 newest_first = newest_first and first >= last and (previous is None or previous >= first)
                 previous = last
                 if newest_first and sent + batch.num_rows > self.limits.usage_rows:
-                    writer.write_batch(batch.slice(0, self.limits.usage_rows - sent).cast(USAGE_PRICED))
+                    writer.write_batch(_coded(batch.slice(0, self.limits.usage_rows - sent)))
                     return True
-                writer.write_batch(batch.select(USAGE_PRICED.names).cast(USAGE_PRICED))
+                writer.write_batch(_coded(batch))
                 sent += batch.num_rows
         return False
 
@@ -289,6 +322,12 @@ def _spawn(command: list[str], directory: str) -> subprocess.Popen[bytes]:
         with contextlib.suppress(OSError, AttributeError):  # rows by the megabyte; Linux only, and only within the user's allowance
             fcntl.fcntl(stream, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)  # type: ignore[arg-type,unused-ignore]
     return process
+
+
+def _coded(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The columns of `USAGE_PRICED`, text as codes: a quarter of the bytes, and no text to be read twice."""
+    columns = [batch[field.name].cast(field.type) for field in USAGE_PRICED]
+    return pa.record_batch([c.dictionary_encode() if c.type == pa.string() else c for c in columns], schema=_CODED)
 
 
 def _send_table(pipe: Pipe, table: pa.Table, deadline: float) -> None:

@@ -10,7 +10,7 @@ _LARGEST_ENUM = 10_000
 
 
 class Rows:
-    """Takes batches, the oldest first, and keeps the last `keep` rows of them; `cut` says whether any were left out."""
+    """Takes batches, the oldest first and text as dictionaries, and keeps their last `keep` rows; `cut` says whether any were left out."""
 
     def __init__(self, db: DuckDBPyConnection, schema: Any, keep: int) -> None:
         self.db, self.schema, self.keep = db, schema, keep
@@ -21,7 +21,7 @@ class Rows:
 
     def add(self, batch: Any) -> None:
         """Take the next batch; memory stays bounded by `keep` and one segment more."""
-        self._waiting.append(pa.record_batch([_coded(column) for column in batch.columns], names=batch.schema.names))
+        self._waiting.append(batch)
         if sum(waiting.num_rows for waiting in self._waiting) >= _SEGMENT_ROWS:
             self._seal()
 
@@ -67,8 +67,4 @@ class Rows:
 
 
 def _is_text(kind: Any) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _coded(column: Any) -> Any:
-    return column.dictionary_encode() if _is_text(column.type) else column
+    return bool(pa.types.is_dictionary(kind))

@@ -12,6 +12,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _DAYS_IN_400_YEARS = 146_097
@@ -27,6 +28,16 @@ def write(fmt: str, answer: Any) -> Iterator[str]:
     """
     batches = answer.to_batches() if isinstance(answer, pa.Table) else answer
     return {"json": _json, "csv": _csv, "table": _table}[fmt](unique(answer.schema.names), batches)
+
+
+def file(fmt: str, answer: pa.Table) -> Iterator[bytes]:
+    """The pieces of a file of `answer`: as `write`, or `parquet`."""
+    if fmt != "parquet":
+        yield from (piece.encode() for piece in write(fmt, answer))
+        return
+    sink = pa.BufferOutputStream()
+    pq.write_table(answer.rename_columns(unique(answer.column_names)), sink, compression="zstd")
+    yield bytes(sink.getvalue())
 
 
 def unique(names: Sequence[str]) -> list[str]:

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ Grain = Literal["hour", "day", "month"]
 _SUMS = ("prompt_tokens", "completion_tokens", "total_tokens", "calls", "success", "failed")
 _COST_SUMS = ("cost_usd", "unpriced_calls")
 _SLICE_ROWS = 100_000
+_HOUR, _SHORTEST = timedelta(hours=1), timedelta(microseconds=1)
 _NANO = Decimal("1e-9")
 
 
@@ -106,6 +107,26 @@ def records(engine: Engine, scope: AnyScope, *, priced: bool = False) -> Iterato
     view = engine.view()
     for part in _slices(engine, scope, view):
         yield from engine.stream("records", part, priced=priced, over=view)
+
+
+def records_as_they_lie(engine: Engine, scope: AnyScope) -> Iterator[pa.RecordBatch]:
+    """As `records`, priced and in no order, at half the cost. A broken file is an error in mid-way: then ask for `records`."""
+    return engine.stream("records_as_they_lie", scope, priced=True)
+
+
+def newest_since(engine: Engine, scope: AnyScope, *, most: int) -> datetime:
+    """From when on `scope` holds at most `most` records, and as many of them as that allows."""
+    view, count = engine.view(), 0
+    hours = engine.ask("records_per_hour", scope, over=view).to_pydict()
+    for hour_s, calls in reversed(list(zip(hours["hour_s"], hours["calls"], strict=True))):
+        if count + calls > most:
+            since = max(scope.since, datetime.fromtimestamp(hour_s, UTC))
+            until = min(scope.until, datetime.fromtimestamp(hour_s, UTC) + _HOUR)
+            in_hour = replace(scope, since=since, until=until)
+            first_out = engine.ask("moment_of_nth_newest", in_hour, over=view, place=most - count)["ts"].to_pylist()
+            return first_out[0] + _SHORTEST if first_out else until
+        count += calls
+    return scope.since
 
 
 def hourly(engine: Engine, scope: AnyScope) -> Iterator[pa.RecordBatch]:

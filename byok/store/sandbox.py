@@ -60,6 +60,19 @@ _MACHINES = {
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+def missing_walls() -> tuple[str, ...]:
+    """Those of the kernel's two walls around a process, `landlock` and `seccomp`, that this system lacks; asking changes nothing."""
+    if sys.platform != "linux":
+        return ("landlock", "seccomp")
+    machine, allow = _MACHINES.get(platform.machine()), ctypes.c_uint32(0x7FFF0000)
+    get_version, get_action = 1, 2
+    has = {
+        "landlock": _libc.syscall(444, None, ctypes.c_size_t(0), ctypes.c_uint(get_version)) >= 1,
+        "seccomp": machine is not None and _libc.syscall(machine.seccomp, get_action, 0, ctypes.byref(allow)) == 0,
+    }
+    return tuple(wall for wall, there in has.items() if not there)
+
+
 def limit_resources(*, cpu_s: int) -> None:
     """No core, no growing file, 16 descriptors; `cpu_s` seconds of processor time for the whole life of the process."""
     _lower(resource.RLIMIT_CORE, 0)

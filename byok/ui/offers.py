@@ -1,7 +1,8 @@
-"""The download link of a page: good once and for a minute, so it renews itself while the page is open and after each use."""
+"""The download links of pages: each good once and for a minute, so it renews itself while the page is open and after each use."""
 
 from datetime import timedelta
 
+import pyarrow as pa
 import streamlit as st
 
 from byok import downloads
@@ -21,6 +22,17 @@ def link(user: User, chosen: Filters, fmt: str) -> None:
         return
     address = downloads.offer(user.id, chosen.scope, fmt, filename(chosen, fmt), now=session.now())
     st.link_button(f"Download {fmt.upper()}", address, type="primary", icon=":material/download:", on_click="rerun", key=f"download-{fmt}")
+
+
+@st.fragment(run_every=RENEW)
+def answer_link(user: User, answer: pa.Table, fmt: str) -> None:
+    """A button that fetches an answer to SQL, exactly as it is shown."""
+    session.still(user)
+    if not session.behind_web():
+        st.caption("Downloads need the routes of `byok web`: start `byok up`, or use `byok sql --user`.")
+        return
+    address = downloads.offer(user.id, answer, fmt, f"answer.{fmt}", now=session.now())
+    st.link_button(f"Download {fmt.upper()}", address, icon=":material/download:", on_click="rerun", key=f"sql-download-{fmt}")
 
 
 def filename(chosen: Filters, fmt: str) -> str:

@@ -1,6 +1,10 @@
 """Who is signed in. Asked at every rerun, of the accounts database: a revoked session ends with the next click."""
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import wraps
+from typing import Concatenate, ParamSpec
+from zoneinfo import ZoneInfo
 
 import streamlit as st
 
@@ -13,6 +17,7 @@ from byok.ui import format
 COOKIE = "byok_session"
 SIGN_IN_ADDRESS = "/auth/sign-in"
 SIGN_OUT_ADDRESS = "/auth/sign-out"
+P = ParamSpec("P")
 _OWN = "own_session"  # the session's secret under a bare `streamlit run`, where no route can set a cookie
 
 
@@ -30,13 +35,64 @@ def require_user() -> User:
     return user
 
 
+def require_admin() -> User:
+    """As `require_user`; anyone who is no admin (any more) is told so, and the script ends."""
+    user = require_user()
+    if not user.admin:
+        st.error("This page is for admins.")
+        st.stop()
+    return user
+
+
 def current_user() -> User | None:
     """The user of the cookie, or of the form below; None if there is none or the session has ended."""
+    return _current()[0]
+
+
+def own_session_id() -> str | None:
+    """The id of the session that this page is shown in."""
+    secret = _current()[1]
+    return sessions.id_of(services.current().db, secret) if secret else None
+
+
+def _current() -> tuple[User | None, str]:
     book = services.current()
     for secret in (st.context.cookies.get(COOKIE), st.session_state.get(_OWN)):
         if isinstance(secret, str) and (user := sessions.find(book.db, secret, now=book.now())):
-            return user
-    return None
+            return user, secret
+    return None, ""
+
+
+def zone(user: User) -> ZoneInfo:
+    """The zone in which times are told to this user."""
+    return ZoneInfo(user.tz)
+
+
+def checked(act: Callable[Concatenate[User, P], None]) -> Callable[Concatenate[User, P], None]:
+    """For callbacks: Streamlit runs them before the script, when nobody has asked yet whether the session still holds.
+
+    The first argument is whom the page was drawn for. When that session has ended nothing is done, and the script says so.
+    """
+
+    @wraps(act)
+    def acting(user: User, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        found = current_user()
+        if found is not None and found.id == user.id:
+            act(found, *args, **kwargs)
+
+    return acting
+
+
+def checked_admin(act: Callable[Concatenate[User, P], None]) -> Callable[Concatenate[User, P], None]:
+    """As `checked`, for what only an admin may do."""
+
+    @checked
+    @wraps(act)
+    def acting(user: User, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        if user.admin:
+            act(user, *args, **kwargs)
+
+    return acting
 
 
 def still(user: User) -> None:

@@ -60,5 +60,6 @@ def _show_once(token: str) -> None:
         st.code(links.first_call(services.current().settings.gateway_url, token), language="bash", wrap_lines=True)
 
 
+@session.checked
 def _revoke(user: User, token: AccessToken) -> None:
     access_tokens.revoke(services.current().db, user.id, token.id)

@@ -61,6 +61,7 @@ def _add_form(user: User) -> None:
         st.error(refusal)
 
 
+@session.checked
 def _store(user: User, field: str) -> None:
     book, said = services.current(), st.session_state
     try:
@@ -73,6 +74,7 @@ def _store(user: User, field: str) -> None:
     said[_FIELDS_USED] = said.get(_FIELDS_USED, 0) + 1
 
 
+@session.checked
 def _make_default(user: User, key: VendorKey) -> None:
     key_vault.make_default(services.current().db, user.id, key.id)
 
@@ -87,5 +89,6 @@ def _confirm_revocation(user: User, key: VendorKey) -> None:
     st.button("Revoke key", key=f"sure-{key.id}", type="primary", disabled=not sure, on_click=_revoke, args=(user, key))
 
 
+@session.checked
 def _revoke(user: User, key: VendorKey) -> None:
     key_vault.revoke(services.current().db, user.id, key.id)

@@ -162,3 +162,25 @@ def test_a_really_full_disk_loses_what_it_says_it_lost_and_nothing_else(small_di
     assert stored(small_disk / "journal") == [*written, 300], "no torn record, none doubled"
     shutil.rmtree(small_disk / "usage", ignore_errors=True)
     assert publish(Table(small_disk / "usage"), small_disk / "journal", lambda _: {}).rows == len(written) + 1
+
+
+def test_a_line_that_moves_while_a_reader_looks_is_not_missed(tmp_path, monkeypatch):
+    """A failed sync moves it into a new segment after the reader listed the segments and before it reads the old one."""
+    log = Journal(tmp_path / "journal", disk=SyncFails(0))
+    log._stop.set()
+    log._thread.join()  # so that only this test syncs
+    assert log.append(usage_record(0))
+    reader = Reader(tmp_path / "usage", tmp_path / "journal")
+    listed, moves = journal.segments, [lambda: log._sync_segment(log._segment)]
+
+    def list_then_move(directory):
+        found = listed(directory)
+        if moves:
+            log._disk.times = 1
+            moves.pop()()
+        return found
+
+    monkeypatch.setattr("byok.recording.journal.segments", list_then_move)
+    assert reader.view().tail.num_rows == 1
+    log.close()
+    assert log.sync_errors == 1 and reader.view().tail.num_rows == 1

@@ -239,3 +239,11 @@ def test_days_hours_and_months_are_those_of_the_zone(world, record, zone):
         assert {r[grain]: r["total_tokens"] for r in answer.rows} == expected
         in_time = list(dict.fromkeys(label(at) for at, _ in sorted(local, key=lambda pair: pair[0].astimezone(UTC))))
         assert [r[grain] for r in answer.rows] == in_time
+
+
+def test_every_series_comes_hour_by_hour_and_only_what_is_kept(world, record):
+    rows = [record("2026-11-01T10:59:59Z"), record("2026-11-01T10:00:00Z", status=500), record("2026-11-01T11:00:00Z")]
+    world.reader.publish([*rows, record("2026-11-01T10:00:00Z", BOB), record("2026-11-01T10:00:00Z", "usr_gone1")])
+    found = [row for batch in questions.hourly(world.engine, EVERYONE) for row in batch.to_pylist()]
+    told = sorted((row["hour"].hour, row["user_id"], row["calls"], row["failed"], row["total_tokens"]) for row in found)
+    assert told == [(10, ADA, 2, 1, 30), (10, BOB, 1, 0, 15), (11, ADA, 1, 0, 15)]

@@ -1,0 +1,253 @@
+"""The locked processes of one web process: one for each user who asks, loaded once and asked often, and a started one ahead.
+
+A process serves one user and is never given to another. It ends when its user has been idle for a while, has signed out or is erased, and
+when its place is needed; there are never more than `most`.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Collection
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+
+from byok.errors import ByokError
+from byok.store.console import ConsoleResult, ConsoleUnavailable, Limits, SqlFailed, Worker, check_size
+
+MOST = 4
+IDLE_S = 300.0
+_LOOK_EVERY_S = 2.0
+
+_log = structlog.get_logger()
+
+
+class ConsoleBusy(ByokError):
+    """As many people ask as there may be processes; nothing was run."""
+
+    status, code = 503, "console_busy"
+
+    def __init__(self) -> None:
+        super().__init__("The SQL console is busy with the queries of others.", remedy="Try again in a few seconds.")
+
+
+class SqlCancelled(SqlFailed):
+    """The user, or the end of the user's session, stopped it."""
+
+    def __init__(self) -> None:
+        super().__init__("Cancelled before there was an answer.", remedy="Run it again when you want to.")
+
+
+class Rows(Protocol):
+    """What a user's process is to hold."""
+
+    def load(self, worker: Worker) -> object:
+        """Copy it into a started process; return what tells later whether it is still current."""
+
+    def is_current(self, loaded: object) -> bool:
+        """Whether what was loaded then is what would be loaded now."""
+
+
+@dataclass(eq=False)
+class _Seat:
+    """A user's place: at most one process, at which one question is asked at a time."""
+
+    used_at: float
+    worker: Worker | None = None
+    loaded: object = None
+    busy: int = 0
+    ended: bool = False
+    turn: threading.Lock = field(default_factory=threading.Lock)
+
+
+class ConsolePool:
+    """Thread-safe. `is_here` says whether a user is still signed in: the process of one who is not ends within seconds."""
+
+    def __init__(
+        self,
+        *,
+        is_here: Callable[[str], bool],
+        limits: Limits = Limits(),  # noqa: B008  (frozen)
+        most: int = MOST,
+        idle_s: float = IDLE_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.limits = limits
+        self._is_here, self._most, self._idle_s, self._clock = is_here, most, idle_s, clock
+        self._lock = threading.Lock()
+        self._seats: dict[str, _Seat] = {}
+        self._spare: Worker | None = None
+        self._spare_since = 0.0
+        self._watcher: threading.Thread | None = None
+        self._closed = threading.Event()
+        self._threads = ThreadPoolExecutor(2 * most, thread_name_prefix="sql")
+
+    def begin(self, user_id: str, query: str, rows: Rows, *, walls: Collection[str] = ()) -> "Future[ConsoleResult]":
+        """As `ask`, beside the caller; the errors come out of the future."""
+        return self._threads.submit(self.ask, user_id, query, rows, walls=walls)
+
+    def ask(self, user_id: str, query: str, rows: Rows, *, walls: Collection[str] = ()) -> ConsoleResult:
+        """Answer one query of a user, in the user's process; it is loaded (anew) if `rows` are not current in it.
+
+        `walls` are layers of `byok.store.sandbox` without which a process answers nothing. Raises SqlRefused, SqlFailed (SqlCancelled after
+        `end`), ConsoleUnavailable, ConsoleBusy.
+        """
+        check_size(query)
+        seat = self._take_seat(user_id)
+        try:
+            with seat.turn:
+                return self._loaded(seat, rows, walls).query(query)
+        except (SqlFailed, ConsoleUnavailable):
+            if seat.ended:
+                raise SqlCancelled from None
+            raise
+        finally:
+            self._leave(seat)
+
+    def prepare(self, user_id: str, rows: Rows, *, walls: Collection[str] = ()) -> None:
+        """Load a user's process beside the caller, so that the first answer need not wait for it. A fault shows when a query comes."""
+        with self._lock:
+            if user_id in self._seats or self._closed.is_set():
+                return
+        self._threads.submit(self._prepare, user_id, rows, walls)
+
+    def end(self, user_id: str) -> None:
+        """End a user's process at once, whatever it does: cancelled, signed out, erased."""
+        with self._lock:
+            seat = self._seats.pop(user_id, None)
+            if seat:
+                seat.ended = True
+        if seat and seat.worker:
+            seat.worker.close()
+
+    def close(self) -> None:
+        """End every process, and wait for those that were talking to one."""
+        self._closed.set()
+        with self._lock:
+            users = list(self._seats)
+            spare, self._spare = self._spare, None
+        for user_id in users:
+            self.end(user_id)
+        if spare:
+            spare.close()
+        self._threads.shutdown(cancel_futures=True)
+
+    def pids(self) -> dict[str, int]:
+        """The processes that hold rows, by user."""
+        with self._lock:
+            held = {user_id: seat.worker for user_id, seat in self._seats.items()}
+        return {user_id: worker.pid for user_id, worker in held.items() if worker and worker.pid}
+
+    def look_after(self) -> None:
+        """End what is idle for too long and what belongs to users who are gone; the watching thread does so every few seconds."""
+        with self._lock:
+            now = self._clock()
+            idle = [user_id for user_id, seat in self._seats.items() if not seat.busy and now - seat.used_at >= self._idle_s]
+            others = [user_id for user_id in self._seats if user_id not in idle]
+            spare = None
+            if not others and self._spare and now - self._spare_since >= self._idle_s:
+                spare, self._spare = self._spare, None
+        if spare:
+            spare.close()
+        for user_id in [*idle, *(user_id for user_id in others if not self._still_here(user_id))]:
+            self.end(user_id)
+
+    def _still_here(self, user_id: str) -> bool:
+        try:
+            return self._is_here(user_id)
+        except Exception as fault:  # it cannot be said: then nothing is held
+            _log.warning("console_sessions_ended", exc_info=fault)
+            return False
+
+    def _prepare(self, user_id: str, rows: Rows, walls: Collection[str]) -> None:
+        try:
+            seat = self._take_seat(user_id)
+        except ByokError:
+            return
+        try:
+            with seat.turn:
+                self._loaded(seat, rows, walls)
+        except Exception as fault:
+            _log.warning("console_not_prepared", exc_info=fault)
+        finally:
+            self._leave(seat)
+
+    def _take_seat(self, user_id: str) -> _Seat:
+        """The user's seat, counted as busy; an idle one of another user, the longest unused, gives way if all are taken."""
+        with self._lock:
+            if self._closed.is_set():
+                raise ConsoleUnavailable("closing")
+            seat, given_up = self._seats.get(user_id), None
+            if seat is None:
+                if len(self._seats) >= self._most:
+                    idle = [name for name, other in self._seats.items() if not other.busy]
+                    if not idle:
+                        raise ConsoleBusy
+                    given_up = self._seats.pop(min(idle, key=lambda name: self._seats[name].used_at))
+                    given_up.ended = True
+                seat = self._seats[user_id] = _Seat(self._clock())
+            seat.busy += 1
+            self._watch()
+        if given_up and given_up.worker:
+            given_up.worker.close()
+        return seat
+
+    def _leave(self, seat: _Seat) -> None:
+        with self._lock:
+            seat.busy -= 1
+            seat.used_at = self._clock()
+
+    def _loaded(self, seat: _Seat, rows: Rows, walls: Collection[str]) -> Worker:
+        """The seat's process, holding what `rows` are now."""
+        worker = seat.worker
+        if worker and worker.alive and rows.is_current(seat.loaded):
+            return worker
+        if worker:
+            worker.close()
+        fresh = self._started()
+        with self._lock:
+            seat.worker = fresh  # before it is loaded, so that `end` finds it
+            ended = seat.ended
+        if ended:
+            fresh.close()
+            raise SqlCancelled
+        try:
+            seat.loaded = rows.load(fresh)
+            if lacking := [wall for wall in walls if wall not in fresh.sandbox]:
+                raise ConsoleUnavailable(f"without {' and '.join(lacking)}")
+        except BaseException:
+            fresh.close()
+            raise
+        return fresh
+
+    def _started(self) -> Worker:
+        """A started process that has never held anything; the next one is started behind it."""
+        with self._lock:
+            worker, self._spare = self._spare, None
+        if worker is None or not worker.alive:
+            worker = self._new()
+        self._threads.submit(self._start_ahead)
+        return worker
+
+    def _start_ahead(self) -> None:
+        worker = self._new()
+        with self._lock:
+            if self._spare is None and not self._closed.is_set():
+                self._spare, self._spare_since = worker, self._clock()
+                return
+        worker.close()
+
+    def _new(self) -> Worker:
+        worker = Worker(self.limits)
+        worker.start()
+        return worker
+
+    def _watch(self) -> None:
+        if self._watcher is None:
+            self._watcher = threading.Thread(target=self._keep_looking, name="sql-watcher", daemon=True)
+            self._watcher.start()
+
+    def _keep_looking(self) -> None:
+        while not self._closed.wait(_LOOK_EVERY_S):
+            self.look_after()

@@ -1,0 +1,3 @@
+-- The price table.
+select *
+from prices

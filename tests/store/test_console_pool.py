@@ -1,0 +1,254 @@
+"""Locked processes ahead and kept: one user each, few, not for long, and gone with their user."""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+
+from byok.store import sandbox
+from byok.store.console import ConsoleUnavailable, Limits, SqlFailed, SqlRefused, Worker
+from byok.store.console_pool import ConsoleBusy, ConsolePool, SqlCancelled
+from tests.store import console_world as world
+
+ENDLESS = "SELECT count(*) FROM range(1_000_000) a, range(1_000_000) b"
+SUM = "SELECT min(user_id) AS who, count(*) AS n FROM usage"
+
+
+class Rows:
+    """`count` calls of a user; loading may be held up."""
+
+    def __init__(self, user: str, count: int = 10, gate: threading.Event | None = None) -> None:
+        self.user, self.count, self.gate = user, count, gate
+        self.loads = 0
+
+    def load(self, worker: Worker) -> object:
+        self.loads += 1
+        worker.load(self._batches(), world.TABLES)
+        return self.count
+
+    def is_current(self, loaded: object) -> bool:
+        return loaded == self.count
+
+    def _batches(self):
+        for batch in world.rows(self.count, user=self.user):
+            if self.gate:
+                self.gate.wait(20)
+            yield batch
+
+
+@pytest.fixture
+def make() -> Iterator[Callable[..., ConsolePool]]:
+    made: list[ConsolePool] = []
+
+    def pool(**wishes) -> ConsolePool:
+        made.append(ConsolePool(**({"is_here": lambda _: True} | wishes)))
+        return made[-1]
+
+    yield pool
+    for one in made:
+        one.close()
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def until(true: Callable[[], bool], seconds: float = 10) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not true():
+        time.sleep(0.02)
+    return true()
+
+
+def test_a_user_keeps_one_process_and_no_other_user_gets_it(make):
+    pool, ada, bob = make(), Rows("usr_ada1"), Rows("usr_bob1", 20)
+    for _ in range(3):
+        assert pool.ask("usr_ada1", SUM, ada).rows.to_pylist() == [{"who": "usr_ada1", "n": 10}]
+    assert ada.loads == 1
+    assert pool.ask("usr_bob1", SUM, bob).rows.to_pylist() == [{"who": "usr_bob1", "n": 20}]
+    seen = pool.pids()
+    assert set(seen) == {"usr_ada1", "usr_bob1"} and len(set(seen.values())) == 2
+    pool.end("usr_ada1")
+    assert not is_running(seen["usr_ada1"])
+    assert pool.ask("usr_ada1", SUM, ada).rows.to_pylist() == [{"who": "usr_ada1", "n": 10}]
+    assert pool.pids()["usr_ada1"] not in seen.values(), "a process that has held rows is never used again"
+
+
+def test_rows_that_changed_are_loaded_into_a_new_process(make):
+    pool, rows = make(), Rows("usr_ada1")
+    pool.ask("usr_ada1", SUM, rows)
+    before = pool.pids()["usr_ada1"]
+    rows.count = 11
+    assert pool.ask("usr_ada1", SUM, rows).rows["n"].to_pylist() == [11]
+    assert pool.pids()["usr_ada1"] != before and not is_running(before)
+
+
+def test_a_process_is_started_ahead_and_holds_nothing_yet(make):
+    pool = make()
+    pool.ask("usr_ada1", SUM, Rows("usr_ada1"))
+    assert until(lambda: pool._spare is not None)
+    ahead = pool._spare.pid
+    pool.ask("usr_bob1", SUM, Rows("usr_bob1"))
+    assert pool.pids()["usr_bob1"] == ahead
+    assert until(lambda: pool._spare is not None and pool._spare.pid != ahead)
+
+
+def test_prepared_rows_are_there_when_the_first_query_comes(make):
+    pool, rows = make(), Rows("usr_ada1")
+    pool.prepare("usr_ada1", rows)
+    assert until(lambda: "usr_ada1" in pool.pids())
+    assert pool.ask("usr_ada1", SUM, rows).rows["n"].to_pylist() == [10]
+    pool.prepare("usr_ada1", rows)
+    assert rows.loads == 1
+
+
+def test_the_longest_unused_gives_way_and_a_busy_one_never(make):
+    ticks = iter(range(1_000_000))
+    pool = make(most=2, clock=lambda: float(next(ticks)))
+    for user in ("usr_ada1", "usr_bob1", "usr_cyd1"):
+        pool.ask(user, SUM, Rows(user))
+    assert set(pool.pids()) == {"usr_bob1", "usr_cyd1"}
+    running = [pool.begin(user, ENDLESS, Rows(user)) for user in ("usr_bob1", "usr_cyd1")]
+    assert until(lambda: all(seat.busy for seat in pool._seats.values()))
+    with pytest.raises(ConsoleBusy) as busy:
+        pool.ask("usr_ada1", SUM, Rows("usr_ada1"))
+    assert (busy.value.code, busy.value.status) == ("console_busy", 503)
+    for user in ("usr_bob1", "usr_cyd1"):
+        pool.end(user)
+    assert all(isinstance(run.exception(10), SqlCancelled) for run in running)
+
+
+def test_who_is_idle_or_gone_loses_the_process(make):
+    clock, here = [0.0], {"usr_ada1", "usr_bob1"}
+    pool = make(idle_s=60, clock=lambda: clock[0], is_here=lambda user_id: user_id in here)
+    pool.ask("usr_ada1", SUM, Rows("usr_ada1"))
+    clock[0] = 50
+    pool.ask("usr_bob1", SUM, Rows("usr_bob1"))
+    held = pool.pids()
+    pool.look_after()
+    assert pool.pids() == held
+    clock[0] = 61
+    pool.look_after()
+    assert set(pool.pids()) == {"usr_bob1"} and not is_running(held["usr_ada1"])
+    here.clear()
+    assert until(lambda: not pool.pids(), 5), "the watching thread finds it by itself, within seconds"
+    assert until(lambda: not is_running(held["usr_bob1"]))
+
+
+def test_a_spare_process_does_not_wait_for_ever(make):
+    clock = [0.0]
+    pool = make(idle_s=60, clock=lambda: clock[0])
+    pool.ask("usr_ada1", SUM, Rows("usr_ada1"))
+    assert until(lambda: pool._spare is not None)
+    spare = pool._spare.pid
+    clock[0] = 61
+    pool.look_after()
+    assert not pool.pids() and pool._spare is None and not is_running(spare)
+
+
+def test_it_fails_closed_when_nobody_can_say_who_is_signed_in(make):
+    def unknown(_: str) -> bool:
+        raise OSError
+
+    pool = make(is_here=unknown)
+    pool.ask("usr_ada1", SUM, Rows("usr_ada1"))
+    pool.look_after()
+    assert not pool.pids()
+
+
+@pytest.mark.parametrize("held_up", ["in the query", "in loading"])
+def test_end_stops_it_wherever_it_is(make, held_up):
+    pool, gate = make(), threading.Event()
+    rows = Rows("usr_ada1", gate=gate if held_up == "in loading" else None)
+    run: Future = pool.begin("usr_ada1", ENDLESS, rows)
+    assert until(lambda: "usr_ada1" in pool.pids() and rows.loads == 1)
+    pid = pool.pids()["usr_ada1"]
+    if held_up == "in the query":
+        time.sleep(0.3)
+    begun = time.monotonic()
+    pool.end("usr_ada1")
+    assert not is_running(pid)
+    gate.set()
+    with pytest.raises(SqlCancelled):
+        run.result(10)
+    assert time.monotonic() - begun < 3
+    assert not pool.pids()
+
+
+def test_pipes_are_not_closed_under_a_thread_that_is_at_them():
+    """Their numbers would be given to the next process: rows of one user would go to another's."""
+    gate, worker = threading.Event(), Worker()
+    worker.start()
+    numbers = [pipe.fileno() for pipe in worker._pipes]
+    failed: list[BaseException] = []
+
+    def load() -> None:
+        try:
+            Rows("usr_ada1", gate=gate).load(worker)
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    assert until(lambda: not _free(worker))
+    worker.close()
+    assert all(Path(f"/proc/self/fd/{number}").exists() for number in numbers) or sys.platform != "linux"
+    gate.set()
+    thread.join(10)
+    assert isinstance(failed[0], ConsoleUnavailable)
+    assert all(pipe.closed for pipe in worker._pipes)
+
+
+def _free(worker: Worker) -> bool:
+    got = worker._at_pipes.acquire(blocking=False)
+    if got:
+        worker._at_pipes.release()
+    return got
+
+
+def test_without_the_walls_that_are_asked_for_nothing_is_answered(make):
+    pool = make()
+    with pytest.raises(ConsoleUnavailable, match="without moat"):
+        pool.ask("usr_ada1", SUM, Rows("usr_ada1"), walls=("moat",))
+    assert not pool.pids()
+
+
+def test_a_query_that_kills_its_process_costs_the_user_a_new_one_only(make):
+    pool, rows = make(limits=Limits(seconds=1)), Rows("usr_ada1")
+    with pytest.raises(SqlFailed, match="limit"):
+        pool.ask("usr_ada1", "SELECT levenshtein(repeat('ab', 200_000), repeat('ba', 200_000))", rows)
+    assert pool.ask("usr_ada1", SUM, rows).rows["n"].to_pylist() == [10]
+    with pytest.raises(SqlRefused):
+        pool.ask("usr_ada1", " ", rows)
+
+
+def test_close_leaves_no_process_behind(make):
+    pool = make()
+    for user in ("usr_ada1", "usr_bob1"):
+        pool.ask(user, SUM, Rows(user))
+    assert until(lambda: pool._spare is not None)
+    pids = [*pool.pids().values(), pool._spare.pid]
+    pool.close()
+    assert not any(is_running(pid) for pid in pids)
+    with pytest.raises(ConsoleUnavailable):
+        pool.ask("usr_ada1", SUM, Rows("usr_ada1"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_the_kernel_says_that_a_kept_process_is_locked(make):
+    pool = make()
+    said = pool.ask("usr_ada1", SUM, Rows("usr_ada1")).sandbox
+    assert set(sandbox.missing_walls()) == {"landlock", "seccomp"} - set(said), "what the page expects is what the process reports"
+    status = world.status_of(pool.pids()["usr_ada1"])
+    assert (status["NoNewPrivs"], status["Seccomp"], status["Seccomp_filters"], status["Threads"]) == ("1", "2", "1", "1")
+    # Landlock has no line in /proc; its rule set is a descriptor that is closed once it is in force, so only the pipes are open.
+    assert len(list(Path(f"/proc/{pool.pids()['usr_ada1']}/fd").iterdir())) <= 5
