@@ -216,6 +216,8 @@ class ConsolePool:
             seat.loaded = rows.load(fresh)
             if lacking := [wall for wall in walls if wall not in fresh.sandbox]:
                 raise ConsoleUnavailable(f"without {' and '.join(lacking)}")
+            if seat.ended:  # and perhaps started again behind `end`, by a loading that met a broken file
+                raise SqlCancelled
         except BaseException:
             fresh.close()
             raise

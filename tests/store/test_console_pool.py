@@ -184,6 +184,21 @@ def test_end_stops_it_wherever_it_is(make, held_up):
     assert not pool.pids()
 
 
+def test_a_loading_that_begins_again_does_not_outlive_end(make):
+    pool, workers = make(), []
+
+    class Again(Rows):
+        def load(self, worker: Worker) -> object:
+            workers.append(worker)
+            pool.end(self.user)
+            worker.start()
+            return super().load(worker)
+
+    with pytest.raises(SqlCancelled):
+        pool.ask("usr_ada1", SUM, Again("usr_ada1"))
+    assert len(workers) == 1 and not workers[0].alive and not pool.pids()
+
+
 def test_pipes_are_not_closed_under_a_thread_that_is_at_them():
     """Their numbers would be given to the next process: rows of one user would go to another's."""
     gate, worker = threading.Event(), Worker()
