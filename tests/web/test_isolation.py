@@ -1,5 +1,7 @@
 """Two users: whatever bob does with ada's ids, he learns and changes nothing. The list is made from the route table."""
 
+from pathlib import Path
+
 import pytest
 
 from byok import downloads
@@ -106,6 +108,21 @@ def test_bob_learns_and_changes_nothing(home, ids, route):
     assert home.browser().request(route[0], path.format(**ids), json=body).status_code in to_nobody
     assert home.client.get("/usage", headers=home.ada.bearer).json()["total_calls"] == 5
     assert [key.id for key in key_vault.of_user(home.services.db, "usr_ada1")] == [ids["key"]]
+
+
+@pytest.mark.parametrize("page", ["", *sorted(path.stem for path in (Path(__file__).parents[2] / "pages").glob("*.py"))])
+def test_every_page_is_for_who_is_signed_in(shared_home, page):
+    """What a page then shows of whom is tested with the page; Users is for admins (tests/pages/test_users.py)."""
+    browser = {"accept": "text/html"}
+    sent = shared_home.browser().get(f"/{page}", headers=browser)
+    assert (sent.status_code, sent.headers["location"].partition("?")[0]) == (303, "/auth/sign-in")
+    for person in (shared_home.ada, shared_home.bob, shared_home.root):
+        assert shared_home.signed_in(person).get(f"/{page}", headers=browser).text == f"the dashboard at /{page}"
+
+
+@pytest.mark.parametrize(("method", "path"), [route for route in MATRIX if route[1].startswith("/admin")], ids=" ".join)
+def test_an_admin_has_the_routes_for_admins(shared_home, method, path):
+    assert shared_home.client.request(method, path, headers=shared_home.root.bearer).status_code == 200
 
 
 def test_bob_cannot_use_the_link_but_ada_can_once(home, ids):
