@@ -5,21 +5,23 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 INSTALLED_DEV := .venv/installed-dev
 BROWSER := .venv/browser
+TOOLS := .venv/tools
 # Compiling every package would take longer than the download: only what we import is compiled, once, by importing it.
 LEAN := --no-compile
 IMPORTED := byok.launch, byok.gateway.run, byok.web, byok.keeper, byok.cli, streamlit.web.bootstrap, streamlit.starlette, plotly.graph_objects
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 
-.PHONY: help up demo install test lint bench clean
+.PHONY: help up demo install test lint bench lock audit clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make up       start gateway, dashboard and keeper; prints what to open and a first call"
 	@echo "make demo     the same on data-demo/, filled with a year of sample usage"
-	@echo "make install  only .venv and what requirements.txt names"
+	@echo "make install  only .venv and what requirements.lock names"
 	@echo "make test     all tests, with what they need (a browser included)"
 	@echo "make lint     ruff and mypy"
+	@echo "make audit    known advisories of the locked packages; make lock locks requirements.txt anew"
 	@echo "make bench    the measurements in benchmarks/ (wants nginx and wrk; installs two peers once)"
 
 up: $(INSTALLED)
@@ -41,6 +43,19 @@ lint: $(INSTALLED_DEV)
 bench: $(INSTALLED_DEV)
 	@exec $(BIN)/python -m benchmarks
 
+# Both have an environment of their own: what checks the packages is not among them.
+$(TOOLS)/bin/%: | $(BIN)/python
+	@$(PYTHON) -m venv $(TOOLS)
+	@$(TOOLS)/bin/python -m pip --disable-pip-version-check --quiet --no-input install uv==0.13.9 pip-audit==2.10.1
+
+lock: $(TOOLS)/bin/uv
+	@{ echo '# Every package with its hashes, made from requirements.txt by `make lock`; `make install` takes nothing else.'; \
+	$(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header requirements.txt; \
+	} > requirements.lock.new && mv requirements.lock.new requirements.lock
+
+audit: $(TOOLS)/bin/pip-audit
+	@$(PYTHON) -m tests.audit $(TOOLS)/bin/pip-audit
+
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 
@@ -50,9 +65,9 @@ $(BIN)/python:
 	@echo "Making .venv with $(PYTHON) ..."
 	@$(PYTHON) -m venv .venv
 
-$(INSTALLED): requirements.txt pyproject.toml | $(BIN)/python
-	@echo "Installing what requirements.txt names into .venv (the first time takes a minute or two) ..."
-	@$(PIP) install $(LEAN) -r requirements.txt
+$(INSTALLED): requirements.lock pyproject.toml | $(BIN)/python
+	@echo "Installing what requirements.lock names into .venv (the first time takes a minute or two) ..."
+	@$(PIP) install $(LEAN) --require-hashes -r requirements.lock
 	@$(BIN)/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "byok.pth").write_text("$(CURDIR)\n")'
 	@printf '#!/bin/sh\nexec "%s" -m byok "$$@"\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/byok && chmod +x $(BIN)/byok
 	@$(BIN)/python -W ignore -c 'import $(IMPORTED)'

@@ -34,7 +34,10 @@ log = structlog.get_logger("byok.web")
 def create_app(settings: Settings) -> ASGIApp:
     """Return the whole web process as one ASGI app; its services become those of this process. One per process: Streamlit is."""
     import streamlit as st
+    from streamlit.runtime.pages_manager import PagesManager
 
+    # Else, until somebody has opened the first page, the address of another one shows it without app.py around it.
+    PagesManager.uses_pages_directory = False
     opened = Services(settings).open()
     opened.behind_web = True
     services.use(opened)

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 import structlog
 
-from byok import downloads, services
+from byok import downloads, services, sql_sessions
 from byok.accounts import passwords, plans, users
 from byok.accounts.users import AS_SET, HIGHEST_LIMIT, User
 from byok.errors import ByokError
@@ -183,6 +183,9 @@ def _set_role(admin: User, one: User) -> None:
 def _set_state(admin: User, one: User) -> None:
     if one.id != admin.id:
         _change(one, "user_enabled" if one.disabled else "user_disabled", disabled=not one.disabled)
+        if not one.disabled:
+            downloads.REGISTRY.forget(one.id)
+            sql_sessions.end(services.current(), one.id)
 
 
 def _change(one: User, event: str, *, plan: str | None = None, **changes: int | bool | None) -> None:
@@ -204,6 +207,7 @@ def _erase(admin: User, one: User) -> None:
         place = book.settings
         receipt = Retention(book.db, place.usage_dir, place.journal_dir, place.exports_dir).erase_user(one.id, now=session.now())
         downloads.REGISTRY.forget(one.id)
+        sql_sessions.end(book, one.id)
         return (
             f"Erased: {receipt['rows']:,} records in {receipt['files']:,} files, {receipt['seconds']:.1f} s. Receipt {receipt['receipt']}."
         )

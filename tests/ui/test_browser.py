@@ -125,6 +125,39 @@ def test_filters_stay_on_other_pages_and_a_download_has_what_they_name(site, vis
     assert all("kimi-k2-preview-0711" in line for line in lines[1:])
 
 
+def test_sql_runs_by_a_click_only_and_its_file_is_what_it_shows(site, visit):
+    page = visit("/sql?q=select+vendor%2C+count(*)+as+calls+from+usage+group+by+all+order+by+calls+desc")
+    editor = page.get_by_role("textbox", name="Query")
+    editor.wait_for()
+    settle(page)
+    assert editor.input_value().startswith("select vendor, count(*)")
+    assert page.get_by_text("rows in").count() == 0, "an address alone must not run anything"
+    page.get_by_role("heading", name="SQL", exact=True).wait_for()
+    page.get_by_role("button", name="Run").click()
+    page.get_by_text("rows in").wait_for()
+    settle(page)
+    photograph(page, "sql")
+    shown = int(page.get_by_text("rows in").inner_text().split()[0])
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name="Download CSV").click()
+    lines = Path(waiting.value.path()).read_text().splitlines()
+    assert lines[0] == "vendor,calls" and len(lines) == shown + 1
+    page.get_by_role("tab", name="Chart").click()
+    chart(page).first.wait_for(state="attached")
+    photograph(page, "sql-chart")
+
+
+def test_a_long_query_is_cancelled_by_a_click(site, visit):
+    page = visit("/sql?q=select+count(*)+from+range(1000000)+a%2C+range(1000000)+b")
+    page.get_by_role("textbox", name="Query").wait_for()
+    settle(page)
+    page.get_by_role("button", name="Run").click()
+    page.get_by_text("Running for").wait_for()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_text("Cancelled before there was an answer.").wait_for()
+    photograph(page, "sql-cancelled")
+
+
 def test_a_key_is_added_and_revoked_by_hand(site, visit):
     page = visit("/keys")
     page.get_by_role("heading", name="Vendor keys").wait_for()
@@ -166,7 +199,7 @@ def test_the_empty_page_fills_by_itself_when_the_first_call_arrives(site, browse
 @pytest.mark.parametrize("look", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_every_page_fits_its_screen(site, visit, look):
     page = visit("/what_we_store", look)
-    for path, heading in (("what_we_store", "What we store"), ("keys", "Keys"), ("exports", "Exports")):
+    for path, heading in (("what_we_store", "What we store"), ("keys", "Keys"), ("exports", "Exports"), ("sql", "SQL")):
         page.goto(f"{site.url}/{path}")
         page.get_by_role("heading", name=heading, exact=True).wait_for()
         settle(page)
