@@ -14,7 +14,7 @@ import httptools
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from byok.gateway.exchange import Exchange
+from byok.gateway.exchange import EXCHANGE, Exchange
 
 MAX_HEADER_BYTES = 64 * 1024
 PATIENCE_S = 30.0
@@ -57,9 +57,9 @@ class Connection(asyncio.Protocol):
         self._headers: list[tuple[bytes, bytes]] = []
         self._expects_continue = self._last = self._refused = False
         self._reading_paused = False
-        self._drained: asyncio.Future[None] | None = None
+        self.clogged: asyncio.Future[None] | None = None
         self._in_head = True
-        self._head_bytes = self._received = self._unsent = 0
+        self._piece_bytes = self._head_bytes = self._received = self._unsent = 0
         self._incomplete_since: float | None = self.loop.time()  # a connection that says nothing counts, too
         self._unread_since: float | None = None
         self._idle_since = self.loop.time()
@@ -88,6 +88,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._refused or self._last or self._transport is None or self._transport.is_closing():
             return
+        self._piece_bytes = len(data)
         self._received += len(data)
         if self._in_head:
             self._head_bytes += len(data)
@@ -103,13 +104,13 @@ class Connection(asyncio.Protocol):
             self._refuse(_TOO_LARGE, b"431 Request Header Fields Too Large")
 
     def pause_writing(self) -> None:
-        if self._drained is None:
-            self._drained = self.loop.create_future()
+        if self.clogged is None:
+            self.clogged = self.loop.create_future()
 
     def resume_writing(self) -> None:
-        if self._drained is not None:
-            self._drained.set_result(None)
-            self._drained = None
+        if self.clogged is not None:
+            self.clogged.set_result(None)
+            self.clogged = None
 
     # -- for the exchange --
 
@@ -120,10 +121,6 @@ class Connection(asyncio.Protocol):
     def writelines(self, pieces: list[bytes]) -> None:
         if self._transport is not None:
             self._transport.writelines(pieces)
-
-    async def drained(self) -> None:
-        while self._drained is not None:
-            await asyncio.shield(self._drained)
 
     def hold_back(self) -> None:
         if not self._reading_paused and self._transport is not None:
@@ -210,15 +207,16 @@ class Connection(asyncio.Protocol):
         version = self._parser.get_http_version()
         if version == "1.0" and any(name == b"transfer-encoding" for name, _ in self._headers):
             raise ValueError("HTTP/1.0 knows no transfer-encoding")  # becomes a 400
-        if sum(len(name) + len(value) for name, value in self._headers) > MAX_HEADER_BYTES:
+        if self._piece_bytes + self._head_bytes > MAX_HEADER_BYTES and _size(self._headers) > MAX_HEADER_BYTES:
             raise ValueError("the headers are too large")
+        scope = self._scope(version)
         exchange = Exchange(
             self,
-            self._scope(version),
+            scope,
             keep_alive=version != "1.0" and self._parser.should_keep_alive(),
             expects_continue=self._expects_continue,
         )
-        self._arriving = exchange
+        scope[EXCHANGE] = self._arriving = exchange
         if self._current is None:
             self._begin(exchange)
         else:
@@ -315,3 +313,7 @@ class Connection(asyncio.Protocol):
             self._unsent, self._unread_since = unsent, now
             return False
         return self._unread_since is not None and now - self._unread_since > UNREAD_S
+
+
+def _size(headers: list[tuple[bytes, bytes]]) -> int:
+    return sum(len(name) + len(value) for name, value in headers)

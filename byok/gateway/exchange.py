@@ -1,11 +1,13 @@
 """One request on a client's connection and the answer to it: ASGI's `receive` and `send`, written as HTTP/1.1."""
 
 import asyncio
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Protocol
 
 from byok.gateway.headers import Headers
 
+EXCHANGE = "byok.exchange"  # where an ASGI scope holds it
 MOST_UNREAD_BYTES = 64 * 1024  # of a request; more is left to the kernel until the app has taken what is here
 
 _STATUS = {status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
@@ -19,10 +21,10 @@ class Line(Protocol):
     """What an exchange needs of its connection."""
 
     loop: asyncio.AbstractEventLoop
+    clogged: asyncio.Future[None] | None  # done when the client has taken enough of what was written
 
     def write(self, data: bytes) -> None: ...
     def writelines(self, pieces: list[bytes]) -> None: ...
-    async def drained(self) -> None: ...
     def read_on(self) -> None: ...
     def hold_back(self) -> None: ...
     def answered(self, exchange: "Exchange") -> None: ...
@@ -51,6 +53,7 @@ class Exchange:
         "keep_alive",
         "scope",
         "started",
+        "when_left",
         "whole",
     )
 
@@ -61,6 +64,7 @@ class Exchange:
         self.started = False  # the answer's head is on its way
         self.complete = False  # so is its last byte
         self.gone = False  # the client is
+        self.when_left: Callable[[], None] | None = None  # called when it is, unless the answer was complete by then
         self._line = line
         self._old = scope["http_version"] == "1.0"
         self._expects_continue = expects_continue
@@ -90,6 +94,8 @@ class Exchange:
         self.gone = True
         self._head = None
         self._wake()
+        if self.when_left is not None:
+            self.when_left()
 
     @property
     def is_waited_for(self) -> bool:
@@ -121,7 +127,8 @@ class Exchange:
         return {"type": "http.request", "body": body, "more_body": not self.whole}
 
     async def send(self, message: dict[str, Any]) -> None:
-        await self._line.drained()
+        while self._line.clogged is not None:
+            await asyncio.shield(self._line.clogged)
         if self.gone or self.complete:
             return
         kind = message["type"]

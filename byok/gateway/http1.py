@@ -190,7 +190,8 @@ class _Connection(asyncio.Protocol):
         self._held = self._head_bytes = 0
         self._head_done = self._complete = self._reusable = False
         self._bodiless, self._busy, self._fault = bodiless, True, None
-        self._parser = httptools.HttpResponseParser(self)
+        if self._parser is None:
+            self._parser = httptools.HttpResponseParser(self)
         self._active = self._loop.time()
         if self._timer is None:
             self._look_in(min(self._silence_s, IDLE_S))
@@ -232,6 +233,8 @@ class _Connection(asyncio.Protocol):
             if self._paused:
                 self._paused = False
                 transport.resume_reading()
+            if self._bodiless:
+                self._parser = None  # it may still wait for the body that the head spoke of
             self._active = self._loop.time()
             self._pool.take_back(self)
         else:
@@ -342,7 +345,7 @@ class _Connection(asyncio.Protocol):
         self.status = self._parser.get_status_code()
         if self.status < 200 and self.status != 101:  # 100 and 103 only announce the answer
             self.headers = []
-        elif sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
+        elif self._head_bytes > MAX_HEAD_BYTES and sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
             self._fail(Broken)
         else:
             self._head_done = True

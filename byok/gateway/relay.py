@@ -8,18 +8,18 @@ from typing import Any, NamedTuple
 
 from byok.errors import ByokError, VendorTimeout, VendorUnreachable
 from byok.gateway import headers as header_rules
+from byok.gateway.body import ClientGone
 from byok.gateway.booked_names import BookedNames
+from byok.gateway.exchange import Exchange
 from byok.gateway.reading import Outcome, Reading
 from byok.gateway.upstream import Answer, Broken, Outgoing, Silent, Unreachable, Upstream
 from byok.gateway.vendors import Route
 from byok.usage import TokenCounts, UsageRecord
 
-Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Book = Callable[[Callable[[], UsageRecord]], Awaitable[None]]
 
 CLIENT_LEFT = 499
-WATCH_AFTER_S = 0.02
 HOLD_S = 0.1
 DRAIN_S = 120.0  # how long and how much a vendor is listened to that bills the whole answer anyway
 DRAIN_BYTES = 16 * 1024 * 1024
@@ -50,11 +50,10 @@ class Relay:
     who has seen the end can rely on the record.
     """
 
-    def __init__(self, call: Call, upstream: Upstream, receive: Receive, send: Send, book: Book, *, silence_s: float) -> None:
+    def __init__(self, call: Call, upstream: Upstream, send: Send, book: Book, *, silence_s: float) -> None:
         self.call = call
         self.status = 0
         self._upstream = upstream
-        self._receive = receive
         self._send = send
         self._book = book
         self._silence_s = silence_s
@@ -66,28 +65,31 @@ class Relay:
         self._booked = not call.route.booked
         self._ttft_ms: int | None = None
         self._task: asyncio.Task[Any] | None = None
-        self._watch: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle  # until the client is watched; afterwards the limit of draining
+        self._drain_limit: asyncio.TimerHandle | None = None
 
-    async def run(self) -> None:
-        self._task = asyncio.current_task()
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(WATCH_AFTER_S, self._watch_client)
+    async def run(self, task: asyncio.Task[Any], client: Exchange | None) -> None:
+        """`task` is the one that runs this; without `client` nobody notices that it leaves. Raises `ClientGone` if it has left already."""
+        self._task = task
+        if client is not None:
+            if client.gone:
+                raise ClientGone
+            client.when_left = self._client_left
         try:
             await self._exchange()
         except asyncio.CancelledError:
             await self._finish(self.status if self._left else 502)
-            if not self._left or self._task is None:  # the process is stopping
+            if not self._left:  # the process is stopping
                 raise
-            self._task.uncancel()
+            task.uncancel()
         except BaseException:
             await self._finish(502)
             raise
         finally:
             self._ended = True
-            self._timer.cancel()
-            if self._watch is not None:
-                self._watch.cancel()
+            if client is not None:
+                client.when_left = None
+            if self._drain_limit is not None:
+                self._drain_limit.cancel()
 
     async def _exchange(self) -> None:
         try:
@@ -225,22 +227,13 @@ class Relay:
     def _elapsed_ms(self) -> int:
         return round((time.monotonic() - self.call.started) * 1000)
 
-    def _watch_client(self) -> None:
-        """Most calls are over before a task that waits for their client to leave would be worth its cost."""
-        self._watch = asyncio.ensure_future(self._until_client_leaves())
-        self._watch.add_done_callback(self._client_left)
-
-    async def _until_client_leaves(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-
-    def _client_left(self, watch: asyncio.Future[None]) -> None:
-        if self._ended or watch.cancelled() or self._task is None:
+    def _client_left(self) -> None:
+        if self._ended or self._task is None:
             return
         self._left = True
         self._had_usage = self._reading is not None and self._reading.outcome().saw_final_usage
         if self.call.route.vendor.leave == "drain":
-            self._timer = self._task.get_loop().call_later(DRAIN_S, self._task.cancel)
+            self._drain_limit = self._task.get_loop().call_later(DRAIN_S, self._task.cancel)
         else:
             self._task.cancel()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,6 +19,7 @@ from byok.accounts.access_tokens import Grant
 from byok.errors import ByokError
 from byok.gateway import allow_list, body, headers, models, refusals, web_door
 from byok.gateway.echo import EchoUpstream
+from byok.gateway.exchange import EXCHANGE, Exchange
 from byok.gateway.http1 import Http1Upstream
 from byok.gateway.identity import Accounts, Identity
 from byok.gateway.limits import Limits
@@ -64,6 +66,8 @@ class Gateway:
         self._journal = journal
         self._relays: set[asyncio.Task[Any]] = set()
         self._tending: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ids = random.Random(secrets.randbits(256))  # noqa: S311 - they tell calls apart, and protect nothing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -74,6 +78,7 @@ class Gateway:
     # -- life --
 
     async def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
         if self._journal is None:
             self._journal = Journal(self.settings.journal_dir, fsync=self.settings.fsync)
         await asyncio.to_thread(models.listing, ())  # reads the price files now, not in the first call
@@ -115,7 +120,7 @@ class Gateway:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         started, ts = time.monotonic(), datetime.now(UTC)
-        request_id = b"req_" + secrets.token_hex(12).encode()
+        request_id = b"req_%024x" % self._ids.getrandbits(96)
         path = scope.get("raw_path", scope["path"].encode()).decode("latin-1")
         try:
             await self._route(Arrival(scope, path, request_id, ts, started), receive, send)
@@ -143,22 +148,21 @@ class Gateway:
             return await self._models(arrival, grant, send)
         with self._limits.call(user.id, user.requests_per_minute, user.calls_at_once):
             call = await self._routing.call(arrival, target, grant, await body.read(receive, self.settings.max_body_mb))
-            await self._relay(call, receive, send)
+            await self._relay(call, arrival.scope.get(EXCHANGE), send)
 
-    async def _relay(self, call: Call, receive: Receive, send: Send) -> None:
+    async def _relay(self, call: Call, client: Exchange | None, send: Send) -> None:
         vendor = call.route.vendor.name
         upstream = self._upstreams.get(vendor) or self._upstreams[""]
-        relay = Relay(call, upstream, receive, send, self._book, silence_s=self.settings.upstream_timeout_s)
-        task = asyncio.current_task()
-        if task is not None:
-            self._relays.add(task)
+        relay = Relay(call, upstream, send, self._book, silence_s=self.settings.upstream_timeout_s)
+        task = asyncio.current_task(self._loop)
+        assert task is not None  # noqa: S101 - ASGI applications run in tasks
+        self._relays.add(task)
         self.metrics.call_begins()
         try:
-            await relay.run()
+            await relay.run(task, client)
         finally:
             self.metrics.call_ended(vendor, relay.status, time.monotonic() - call.started)
-            if task is not None:
-                self._relays.discard(task)
+            self._relays.discard(task)
 
     async def _book(self, make: Callable[[], UsageRecord]) -> None:
         """Nothing that goes wrong here may reach the answer."""
