@@ -92,6 +92,7 @@ def _take_example() -> None:
             st.session_state[_QUERY] = example.query
 
 
+@session.checked
 def _begin(user: User, standing: Standing) -> None:
     here = services.current()
     if _is_running(user):
@@ -102,6 +103,7 @@ def _begin(user: User, standing: Standing) -> None:
     st.session_state[_RUN] = Run(user.id, query, answer, time.monotonic())
 
 
+@session.checked
 def _cancel(user: User) -> None:
     sql_sessions.end(services.current(), user.id)
     if run := current(user):
