@@ -33,7 +33,7 @@ demo: $(INSTALLED)
 install: $(INSTALLED)
 
 test: $(INSTALLED_DEV) $(BROWSER)
-	@exec $(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
+	@exec $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: $(INSTALLED_DEV)
 	$(BIN)/ruff check .
