@@ -10,10 +10,10 @@ from byok.gateway.headers import Headers
 EXCHANGE = "byok.exchange"  # where an ASGI scope holds it
 MOST_UNREAD_BYTES = 64 * 1024  # of a request; more is left to the kernel until the app has taken what is here
 
-_STATUS = {status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
+_STATUS = {status.value: b"HTTP/1.1 %d %b" % (status.value, status.phrase.encode()) for status in HTTPStatus}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_CLOSE = b"connection: close\r\n"
-_CHUNKED = b"transfer-encoding: chunked\r\n"
+_CLOSE = (b"connection", b"close")
+_LINE = b": ".join
 _BODILESS = frozenset((204, 304))
 
 
@@ -144,24 +144,24 @@ class Exchange:
             raise RuntimeError("the answer has begun")
         self.started = True
         self._bodiless = status in _BODILESS or self.scope["method"] == "HEAD"
-        lines = [_STATUS.get(status) or b"HTTP/1.1 %d \r\n" % status]
-        for name, value in headers:
-            if name == b"content-length":
-                self._remaining = int(value)
-            elif name == b"connection" and value == b"close":
+        lines = [_STATUS.get(status) or b"HTTP/1.1 %d " % status]
+        for pair in headers:
+            if pair[0] == b"content-length":
+                self._remaining = int(pair[1])
+            elif pair == _CLOSE:
                 self.keep_alive = False
                 continue
-            lines.append(b"%b: %b\r\n" % (name, value))
+            lines.append(_LINE(pair))
         if self._remaining is None and not self._bodiless:
             if self._old:
                 self.keep_alive = False  # only the end of the connection tells the end of the body
             else:
                 self._chunked = True
-                lines.append(_CHUNKED)
+                lines.append(b"transfer-encoding: chunked")
         if not self.keep_alive:
-            lines.append(_CLOSE)
+            lines.append(_LINE(_CLOSE))
         lines.append(b"\r\n")
-        head = b"".join(lines)
+        head = b"\r\n".join(lines)
         if head.count(b"\n") != len(lines):
             raise ValueError("a line break in a header would begin a header of its own")
         self._head = head

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
+
+import msgspec
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -35,7 +36,7 @@ _NEVER_RETURNED = _HOP_BY_HOP | {b"set-cookie", b"set-cookie2"}
 _NEVER_TRAILING = _NEVER_RETURNED | {b"content-length", b"content-encoding", b"content-type", b"host"}
 
 
-class AnswerHead(NamedTuple):
+class AnswerHead(msgspec.Struct, frozen=True):
     """What the relay needs of a vendor's headers, read in one pass."""
 
     returned: Headers  # what goes on to the client, names in lower case; without the length

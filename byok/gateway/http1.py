@@ -23,6 +23,7 @@ MAX_HEAD_BYTES = 64 * 1024
 HELD_BYTES = 256 * 1024  # more than this is not taken from a vendor before the client took what is there
 _TARGETS_KEPT = 512
 _TARGET = re.compile(rb"[!-~]+")
+_LINE = b": ".join
 
 
 class _Origin(NamedTuple):
@@ -129,7 +130,7 @@ class Http1Upstream:
 def _head(request: Outgoing, target: _Target) -> bytes:
     path = target.path + b"?" + request.query if request.query else target.path
     lines = [b"%b %b HTTP/1.1\r\nhost: %b" % (request.method.encode("ascii"), path, target.host)]
-    lines += [b"%b: %b" % pair for pair in request.headers]
+    lines += map(_LINE, request.headers)
     if request.body or request.method not in ("GET", "HEAD", "DELETE"):
         lines.append(b"content-length: %d" % len(request.body))
     lines.append(b"\r\n")

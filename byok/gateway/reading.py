@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
-from typing import NamedTuple
+
+import msgspec
 
 from byok.gateway import decoding
 from byok.gateway.events import ArraySplitter, EventSplitter, data_of, is_named_error
@@ -18,7 +19,7 @@ _UNKNOWN = TokenCounts()
 _WHITE = b" \t\r\n\xef\xbb\xbf"
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct, frozen=True):
     """What an answer told. `failure_status` is the class of an error inside a 2xx answer and means nothing with other statuses."""
 
     counts: TokenCounts

@@ -4,7 +4,9 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from byok.errors import ByokError, VendorTimeout, VendorUnreachable
 from byok.gateway import headers as header_rules
@@ -27,7 +29,7 @@ _EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 _NOTHING = Outcome(TokenCounts(), "none", None, failure_status=None, saw_final_usage=False, saw_content=False, complete=False)
 
 
-class Call(NamedTuple):
+class Call(msgspec.Struct, frozen=True):
     """What routing decided: whose call, for which model, to whom, and how its answer is to be read."""
 
     request_id: bytes
@@ -225,7 +227,7 @@ class Relay:
         )
 
     def _elapsed_ms(self) -> int:
-        return round((time.monotonic() - self.call.started) * 1000)
+        return int((time.monotonic() - self.call.started) * 1000 + 0.5)
 
     def _client_left(self) -> None:
         if self._ended or self._task is None:

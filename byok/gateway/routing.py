@@ -4,6 +4,8 @@ import re
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import msgspec
+
 from byok.accounts.access_tokens import Grant
 from byok.errors import BadRequest, NotFound
 from byok.gateway import allow_list, models, requests, vendors
@@ -22,7 +24,7 @@ _KEY_ID = re.compile(rb"key_[A-Za-z0-9]{4,40}")
 _SECRET = re.compile(rb"[!-~]{1,4096}")
 
 
-class Arrival(NamedTuple):
+class Arrival(msgspec.Struct, frozen=True):
     """One request as it came: ASGI scope, raw path, our id for it, wall clock and `time.monotonic()`."""
 
     scope: dict[str, Any]

@@ -85,7 +85,7 @@ def _spare_the_collector() -> None:
     """What is loaded by now stays for ever: the garbage collector need not walk it again and again while calls wait."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+    gc.set_threshold(50_000, 20, 50)
 
 
 def _open(settings: Settings) -> Services:

@@ -1,14 +1,14 @@
 """What the relay knows of the way to a vendor: one request out, its answer back as it arrives. `http1` and `echo` are such ways."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from byok.gateway.headers import Headers
 
 
-@dataclass(slots=True)
-class Outgoing:
+class Outgoing(msgspec.Struct):
     """One request to a vendor; `url` is origin and path, `query` without the question mark."""
 
     method: str

@@ -115,7 +115,7 @@ class Journal:
         """Write one record; True when a kill -9 from now on cannot lose it."""
         line = encode_line(record)
         with self._lock:
-            done = self._ready() and self._write(line)
+            done = (self._segment is not None or self._ready()) and self._write(line)
             if done and self._always:
                 done = self._sync_now()
             if done:
@@ -182,7 +182,7 @@ class Journal:
         return True
 
     def _write_whole(self, segment: _OpenSegment, data: bytes) -> None:
-        done = 0
+        done = self._disk.write(segment.fd, data)
         while done < len(data):  # a full disk writes short without an error
             count = self._disk.write(segment.fd, data[done:])
             if count == 0:
