@@ -32,9 +32,17 @@ if not sum(found.calls):
     states.nothing_matches(chosen)
     st.stop()
 
+
+def course(name: str) -> list[float]:
+    """Seconds per bucket; 0 where nothing was measured."""
+    measured = {row["place"]: row[name] for row in pace}
+    return [(measured.get(place) or 0) / 1000 for place in range(len(steps))]
+
+
 before = questions.summary(engine, chosen.scope_before) if chosen.scope_before else None
 speeds = reliability.speeds(engine, chosen.scope)
 whole = speeds.whole or {}
+pace = reliability.speeds_over_time(engine, chosen.scope, steps)
 calls, failed = sum(found.calls), sum(found.failed)
 rate_before = before["failed"] / before["calls"] if before and before["calls"] else None
 cards.draw(
@@ -57,14 +65,22 @@ cards.draw(
             "bar",
             "The share of calls that a vendor refused with 429: too many at once, or a quota used up.",
         ),
-        Card("First token", format.seconds(whole.get("ttft_p50_ms")), None, (), "off", "area", "Half of the successes had one by then."),
+        Card(
+            "First token",
+            format.seconds(whole.get("ttft_p50_ms")),
+            None,
+            course("ttft_p50_ms"),
+            "off",
+            "bar",
+            "Half of the successes had one by then.",
+        ),
         Card(
             "Whole answer, p95",
             format.seconds(whole.get("latency_p95_ms")),
             None,
-            (),
+            course("latency_p95_ms"),
             "off",
-            "area",
+            "bar",
             "19 of 20 successful calls were done by then: an exact percentile of the times measured.",
         ),
     ]

@@ -11,6 +11,7 @@ from byok.ui.periods import Grain
 
 HEIGHT = 240
 RATE_HEIGHT = 280
+MOST_TICKS = 5  # half a page wide
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 WEEK_WORDS: Mapping[str, str] = {"failed": "failed calls", "calls": "calls", "rate": "error rate"}
 _FAINT = 0.16  # a single failure must be seen beside a burst of hundreds
@@ -58,7 +59,7 @@ def rate_over_volume(found: Endings, *, grain: Grain, mode: str | None, running:
     }
     top = max((rate for rate in rates if rate is not None), default=0)
     axis = _axis(colours)
-    at, text = charts.ticks(found.buckets, grain)
+    at, text = charts.ticks(found.buckets, grain, most=MOST_TICKS)
     layout = _layout(colours, RATE_HEIGHT) | {
         "bargap": 0.25 if len(x) <= 45 else 0.1,
         "showlegend": True,
@@ -66,9 +67,11 @@ def rate_over_volume(found: Endings, *, grain: Grain, mode: str | None, running:
         "xaxis": axis | _time_axis(x, at, text),
         # The line lies above the bars: the axis that is drawn last is on top.
         "yaxis2": axis
-        | {"rangemode": "tozero", "nticks": 4, "tickformat": "~s", "showgrid": False, "side": "right", "automargin": "width"},
+        | {"tickvals": _marks(max(found.calls, default=0)), "range": [0, 1.15 * max(found.calls, default=0) or 1], "tickformat": "~s"}
+        | {"showgrid": False, "side": "right", "automargin": "width"},
         "yaxis": axis
-        | {"overlaying": "y2", "range": [0, _headroom(top)], "nticks": 5, "ticksuffix": " %", "gridcolor": colours.border}
+        | {"overlaying": "y2", "range": [0, _headroom(top)], "tickvals": _marks(_headroom(top))}
+        | {"ticktext": [f"{mark} %" for mark in _marks(_headroom(top))], "gridcolor": colours.border}
         | {"automargin": "width", "side": "left"},
     }
     return {"data": [bars, line], "layout": layout}
@@ -85,7 +88,7 @@ def failures_by_kind(found: Endings, *, grain: Grain, mode: str | None, running:
         for kind, row in zip(kinds, shares, strict=True)
     ]
     x = [bucket.isoformat() for bucket in found.buckets]
-    at, text = charts.ticks(found.buckets, grain)
+    at, text = charts.ticks(found.buckets, grain, most=MOST_TICKS)
     trace = _cells(x, kinds, shares, told, "<b>%{customdata[0]}</b>  %{y} (%{customdata[1]})<br>%{customdata[2]}<extra></extra>", colours)
     layout = _layout(colours, HEIGHT) | {
         "xaxis": _axis(colours) | _time_axis(x, at, text),
@@ -176,13 +179,26 @@ def _headroom(top: float) -> float:
     return min(100.0, max(top * 1.15, 1.0)) if top < 100 else 104.0
 
 
+def _marks(top: float) -> list[float]:
+    """Round values from 0 to at most `top`, four or so.
+
+    >>> _marks(6.2), _marks(100), _marks(0.9)
+    ([0, 2, 4, 6], [0, 50, 100], [0, 0.5])
+    """
+    if top <= 0:
+        return [0]
+    size = 10 ** math.floor(math.log10(top))
+    step = next(step for step in (size / 2, size, 2 * size, 5 * size) if top / step < 4)
+    return [int(value) if value == int(value) else value for value in (step * number for number in range(int(top / step) + 1))]
+
+
 def _axis(colours: theme.Palette) -> dict[str, Any]:
-    return {"fixedrange": True, "title": {"text": ""}, "tickfont": {"size": 12, "color": colours.muted}, "zeroline": False}
+    return {"fixedrange": True, "title": {"text": ""}, "tickfont": {"size": 12, "color": colours.muted}, "zeroline": False, "ticks": ""}
 
 
 def _time_axis(x: Sequence[str], at: Sequence[int], text: Sequence[str]) -> dict[str, Any]:
     marks = {"tickmode": "array", "tickvals": [x[i] for i in at], "ticktext": list(text), "tickangle": 0}
-    return {"type": "category", "showgrid": False, "automargin": "height"} | marks
+    return {"type": "category", "showgrid": False, "automargin": "height", "range": [-0.6, len(x) - 0.4]} | marks
 
 
 def _layout(colours: theme.Palette, height: int) -> dict[str, Any]:

@@ -39,9 +39,9 @@ _KIND_OF: Mapping[int, str] = {
 }
 SOURCES: Mapping[str, tuple[str, str]] = {
     "vendor": ("Exact", "The vendor reported the counts."),
-    "partial": ("Partial", "The client left early: what the vendor had reported by then. The vendor may bill more."),
-    "estimated": ("Estimated", "The vendor reported nothing by then: estimated from what was streamed."),
-    "none": ("Unknown", "Nothing was reported, mostly because the call failed. Sums count it as 0, a record as null."),
+    "partial": ("Partial", "The client left early: what the vendor had reported by then."),
+    "estimated": ("Estimated", "The client left early: estimated from what was streamed."),
+    "none": ("Unknown", "Nothing was reported, mostly because the call failed."),
 }
 Row = Mapping[str, Any]
 
