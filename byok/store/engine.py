@@ -60,9 +60,9 @@ class Engine:
 
     `retention` gives each known user's days and is asked for every question, so that a shorter plan hides rows at once; rows of users
     it does not name are hidden. `retention_of` gives one user's (None: not known), if that is cheaper. `zones_of` gives the time zones of
-    users (UTC for those it does not name), `keys` the rows of the view `keys`. Files of at least `remember_from_rows` rows are remembered as
-    sums for questions about everyone. `spill` is the folder below which large questions lay rows on disk. A broken file that the table names
-    is left out, remembered in `quarantined`, and read again when it changes.
+    users (UTC for those it does not name), `keys` the rows of the view `keys`. Files of at least `remember_from_rows` rows are remembered
+    as sums for questions about everyone. `spill` is the folder below which large questions lay rows on disk. A broken file that the table
+    names is left out, remembered in `quarantined`, and read again when it changes.
     """
 
     def __init__(
