@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -201,6 +201,16 @@ def retention_of(db: Database, user_id: str) -> int | None:
     with db.reading() as connection:
         row = connection.execute(sa.select(users.c.plan, users.c.retention_days).where(users.c.id == user_id)).first()
         return None if row is None else row.retention_days or PLAN_DAYS[row.plan]
+
+
+def zones(db: Database, user_ids: Collection[str]) -> dict[str, str]:
+    """Return user id -> time zone, for those of `user_ids` that there are."""
+    wanted = set(user_ids)
+    asked = sa.select(users.c.id, users.c.tz)
+    if len(wanted) == 1:
+        asked = asked.where(users.c.id == min(wanted))
+    with db.reading() as connection:
+        return {user_id: tz for user_id, tz in connection.execute(asked) if user_id in wanted}
 
 
 def remove(db: Database, user_id: str, *, now: datetime | None = None) -> None:
