@@ -72,6 +72,20 @@ def percent(share: float | None) -> str:
     return f"{value:.0f} %" if abs(value) >= 10 or value == 0 else f"{value:.1f} %"
 
 
+def duration(ms: Number | None) -> str:
+    """A time that somebody waited.
+
+    >>> duration(840), duration(1234), duration(75_000), duration(None)
+    ('840 ms', '1.2 s', '75 s', '—')
+    """
+    if ms is None:
+        return DASH
+    if ms < 1000:
+        return f"{float(ms):.0f} ms"
+    seconds = float(ms) / 1000
+    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds:,.0f} s"
+
+
 def change(now: Number | None, before: Number | None) -> float | None:
     """How much `now` differs from `before`, as a share of `before`; None if that cannot be said."""
     if now is None or before is None or not before:
