@@ -72,18 +72,16 @@ def percent(share: float | None) -> str:
     return f"{value:.0f} %" if abs(value) >= 10 or value == 0 else f"{value:.1f} %"
 
 
-def duration(ms: Number | None) -> str:
-    """A time that somebody waited.
+def seconds(ms: Number | None) -> str:
+    """A duration in seconds, from milliseconds.
 
-    >>> duration(840), duration(1234), duration(75_000), duration(None)
-    ('840 ms', '1.2 s', '75 s', '—')
+    >>> seconds(412), seconds(12_300), seconds(125_000), seconds(None)
+    ('0.41 s', '12.3 s', '125 s', '—')
     """
     if ms is None:
         return DASH
-    if ms < 1000:
-        return f"{float(ms):.0f} ms"
-    seconds = float(ms) / 1000
-    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds:,.0f} s"
+    value = float(ms) / 1000
+    return f"{value:.2f} s" if value < 10 else f"{value:.1f} s" if value < 100 else f"{value:,.0f} s"
 
 
 def change(now: Number | None, before: Number | None) -> float | None:

@@ -43,9 +43,9 @@ MEASURES: Mapping[str, Measure] = {
         Measure("calls", "Calls", _field("calls"), format.count),
         Measure("failures", "Failures", _field("failed"), format.count, rising_is_bad=True),
         Measure("error-rate", "Error rate", _share("failed", "calls"), format.percent, additive=False, rising_is_bad=True),
-        Measure("p50", "Latency, median", _field("latency_p50_ms"), format.duration, additive=False, rising_is_bad=True, timing=True),
-        Measure("p95", "Latency, 95 % within", _field("latency_p95_ms"), format.duration, additive=False, rising_is_bad=True, timing=True),
-        Measure("ttft", "First token, median", _field("ttft_p50_ms"), format.duration, additive=False, rising_is_bad=True, timing=True),
+        Measure("p50", "Latency, median", _field("latency_p50_ms"), format.seconds, additive=False, rising_is_bad=True, timing=True),
+        Measure("p95", "Latency, 95 % within", _field("latency_p95_ms"), format.seconds, additive=False, rising_is_bad=True, timing=True),
+        Measure("ttft", "First token, median", _field("ttft_p50_ms"), format.seconds, additive=False, rising_is_bad=True, timing=True),
         Measure("cached", "Cached input", _share("cached_tokens", "prompt_tokens"), format.percent, additive=False),
     )
 }
