@@ -14,6 +14,7 @@ if user is None:
     st.stop()
 
 overview = st.Page("pages/overview.py", title="Overview", icon=":material/monitoring:", default=True)
+reliability = st.Page("pages/reliability.py", title="Reliability", icon=":material/heart_check:", url_path="reliability")
 sql = st.Page("pages/sql.py", title="SQL", icon=":material/database:", url_path="sql")
 exports = st.Page("pages/exports.py", title="Exports", icon=":material/download:", url_path="exports")
 what_we_store = st.Page("pages/what_we_store.py", title="What we store", icon=":material/visibility:", url_path="what_we_store")
@@ -21,14 +22,13 @@ keys = st.Page("pages/keys.py", title="Keys", icon=":material/key:", url_path="k
 account = st.Page("pages/account.py", title="Account", icon=":material/person:", url_path="account")
 users = st.Page("pages/users.py", title="Users", icon=":material/group:", url_path="users")
 
-page = st.navigation(
-    {"Usage": [overview], "Data": [sql, exports, what_we_store], "Manage": [keys, account]} | ({"Admin": [users]} if user.admin else {})
-)
+sections = {"Usage": [overview, reliability], "Data": [sql, exports, what_we_store], "Manage": [keys, account]}
+page = st.navigation(sections | ({"Admin": [users]} if user.admin else {}))
 with st.sidebar:
     session.account(user)
 states.demo_banner()
 st.title(page.title, anchor=False)
-if page in (overview, exports):
+if page in (overview, reliability, exports):
     filters.bar(user, grouped=page == overview)
-    states.freshness(user, filters.current(user), compared=page == overview)
+    states.freshness(user, filters.current(user), compared=page in (overview, reliability))
 page.run()

@@ -45,7 +45,9 @@ class Settings(BaseSettings):
     gateway_workers: int = Field(1, ge=1, le=64, description="Gateway processes that share the port.")
     master_key_file: Path = Field(Path("~/.config/byok/master.key"), description="32 bytes, base64; made on first start with mode 0600.")
     master_key: SecretStr | None = Field(None, description="The master key itself; allowed, but visible to other processes of this user.")
-    accounts_url: str = Field("", description="SQLAlchemy URL of the accounts database; default: SQLite in the data directory.")
+    accounts_url: str = Field(
+        "", repr=False, description="URL of the accounts database, `postgresql+psycopg://…`; default: SQLite in the data directory."
+    )
     store_url: str = Field("", description="Where the usage table lies; default: `usage` in the data directory.")
     smtp_url: SecretStr | None = Field(None, description="Mail server: smtp://host:port or smtps://user:pass@host:port.")
     mail_from: str = Field("byok@localhost", description="Sender of mails.")
@@ -152,6 +154,13 @@ class Settings(BaseSettings):
         if not value.strip() or len(value) > 40 or not value.isprintable():
             raise ValueError("must be one line of 1 to 40 characters")
         return value.strip()
+
+    @field_validator("accounts_url")
+    @classmethod
+    def _accounts(cls, value: str) -> str:
+        if value and not value.startswith(("sqlite:///", "postgresql+psycopg://")):
+            raise ValueError("must begin with postgresql+psycopg:// or sqlite:///")
+        return value
 
     @field_validator("store_url")
     @classmethod

@@ -13,7 +13,7 @@ from byok.accounts.database import Database
 from byok.accounts.errors import EmailTaken, IdentityTaken, LinkInvalid, UserUnknown
 from byok.accounts.ids import new_id
 from byok.accounts.tables import identities, password_links, sessions, sign_on_flows, users
-from byok.accounts.users import User, add_within, from_row
+from byok.accounts.users import User, add_within, from_row, is_there
 
 FLOW_TTL = timedelta(minutes=10)
 _NO_ADDRESS = "oidc.invalid"  # a domain that can receive nothing
@@ -72,9 +72,9 @@ def find(db: Database, who: Identity) -> User | None:
 def connect(db: Database, who: Identity, user_id: str, *, now: datetime) -> User:
     """Tie an identity to a user. Raises `IdentityTaken` if it is another's, `UserUnknown`, also for a disabled user."""
     with db.writing() as connection:
-        row = connection.execute(sa.select(users).where(users.c.id == user_id, ~users.c.disabled)).first()
-        if row is None:
+        if not connection.execute(is_there(user_id).where(~users.c.disabled)).first():
             raise UserUnknown
+        row = connection.execute(sa.select(users).where(users.c.id == user_id)).one()
         _tie(connection, who, user_id, now)
     return from_row(row)
 
@@ -98,7 +98,7 @@ def join(db: Database, who: Identity, *, email: str, plan: str, now: datetime) -
     user_id = new_id("usr_")
     try:
         with db.writing() as connection:
-            made = add_within(connection, user_id, email or f"{user_id.lower()}@{_NO_ADDRESS}", plan=plan, now=now)
+            made = add_within(db, connection, user_id, email or f"{user_id.lower()}@{_NO_ADDRESS}", plan=plan, now=now)
             _tie(connection, who, user_id, now)
     except (IntegrityError, IdentityTaken):
         owner = find(db, who)  # the same person came in by another window at this moment

@@ -128,19 +128,19 @@ def _layout(series: Breakdown, x: Sequence[str], grain: Grain, metric: str, colo
     return layout
 
 
-def ticks(buckets: Sequence[datetime], grain: Grain) -> tuple[list[int], list[str]]:
-    """Which buckets carry a label on the axis, at most seven, and the labels. A day names its month, an hour its day, where that changes.
+def ticks(buckets: Sequence[datetime], grain: Grain, *, most: int = _MOST_TICKS) -> tuple[list[int], list[str]]:
+    """Which buckets carry a label on the axis, at most `most`, and the labels. A day names its month, an hour its day, where that changes.
 
     >>> ticks([datetime(2026, 11, day) for day in (20, 21, 22)], "day")
     ([0, 1, 2], ['Nov 20', '21', '22'])
     """
     if grain == "hour":
-        step = next((hours for hours in (3, 6, 12, 24, 48, 96, 192) if len(buckets) / hours <= _MOST_TICKS), 384)
+        step = next((hours for hours in (3, 6, 12, 24, 48, 96, 192) if len(buckets) / hours <= most), 384)
         at = [
             i for i, bucket in enumerate(buckets) if (bucket.hour % min(step, 24) == 0) and (step <= 24 or bucket.day % (step // 24) == 0)
         ]
         return at, [format.day(buckets[i]) if buckets[i].hour == 0 else f"{buckets[i]:%H:%M}" for i in at]
-    step = -(-len(buckets) // _MOST_TICKS) or 1
+    step = -(-len(buckets) // most) or 1
     at = list(range(len(buckets) - 1, -1, -step))[::-1]  # counted from the end: the newest always has its label
     if grain == "month":
         return at, [f"{buckets[i]:%b %Y}" for i in at]
