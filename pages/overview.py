@@ -4,7 +4,7 @@ import streamlit as st
 
 from byok import services
 from byok.store import questions
-from byok.ui import breakdown, cards, charts, filters, session, states, table, theme
+from byok.ui import breakdown, cards, charts, filters, forecast, session, states, table, theme
 from byok.ui.names import names_of
 from byok.ui.periods import buckets
 
@@ -82,3 +82,5 @@ with st.container(border=True):
         key=table_key,
         on_select=lambda: narrow_to(table.clicked(table_key, ids)),
     )
+
+forecast.line(user, chosen, metric)

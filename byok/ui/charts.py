@@ -15,7 +15,7 @@ HERO_HEIGHT = 320
 _CONFIG = {"displayModeBar": False, "scrollZoom": False, "showTips": False, "responsive": True, "doubleClick": False}
 _WRITE: Mapping[str, Callable[[Any], str]] = {"cost": format.money, "tokens": format.count, "calls": format.count}
 _MOST_TICKS = 7  # fits a phone
-_LEGEND = {
+LEGEND = {
     "orientation": "h",
     "x": 0,
     "xanchor": "left",
@@ -113,7 +113,7 @@ def _layout(series: Breakdown, x: Sequence[str], grain: Grain, metric: str, colo
         "clickmode": "event+select",
         "dragmode": False,
         "showlegend": True,
-        "legend": _LEGEND,
+        "legend": LEGEND,
         "xaxis": axis
         | {"type": "category", "tickmode": "array", "tickvals": [x[i] for i in at], "ticktext": text, "tickangle": 0, "showgrid": False}
         | {"automargin": "height", "showline": True, "linecolor": colours.border},
