@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from byok.ui import filters, session, states, theme
+from byok.ui import bar, filters, session, states, theme
 
 st.set_page_config(page_title="BYOK", page_icon=theme.MARK, layout="wide")
 
@@ -28,7 +28,15 @@ with st.sidebar:
     session.account(user)
 states.demo_banner()
 st.title(page.title, anchor=False)
-if page in (overview, reliability, exports):
-    filters.bar(user, grouped=page == overview)
-    states.freshness(user, filters.current(user), compared=page in (overview, reliability))
+# Pages with the bar, and what each makes use of beside period and filters.
+parts: dict[str, tuple[bar.Part, ...]] = {
+    overview.url_path: ("summed", "by", "cmp", "grain"),
+    reliability.url_path: ("cmp", "grain"),
+    exports.url_path: (),
+}
+if page.url_path in parts:
+    bar.draw(user, parts[page.url_path])
+    chosen = filters.current(user)
+    states.whose(chosen)
+    states.freshness(user, chosen, compared="cmp" in parts[page.url_path])
 page.run()
