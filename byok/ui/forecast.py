@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import date, timedelta
-from typing import cast
 
 import streamlit as st
 
@@ -21,7 +20,7 @@ def of(chosen: Filters, metric: str = "cost") -> Outlook:
     """This month's outlook for what the bar filters by, whatever its period; as of at most `FRESH_S` seconds ago."""
     whenever = replace(chosen.scope, since=EARLIEST, until=LATEST)
     days_kept = round((session.now() - chosen.kept_from) / timedelta(days=1))
-    return _of(whenever, cast(Metric, metric) if metric in METRICS else "cost", days_kept)
+    return _of(whenever, metric if metric in METRICS else "cost", days_kept)
 
 
 # The cache is shared by all sessions; the scope, which says whose data it is, is its key.
