@@ -8,7 +8,7 @@ from byok import services
 from byok.accounts import users
 from byok.accounts.users import User
 from byok.errors import ByokError
-from byok.ui import format, session
+from byok.ui import session
 
 _SAID, _REFUSED = "settings_said", "settings_refused"
 
@@ -21,9 +21,7 @@ def person(user: User) -> None:
         st.success(said)
     zones = sorted(available_timezones() | {user.tz})
     with st.form("person", border=False):
-        st.text_input(
-            "Name", user.name or "", max_chars=200, key="own-name", autocomplete="name", help="Shown in the sidebar and to admins."
-        )
+        st.text_input("Name", user.name or "", max_chars=200, key="own-name", autocomplete="name", help="For the sidebar and admins.")
         st.selectbox(
             "Time zone",
             zones,
@@ -32,7 +30,8 @@ def person(user: User) -> None:
             help="Where the API, the commands and mails cut your days, unless told otherwise.",
         )
         st.form_submit_button("Save", type="primary", on_click=_save, args=(user,))
-    st.caption(f"{format.literal(user.email)} · only an admin changes e-mail and plan.")
+    st.text(user.email)
+    st.caption("Only an admin changes e-mail and plan.")
 
 
 def clock(user: User) -> None:
@@ -55,9 +54,7 @@ def looks() -> None:
 def money() -> None:
     """What amounts are in."""
     st.markdown("All amounts are **US dollars**, at the vendors' own list prices in force when each call was made, without any mark-up.")
-    st.caption(
-        "Nothing is converted: a rate of the day would change what past months cost. Your taxes, discounts and credits are not known."
-    )
+    st.caption("Nothing is converted: a rate of the day would change what past months cost. Your taxes and discounts are not known.")
 
 
 @session.checked

@@ -11,6 +11,7 @@ import byok
 from byok import condition, services
 from byok.accounts.users import User
 from byok.condition import Condition
+from byok.doctor import Finding
 from byok.store import questions
 from byok.ui import format, losses, session
 
@@ -54,13 +55,13 @@ def files() -> None:
         return
     st.dataframe(
         [
-            {"Month": m.month, "Records": m.rows, "Files": m.files, "Size": m.bytes / 1e6, "Bytes a record": m.bytes / m.rows}
+            {"Month": m.month, "Records": m.rows, "Files": m.files, "Size": m.bytes / 1e6, "Bytes a record": round(m.bytes / m.rows, 1)}
             for m in months
         ],
         column_config={
             "Records": st.column_config.NumberColumn(format="localized"),
             "Size": st.column_config.NumberColumn(format="%,.1f MB"),
-            "Bytes a record": st.column_config.NumberColumn(format="%.1f", help="In small files more of it is overhead."),
+            "Bytes each": st.column_config.NumberColumn(format="%.1f", help="In small files more of it is overhead."),
         },
         hide_index=True,
         height="content" if len(months) <= 12 else 460,
@@ -87,7 +88,7 @@ def versions() -> None:
 def checks(admin: User) -> None:
     """`byok doctor` at a click, since it reads every file."""
     st.button("Examine now", icon=":material/stethoscope:", on_click=_examine, args=(admin,), key="examine")
-    found: list[condition.Finding] | None = st.session_state.get(_FOUND)
+    found: list[Finding] | None = st.session_state.get(_FOUND)
     if found is None:
         st.caption("Looks at settings, keys, clock, disk, accounts, every usage file, the journal and the ports. Changes nothing.")
         return
