@@ -16,6 +16,7 @@ import pytest
 
 from byok import settings as settings_room
 from byok.accounts import database, users
+from byok.erasures import kept_after
 from byok.pricing import catalogue
 from byok.recording import places, remote
 from byok.recording.files import SCHEMA
@@ -24,7 +25,7 @@ from byok.recording.places import StoreAway
 from byok.recording.publisher import merge, publish, write_by_month
 from byok.recording.reader import Reader
 from byok.recording.table import Overtaken, Table
-from byok.retention import Retention, kept_after
+from byok.retention import Retention
 from byok.settings import RemoteStore
 from byok.store import questions
 from byok.store.engine import Engine
