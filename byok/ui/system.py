@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from datetime import datetime, timedelta
 from importlib import metadata
 
@@ -17,6 +18,7 @@ from byok.ui import format, losses, session
 
 REFRESH = timedelta(seconds=10)
 _FOUND, _FOUND_AT = "doctor_found", "doctor_found_at"
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _PACKAGES = ("duckdb", "deltalake", "streamlit")
 
 
@@ -73,9 +75,9 @@ def files() -> None:
 def prices() -> None:
     """Of when the price table is."""
     rows = questions.price_list(services.current().engine)
-    dated = [row["valid_from"] for row in rows if row["valid_from"]]
-    newest = f", newest entry of {format.day(max(dated), year=True)}" if dated else ""
-    st.markdown(f"{format.plural(len(rows), 'model')} with a price{newest}.")
+    looked_up = [day for row in rows for day in _DATE.findall(row["price_source"])]  # a source ends with the day it was looked up
+    since = f", looked up between {min(looked_up)} and {max(looked_up)}" if looked_up else ""
+    st.markdown(f"{format.plural(len(rows), 'model')} with a price{since}.")
     st.caption("`byok prices list` names each with its source; `byok prices check` looks for models in use that have none.")
 
 
