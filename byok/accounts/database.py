@@ -17,7 +17,7 @@ from sqlalchemy.pool import StaticPool
 
 from byok.accounts.errors import AccountsTooNew, AccountsUnavailable
 
-HEAD = "0002"  # the newest step in migrations/versions
+HEAD = "0003"  # the newest step in migrations/versions
 PATIENCE_MS = 10_000
 NOTE_PATIENCE_MS = 50
 _MIGRATION_LOCK = 0x62796F6B  # any number that only we use
