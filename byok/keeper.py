@@ -1,4 +1,4 @@
-"""What runs by itself: journal to Parquet, merging, purge, finishing killed deletions, alerts and reports. One keeper per data directory."""
+"""What runs by itself: journal to Parquet, merging, purge, unfinished deletions, alerts, reports. One keeper per data directory."""
 
 import contextlib
 import fcntl

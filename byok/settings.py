@@ -48,7 +48,9 @@ class Settings(BaseSettings):
     gateway_workers: int = Field(1, ge=1, le=64, description="Gateway processes that share the port.")
     master_key_file: Path = Field(Path("~/.config/byok/master.key"), description="32 bytes, base64; made on first start with mode 0600.")
     master_key: SecretStr | None = Field(None, description="The master key itself; allowed, but visible to other processes of this user.")
-    accounts_url: str = Field("", description="SQLAlchemy URL of the accounts database; default: SQLite in the data directory.")
+    accounts_url: str = Field(
+        "", repr=False, description="URL of the accounts database, `postgresql+psycopg://…`; default: SQLite in the data directory."
+    )
     store_url: str = Field("", description="Where the usage table lies; default: `usage` in the data directory.")
     smtp_url: SecretStr | None = Field(
         None, description="Mail server: smtp://host:port (with STARTTLS, but for loopback) or smtps://user:pass@host:port."
@@ -157,6 +159,13 @@ class Settings(BaseSettings):
         if not _MAIL_FROM.fullmatch(value.strip()):
             raise ValueError("must be an address such as byok@example.org, or a name and <byok@example.org>")
         return value.strip()
+
+    @field_validator("accounts_url")
+    @classmethod
+    def _accounts(cls, value: str) -> str:
+        if value and not value.startswith(("sqlite:///", "postgresql+psycopg://")):
+            raise ValueError("must begin with postgresql+psycopg:// or sqlite:///")
+        return value
 
     @field_validator("store_url")
     @classmethod

@@ -12,6 +12,15 @@ class AccountsUnavailable(ByokError):
         super().__init__(f"The accounts database cannot be used just now ({reason}).", remedy="Try again; byok doctor names the fault.")
 
 
+class AccountsDriverMissing(ByokError):
+    """BYOK_ACCOUNTS_URL names a server whose driver is an optional package."""
+
+    status, code = 500, "accounts_driver_missing"
+
+    def __init__(self, package: str) -> None:
+        super().__init__(f"BYOK_ACCOUNTS_URL needs the package {package}, which is not installed.", remedy="Run: make install-scale")
+
+
 class AccountsTooNew(ByokError):
     status, code = 500, "accounts_too_new"
 

@@ -18,7 +18,7 @@ from byok.accounts import common_passwords, delays
 from byok.accounts.database import Database
 from byok.accounts.errors import LinkInvalid, PasswordTooWeak, UserUnknown
 from byok.accounts.tables import password_hashes, password_links, sessions, users
-from byok.accounts.users import User, from_row, is_email, normal_email
+from byok.accounts.users import User, from_row, is_email, is_there, normal_email
 from byok.errors import TooManyRequests
 
 SHORTEST = 12
@@ -78,7 +78,7 @@ def set_link(db: Database, user_id: str, *, now: datetime, ttl_s: float = LINK_T
     secret = secrets.token_urlsafe(32)
     row = {"secret_hash": _link_hash(secret), "user_id": user_id, "created_at": now, "expires_at": now + timedelta(seconds=ttl_s)}
     with db.writing() as connection:
-        if not connection.execute(sa.select(users.c.id).where(users.c.id == user_id)).first():
+        if not connection.execute(is_there(user_id)).first():
             raise UserUnknown
         connection.execute(sa.delete(password_links).where((password_links.c.user_id == user_id) | (password_links.c.expires_at <= now)))
         connection.execute(sa.insert(password_links).values(**row))

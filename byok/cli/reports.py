@@ -48,7 +48,7 @@ def send(settings: Settings, email: str, period: str, with_csv: bool, dry_run: b
         raise mailing.MailNotConfigured
     with Services(settings) as services:
         user = users.by_email(services.db, email)
-        made = reports.of_last(services, user, period, now=now, spikes=source.spikes_of(services))  # type: ignore[arg-type]
+        made = reports.of_last(services, user, period, now=now, spikes=source.spikes(services))  # type: ignore[arg-type]
         mail = reports.mail(services, made, new_id("rep_"), with_csv=with_csv)
         if dry_run:
             click.echo(mailing.message(mail, settings, now).as_string(policy=mailing.PRINTED))

@@ -1,16 +1,17 @@
 """Who is told what, once: every rule looks at the last day, and what is new goes into the outbox. Causal and repeatable: looking again
 at the same hours tells nothing again, so a check that was killed is simply made anew."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
-from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from byok.accounts import alert_rules
 from byok.accounts.alert_rules import Rule
 from byok.notify import episodes
 from byok.notify.findings import Finding, amount
+from byok.notify.source import Spikes
 from byok.services import Services
+from byok.spikes.episodes import Spike
 from byok.store import questions, zones
 from byok.store.scope import AnyScope, EveryonesScope, Scope
 
@@ -19,34 +20,6 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 _KNOWN_FOR = timedelta(days=7)  # silence is news only of somebody who called within the week before
 _MOST_SILENT = 200  # whose last call is looked up in one check
 _FIELD = {"tokens": "total_tokens", "calls": "calls", "failed": "failed", "cost": "cost_usd"}
-
-
-class Spike(Protocol):
-    """A row of the view `spikes`."""
-
-    @property
-    def hour(self) -> datetime: ...
-    @property
-    def user_id(self) -> str: ...
-    @property
-    def vendor(self) -> str: ...
-    @property
-    def model(self) -> str: ...
-    @property
-    def metric(self) -> str: ...
-    @property
-    def actual(self) -> float: ...
-    @property
-    def usual(self) -> float: ...
-    @property
-    def times(self) -> float | None: ...
-    @property
-    def score(self) -> float: ...
-    @property
-    def why(self) -> str: ...
-
-
-Spikes = Callable[[EveryonesScope], Iterable[Spike]]
 
 
 def check(services: Services, spikes: Spikes, *, now: datetime) -> int:

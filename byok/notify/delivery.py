@@ -20,7 +20,7 @@ from byok.notify.email import Mail, MailNotConfigured
 from byok.notify.findings import Finding
 from byok.notify.outbox import Delivery
 from byok.notify.outcome import Outcome, later, refused
-from byok.notify.reports import SpikesOf
+from byok.notify.source import Spikes
 from byok.services import Services
 
 AT_A_TIME = 4
@@ -32,7 +32,7 @@ log = structlog.get_logger("byok.notify")
 class Deliverer:
     """Sends what is due; call `round` every second. `close` waits for what is being sent."""
 
-    def __init__(self, services: Services, spikes: SpikesOf | None = None) -> None:
+    def __init__(self, services: Services, spikes: Spikes | None = None) -> None:
         self._services, self._spikes = services, spikes
         self._threads = ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="deliver")
         self._lock = threading.Lock()
@@ -106,7 +106,7 @@ def guarded(act: Callable[[], Outcome]) -> Outcome:
         return later("fault")
 
 
-def send(services: Services, delivery: Delivery, *, now: datetime, spikes: SpikesOf | None = None) -> Outcome:
+def send(services: Services, delivery: Delivery, *, now: datetime, spikes: Spikes | None = None) -> Outcome:
     """One try to send a delivery, in words of this moment."""
     owner, about = (users.by_id(services.db, user_id) for user_id in (delivery.user_id, delivery.about_user_id))
     if owner is None or about is None or owner.disabled:

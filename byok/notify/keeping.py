@@ -21,7 +21,7 @@ class Notifications:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._services = Services(settings)
-        self._deliverer = Deliverer(self._services, source.spikes_of(self._services))
+        self._deliverer = Deliverer(self._services, source.spikes(self._services))
         self._recovered = False
 
     @property

@@ -1,6 +1,6 @@
 """The summary of a day, a week or a month: figures of one user, and the mail of them. Retention holds as everywhere."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,18 +14,18 @@ from byok.accounts import access_tokens, key_vault
 from byok.accounts.plans import keep_after
 from byok.accounts.users import User
 from byok.notify import mail_pages, unsubscribe
-from byok.notify.alerts import Spike
 from byok.notify.email import Mail
 from byok.notify.findings import amount, plain, window
 from byok.notify.schedules import Kind, Period, last_complete
+from byok.notify.source import Spikes
 from byok.services import Services
+from byok.spikes.episodes import Spike
 from byok.store import questions, zones
 from byok.store.scope import Scope
 from byok.ui import format, links
 
 _MOST_MODELS, _MOST_MOVERS, _MOST_SPIKES = 10, 5, 8
 _SOON = timedelta(days=14)
-SpikesOf = Callable[[Scope], Iterable[Spike]]
 Row = Mapping[str, Any]
 
 
@@ -72,7 +72,7 @@ class Report:
         return f"BYOK usage, {self.period.words}"
 
 
-def compose(services: Services, user: User, period: Period, *, now: datetime, spikes: SpikesOf | None = None) -> Report:
+def compose(services: Services, user: User, period: Period, *, now: datetime, spikes: Spikes | None = None) -> Report:
     """Ask for everything the report of `period` tells. `spikes` gives the rows of the view `spikes` within a scope."""
     engine, scope = services.engine, _scope(user, period)
     kept_from = keep_after(user.retention_days, now)
@@ -111,7 +111,7 @@ def mail(services: Services, report: Report, delivery_id: str, *, with_csv: bool
     )
 
 
-def of_last(services: Services, user: User, kind: Kind, *, now: datetime, spikes: SpikesOf | None = None) -> Report:
+def of_last(services: Services, user: User, kind: Kind, *, now: datetime, spikes: Spikes | None = None) -> Report:
     """The report of the last complete day, week or month in the user's zone."""
     return compose(services, user, last_complete(kind, user.tz, now), now=now, spikes=spikes)
 

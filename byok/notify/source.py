@@ -1,26 +1,15 @@
 """Where spikes come from: rows of the view `spikes`, as `alerts` and `reports` ask for them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from byok.notify.alerts import Spike, Spikes
-from byok.notify.reports import SpikesOf
 from byok.services import Services
-from byok.store.scope import EveryonesScope, Scope
+from byok.spikes.episodes import Spike
+from byok.store import unusual
+from byok.store.scope import AnyScope
+
+Spikes = Callable[[AnyScope], Iterable[Spike]]
 
 
 def spikes(services: Services) -> Spikes:
-    """The rows of many users, for the check of alert rules."""
-
-    def found(scope: EveryonesScope) -> Iterable[Spike]:
-        return ()
-
-    return found
-
-
-def spikes_of(services: Services) -> SpikesOf:
-    """The rows of one user, for a report."""
-
-    def found(scope: Scope) -> Iterable[Spike]:
-        return ()
-
-    return found
+    """The rows of a scope, newest first."""
+    return lambda scope: unusual.spikes(services.engine, scope)
