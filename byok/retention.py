@@ -23,6 +23,7 @@ from byok.accounts.jobs import ERASE_USAGE_PENDING as _ERASE_USAGE
 from byok.accounts.jobs import ERASE_USERS_PENDING as _ERASE_USERS
 from byok.accounts.jobs import PURGE_PENDING as _PURGE
 from byok.errors import ByokError
+from byok.notify import outbox
 from byok.recording import journal
 from byok.recording.files import TableFile, WrittenFile
 from byok.recording.publisher import publish
@@ -168,6 +169,7 @@ class Retention:
         past, touched = self._remove({user_id: moment}, whatever_it_takes=True)
         self._clear_exports()
         shutil.rmtree(self._journal_dir / journal.QUARANTINE, ignore_errors=True)
+        outbox.forget_about(self._db, user_id, before=moment)
         receipt = _receipt("erase", sum(found.rows for found in past), touched, started, now)
         receipts.keep(self._db, receipt)
         jobs.drop(self._db, _ERASE_USAGE + user_id)

@@ -114,7 +114,7 @@ def _above(services: Services, rule: Rule, now: datetime) -> list[Finding]:
     terms = rule.terms
     found = []
     for since, until in _windows(terms.window or "hour", rule.owner.tz, now):
-        if until <= rule.created_at:
+        if until < rule.created_at:
             continue
         for user_id, value in _sums(services, rule, since, until).items():
             reached = [(level, at) for level, at in (("alert", terms.alert_at), ("warn", terms.warn_at)) if at is not None and value >= at]

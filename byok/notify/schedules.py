@@ -18,7 +18,7 @@ Kind = Literal["day", "week", "month"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 AT = "08:00"
 _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
-_DAY = timedelta(days=1)
+_DAY, _MOMENT = timedelta(days=1), timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,9 @@ def last_complete(kind: Kind, tz: str, now: datetime) -> Period:
     >>> last_complete("week", "UTC", datetime.fromisoformat("2026-11-25T12:00Z")).words
     'week 2026-W47, 2026-11-16 to 2026-11-22'
     """
-    today = now.astimezone(zones.zone(tz)).date()
-    return _ending(kind, _begin(kind, today) - _DAY, tz)
+    where = zones.zone(tz)
+    begin = zones.midnight(_begin(kind, now.astimezone(where).date()), tz)
+    return _ending(kind, (begin - _MOMENT).astimezone(where).date(), tz)  # not the day before: a zone has skipped one
 
 
 def put(db: Database, user_id: str, kind: str, *, at: str = AT, tz: str, csv: bool = False, now: datetime) -> Schedule:
@@ -152,11 +153,14 @@ def next_due(kind: Kind | str, at: str, tz: str, now: datetime) -> datetime:
     >>> next_due("day", "02:30", "Europe/Berlin", datetime.fromisoformat("2026-03-28T12:00Z")).isoformat()
     '2026-03-29T01:00:00+00:00'
     """
-    clock = time.fromisoformat(at)
-    day = now.astimezone(zones.zone(tz)).date() - _DAY
-    while not (_is_day_of(kind, day) and zones.moment(day, clock, tz) > now):
+    clock, where = time.fromisoformat(at), zones.zone(tz)
+    day = now.astimezone(where).date()
+    while True:
+        if _is_day_of(kind, day):
+            due = zones.moment(day, clock, tz)
+            if due > now and due.astimezone(where).date() == day:
+                return due
         day += _DAY
-    return zones.moment(day, clock, tz)
 
 
 def _last_due(schedule: Schedule, now: datetime) -> datetime:

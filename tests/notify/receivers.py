@@ -73,11 +73,11 @@ class MailServer:
         self.letters: list[EmailMessage] = []
         self.envelopes: list[tuple[str, list[str]]] = []
         self.answers: list[str] = []
-        self.encrypted: list[bool] = []
+        self.starttls: list[bool] = []
         context = certificate(folder) if tls or smtps else None
         options: dict[str, Any] = {"hostname": "127.0.0.1", "port": 0, "ready_timeout": 60}
         if login:
-            options |= {"auth_required": True, "authenticator": lambda *call: AuthResult(success=_same(call[-1], login))}
+            options |= {"auth_required": True, "authenticator": lambda *call: AuthResult(success=_same(call[-1], login), handled=False)}
             options |= {"auth_require_tls": tls}
         if tls:
             options |= {"tls_context": context, "require_starttls": True}
@@ -92,7 +92,7 @@ class MailServer:
             return self.answers.pop(0)
         self.letters.append(message_from_bytes(envelope.content, policy=policy.default))  # type: ignore[arg-type]
         self.envelopes.append((envelope.mail_from, envelope.rcpt_tos))
-        self.encrypted.append(session.ssl is not None)
+        self.starttls.append(session.ssl is not None)
         return "250 kept"
 
     def __enter__(self) -> "MailServer":
