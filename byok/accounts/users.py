@@ -81,19 +81,26 @@ def add(
         "plan": _checked_plan(plan),
         "retention_days": _checked_days(retention_days),
         "admin": admin,
-        "disabled": False,
         "tz": _checked_zone(tz),
-        "created_at": now,
     }
     try:
         with db.writing() as connection:
-            db.alone(connection, str(values["id"]))
-            if tombstones.erased(connection, [str(values["id"])]):
-                raise UserErased
-            row = connection.execute(sa.insert(users).values(**values).returning(*users.c)).one()
+            return _insert(db, connection, values, now)
     except IntegrityError:
         raise UserExists from None
-    return from_row(row)
+
+
+def add_within(db: Database, connection: Connection, user_id: str, email: str, *, plan: str, now: datetime) -> User:
+    """As `add`, inside a transaction that is already open; IntegrityError where `add` says `UserExists`."""
+    return _insert(db, connection, {"id": _checked_id(user_id), "email": _checked_email(email), "plan": _checked_plan(plan)}, now)
+
+
+def _insert(db: Database, connection: Connection, values: dict[str, Any], now: datetime) -> User:
+    db.alone(connection, str(values["id"]))
+    if tombstones.erased(connection, [str(values["id"])]):
+        raise UserErased
+    whole = {"admin": False, "tz": "UTC"} | values | {"disabled": False, "created_at": now}
+    return from_row(connection.execute(sa.insert(users).values(**whole).returning(*users.c)).one())
 
 
 def add_many(db: Database, people: Iterable[tuple[str, str]], plan: str, now: datetime) -> set[str]:

@@ -6,7 +6,7 @@ put in together with the fact that it was decided (one transaction, a unique `de
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,6 +23,7 @@ WAITS_S = (2, 10, 60, 300, 900, 1800, 3600)  # before the second try, the third,
 LEASE = timedelta(seconds=120)  # longer than any try: whoever took a delivery up and vanished gives it back
 KEPT = timedelta(days=30)
 REMEMBERED = timedelta(hours=26)  # hours older than that are never alerted, so nothing needs to know that they were
+_LATEST = datetime.max.replace(tzinfo=UTC) - 2 * REMEMBERED
 TEST = "test"  # sent at once by whoever asked; never by the keeper
 
 
@@ -168,12 +169,16 @@ def prune(db: Database, *, now: datetime) -> None:
             connection.execute(sa.delete(alert_episodes).where(gone))
 
 
-def forget_about(db: Database, user_id: str, *, before: datetime) -> None:
-    """Delete what was told about a user's hours before that moment: the records behind it are being erased."""
+def forget_about(db: Database, user_id: str, *, before: datetime, since: datetime | None = None) -> int:
+    """Delete what was told about a user's hours between those moments, as the records behind it are being erased; how much that was."""
+    begin, before = since or datetime.min.replace(tzinfo=UTC), min(before, _LATEST)
     with db.writing() as connection:
-        told = (deliveries.c.about_user_id == user_id) & (deliveries.c.created_at < before)
-        connection.execute(sa.delete(deliveries).where(told))
-        connection.execute(sa.delete(alert_episodes).where(alert_episodes.c.user_id == user_id, alert_episodes.c.last_at < before))
+        told = (deliveries.c.about_user_id == user_id) & (deliveries.c.created_at >= begin)
+        # An hour is told of up to a day later; what is still to be sent by then is of another hour.
+        past = (deliveries.c.created_at < before) | ((deliveries.c.created_at < before + REMEMBERED) & (deliveries.c.status != "pending"))
+        gone: int = connection.execute(sa.delete(deliveries).where(told, past)).rowcount
+        hours = (alert_episodes.c.user_id == user_id) & (alert_episodes.c.last_at >= begin) & (alert_episodes.c.last_at < before)
+        return gone + int(connection.execute(sa.delete(alert_episodes).where(hours)).rowcount)
 
 
 def _kept_days(connection: Connection) -> dict[str, int]:

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from byok.accounts import access_tokens, alert_rules, jobs, key_vault, passwords, receipts, sessions, users
+from byok.accounts import access_tokens, alert_rules, identities, jobs, key_vault, passwords, receipts, sessions, users
 from byok.accounts.alert_rules import Target, Terms
 from byok.accounts.database import open_database, scrub
+from byok.accounts.identities import Identity
 from byok.accounts.key_vault import Secret
 from byok.accounts.tables import METADATA
 from byok.errors import TooManyRequests
@@ -26,6 +27,8 @@ def everything_of(db, master, now) -> list[bytes]:
     passwords.set_password(db, user.id, "tall canary sings at noon", now=now)
     sessions.start(db, user.id, now=now)
     link = passwords.set_link(db, user.id, now=now)
+    identities.connect(db, Identity("https://canary.example", "canary subject"), user.id, now=now)
+    identities.begin(db, "canary round trip", now=now, user_id=user.id, link_hash=passwords.link_hash(link))
     jobs.put(db, f"erase usage of {user.id}", now.isoformat())
     with pytest.raises(TooManyRequests):
         for _ in range(9):

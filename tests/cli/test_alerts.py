@@ -123,13 +123,7 @@ def test_a_schedule_is_set_replaced_listed_and_ended(ada):
     ada.ok("report", "schedule", "ada@example.org", "--period", "week", "--at", "07:30", "--tz", "Europe/Berlin")
     ada.ok("report", "schedule", "ada@example.org", "--period", "day", "--csv")
     (listed,) = ada.json("report", "list", "--json")
-    assert (listed["email"], listed["period"], listed["at"], listed["tz"], listed["csv"]) == (
-        "ada@example.org",
-        "day",
-        "08:00",
-        "UTC",
-        True,
-    )
+    assert [listed[name] for name in ("email", "period", "at", "tz", "csv")] == ["ada@example.org", "day", "08:00", "UTC", True]
     ada.ok("report", "schedule", "ada@example.org", "--off")
     assert ada.json("report", "list", "--json") == []
     for wrong, code in (
