@@ -16,7 +16,7 @@ user = session.require_user()
 chosen = filters.current(user)
 engine = services.current().engine
 
-if states.newest_of(user) is None:
+if states.newest_of(user, everyone=chosen.everyone) is None:
     states.no_data_yet(user)
     st.stop()
 if chosen.gone:
@@ -25,7 +25,7 @@ if chosen.gone:
 states.cut_by_retention(user, chosen)
 
 mode = st.context.theme.type
-names = names_of(user)
+names = names_of(user, everyone=chosen.everyone)
 steps = buckets(max(chosen.period.since, chosen.kept_from), chosen.period.until, chosen.grain, chosen.zone)
 found = outcomes.endings(reliability.endings(engine, chosen.scope, grain=chosen.grain), steps, chosen.grain)
 if not sum(found.calls):

@@ -94,6 +94,12 @@ def of_user(db: Database, user_id: str) -> list[VendorKey]:
         ]
 
 
+def of_everyone(db: Database) -> list[VendorKey]:
+    """The keys of all users, oldest first, for operators."""
+    with db.reading() as connection:
+        return [VendorKey(*row) for row in connection.execute(sa.select(*_shown()).order_by(vendor_keys.c.created_at, vendor_keys.c.id))]
+
+
 def revoke(db: Database, user_id: str, key_id: str) -> bool:
     """Delete the key if it is this user's; returns whether it was. If it was the default, the vendor's next oldest takes its place."""
     if not is_id(key_id):

@@ -7,13 +7,13 @@ from typing import Any
 import streamlit as st
 
 from byok.ui import format, theme
-from byok.ui.breakdown import Breakdown, Value
+from byok.ui.breakdown import Breakdown
+from byok.ui.measures import MEASURES, Value
 from byok.ui.periods import Grain
 from byok.ui.theme import OTHER, Looks
 
 HERO_HEIGHT = 320
 _CONFIG = {"displayModeBar": False, "scrollZoom": False, "showTips": False, "responsive": True, "doubleClick": False}
-_WRITE: Mapping[str, Callable[[Any], str]] = {"cost": format.money, "tokens": format.count, "calls": format.count}
 _MOST_TICKS = 7  # fits a phone
 LEGEND = {
     "orientation": "h",
@@ -61,7 +61,7 @@ def stacked_bars(
     names = [_bucket_name(bucket, grain) for bucket in series.buckets]
     if running and names:
         names[-1] += ", so far"
-    write = _WRITE[metric]
+    write = MEASURES[metric].write
     traces = [
         {
             "type": "bar",
@@ -86,7 +86,7 @@ def stacked_bars(
 
 def described(series: Breakdown, *, metric: str, by: str, grain: Grain, shown: Callable[[str], str]) -> str:
     """The chart in a sentence, for those who cannot see it."""
-    write = _WRITE[metric]
+    write = MEASURES[metric].write
     total: Value = sum(series.totals, 0)
     parts = ", ".join(f"{part.name if part.name == OTHER else shown(part.name)} {write(part.total)}" for part in series.parts)
     return f"Stacked bars: {metric} per {grain} by {by}, {write(total)} in total. {parts}."
