@@ -1,4 +1,4 @@
-"""What runs by itself: journal to Parquet, merging, purge, finishing killed deletions. One keeper at a time per data directory."""
+"""What runs by itself: journal to Parquet, merging, purge, unfinished deletions, alerts, reports. One keeper per data directory."""
 
 import contextlib
 import fcntl
@@ -16,6 +16,8 @@ from byok import logs
 from byok.accounts.database import Database, open_database
 from byok.erasures import cuts, kept_after
 from byok.errors import ByokError
+from byok.notify import keeping
+from byok.notify.keeping import Notifications
 from byok.recording.publisher import merge, merge_hot, publish
 from byok.recording.table import Table
 from byok.retention import Retention
@@ -68,18 +70,25 @@ def _work(settings: Settings, stop: threading.Event) -> None:
         ("finish", FINISH_EVERY_S, lambda: retention.finish(now=datetime.now(UTC))),
         ("purge", settings.purge_every_s, lambda: retention.purge(now=datetime.now(UTC), overdue=overdue)),
     ]
-    # One thread: the jobs take turns anyway, at the table's writer lock.
+    notifications = Notifications(settings)
+    # One thread: the jobs take turns anyway, at the table's writer lock. What is told to people has its own, and holds up nothing here.
     scheduler = BackgroundScheduler(
         timezone=UTC,
-        executors={"default": {"type": "threadpool", "max_workers": 1}},
+        executors={
+            "default": {"type": "threadpool", "max_workers": 1},
+            "notify": {"type": "threadpool", "max_workers": keeping.THREADS},
+        },
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
-    for name, every_s, job in jobs:
-        scheduler.add_job(_guarded(name, job), "interval", seconds=every_s, next_run_time=datetime.now(UTC), id=name)
+    for executor, some in (("default", jobs), ("notify", notifications.jobs)):
+        for name, every_s, job in some:
+            begin = {"next_run_time": datetime.now(UTC), "id": name, "executor": executor}
+            scheduler.add_job(_guarded(name, job), "interval", seconds=every_s, **begin)
     scheduler.start()
     log.info("started", data=str(settings.data))
     stop.wait()
     scheduler.shutdown(wait=True)
+    _guarded("notifications", notifications.close)()
     _guarded("publish", jobs[0][2])()  # what gateways sealed while stopping
     db.close()
 
