@@ -57,6 +57,14 @@ def usage(engine: Engine, scope: AnyScope, *, group_by: Sequence[str] = ("vendor
     return UsageAnswer(rows, _totals(rows, cost), bool(engine.quarantined))
 
 
+def sums(engine: Engine, scope: AnyScope, *, group_by: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """What `usage` answers, with cost, as batches for a file: the group columns, then the sums; at least one batch, maybe empty."""
+    timed = any(name in wording.TIMES for name in group_by)
+    table = engine.ask("usage_by_time" if timed else "usage", scope, group_by=tuple(group_by), priced=True)
+    found = table.select([*group_by, *_SUMS, *_COST_SUMS]).combine_chunks()
+    yield from found.to_batches() or [pa.RecordBatch.from_pylist([], found.schema)]
+
+
 def series(engine: Engine, scope: AnyScope, *, grain: Grain, by: str | None = None) -> pa.Table:
     """One row per local hour, day or month (and value of `by`) in which something happened, in order of time.
 
