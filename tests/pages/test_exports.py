@@ -21,7 +21,7 @@ def test_the_link_is_the_users_own_and_good_once(book, ada, record, open_app):
     assert downloads.REGISTRY.take(link, "usr_somebody", now=NOW) is None
     offer = downloads.REGISTRY.take(link, ada.id, now=NOW)
     assert offer is not None
-    assert (offer.format, offer.filename, offer.scope.user_id) == ("csv", "usage-2026-11-16-to-2026-11-22.csv", ada.id)
+    assert (offer.format, offer.filename, offer.scope.user_id) == ("csv", "usage-2026-11-16-to-2026-11-22-openai.csv", ada.id)
     assert offer.scope.vendors == ("openai",)
     assert downloads.REGISTRY.take(link, ada.id, now=NOW) is None
 
