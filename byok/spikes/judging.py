@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from byok.spikes import series
 from byok.spikes.episodes import METRICS, Metric
 from byok.spikes.hours import DAY_H, FEWEST_HISTORY_H, HISTORY_WEEKS, WEEK_H, Clock, Floats, Hours, Ints, Samples, mean_but_highest, middle
 
@@ -55,7 +56,7 @@ def judge(hours: Hours, clocks: list[Clock], asked: NDArray[np.bool_], sensitivi
     enough = (actual >= floors) & (actual >= sensitivity.min_times * usuals)  # never where usual is not known
     some = enough.any(axis=0)
     at, usuals, actual, enough = at[some], usuals[:, some], actual[:, some], enough[:, some]
-    scores = _scores(hours, samples, at, usuals, enough)
+    scores = _scores(hours, samples, at, usuals, enough, enough_far=-np.log2(1 - sensitivity.min_score))
     best, every = scores.argmax(axis=0), np.arange(len(at))
     told = np.flatnonzero(scores[best, every] >= sensitivity.min_score)
     best = best[told]
@@ -80,8 +81,8 @@ def _usual(samples: Samples, at: Ints) -> Floats:
     return found
 
 
-def _scores(hours: Hours, samples: Samples, at: Ints, usuals: Floats, enough: NDArray[np.bool_]) -> Floats:
-    """The scores of the hours `at`, [metric, hour]; 0 where not `enough`."""
+def _scores(hours: Hours, samples: Samples, at: Ints, usuals: Floats, enough: NDArray[np.bool_], *, enough_far: float) -> Floats:
+    """The scores of the hours `at`, [metric, hour]; 0 where not `enough` or not `enough_far`."""
     places = np.flatnonzero(np.isin(hours.series, hours.series[at]))
     expected = _usual(samples, places)
     scores = np.zeros(usuals.shape)
@@ -95,9 +96,24 @@ def _scores(hours: Hours, samples: Samples, at: Ints, usuals: Floats, enough: ND
             values = hours.values[METRICS[row]][places[before]]
             noise = _CALLS_OF_NOISE * (values.sum() / calls.sum() if METRICS[row] not in ("calls", "failed") else 1.0)
             away = np.log((hours.values[METRICS[row]][place] + noise) / (usuals[row, column] + noise))
-            if away >= _HALF_AT * _SMALLEST_SPREAD:  # else no spread is small enough
-                scores[row, column] = 1 - 0.5 ** (away / _spread(values, expected[row, before], noise) / _HALF_AT)
+            if away < enough_far * _HALF_AT * _SMALLEST_SPREAD:  # no spread is small enough
+                continue
+            far = away / _spread(values, expected[row, before], noise) / _HALF_AT
+            if far >= enough_far:
+                scores[row, column] = 1 - 0.5 ** min(far, _strength(hours, int(place), METRICS[row]))
     return scores
+
+
+def _strength(hours: Hours, place: int, metric: Metric) -> float:
+    """How unusual the hour is by `series.strengths`, in the series' local hours of the eight weeks and a day up to it."""
+    first = np.searchsorted(hours.series, hours.series[place])
+    local = hours.local[first : place + 1]
+    begin = local[-1] // DAY_H * DAY_H - HISTORY_WEEKS * WEEK_H
+    values = np.zeros(local[-1] - max(begin, local[0]) + 1)
+    within = local >= begin
+    np.add.at(values, local[within] - local[-1] - 1, hours.values[metric][first : place + 1][within])
+    at = np.arange(local[-1] - len(values) + 1, local[-1] + 1) * series.HOUR_S
+    return float(series.strengths(at, values, upward=True)[-1])
 
 
 def _spread(values: Floats, expected: Floats, noise: float) -> float:
