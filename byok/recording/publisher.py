@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import structlog
 
 from byok.recording import journal
+from byok.recording.cut import Cut
 from byok.recording.files import PARTITION, SCHEMA, TableFile, WrittenFile, month_of, to_arrow, write_month
 from byok.recording.rewriting import FilesUnreadable, kept_rows, merged
 from byok.recording.table import Table
@@ -23,6 +24,7 @@ _WRITERS = 2
 log = structlog.get_logger("byok.publisher")
 
 KeepAfter = Callable[[Iterable[str]], Mapping[str, datetime]]
+Cuts = Callable[[Iterable[str]], Iterable[Cut]]
 
 
 class Published(NamedTuple):
@@ -34,16 +36,24 @@ class Published(NamedTuple):
     bad_lines: int
 
 
-def publish(table: Table, journal_dir: Path, keep_after: KeepAfter, *, rows_per_commit: int = ROWS_PER_COMMIT) -> Published:
+def no_cuts(_: Iterable[str]) -> Iterable[Cut]:
+    """Nobody erased anything of late."""
+    return ()
+
+
+def publish(
+    table: Table, journal_dir: Path, keep_after: KeepAfter, *, cuts: Cuts = no_cuts, rows_per_commit: int = ROWS_PER_COMMIT
+) -> Published:
     """Turn all sealed segments into Parquet, then delete them.
 
-    `keep_after` says for which of these users rows before which moment were erased (datetime.max: all): late ones are dropped.
+    `keep_after` says for which of these users rows before which moment were erased (datetime.max: all), `cuts` what else was: late ones
+    are dropped.
     Raises OSError when the disk fails: nothing is lost then, the segments stay.
     """
     total = Published(0, 0, 0, 0)
     while True:
         with table.writing():
-            step = _publish_some(table, journal_dir, keep_after, rows_per_commit)
+            step = _publish_some(table, journal_dir, keep_after, rows_per_commit, cuts)
         if step is None:
             return total
         total = Published(*(before + now for before, now in zip(total, step, strict=True)))
@@ -130,7 +140,7 @@ def write_by_month(table_dir: Path, rows: pa.Table) -> list[WrittenFile]:
     return [file for file in written if file]
 
 
-def _publish_some(table: Table, journal_dir: Path, keep_after: KeepAfter, rows_per_commit: int) -> Published | None:
+def _publish_some(table: Table, journal_dir: Path, keep_after: KeepAfter, rows_per_commit: int, cuts: Cuts = no_cuts) -> Published | None:
     journal.sweep(journal_dir)
     segments = journal.segments(journal_dir)
     done = dict(table.snapshot([segment.writer for segment in segments]).done)
@@ -153,7 +163,10 @@ def _publish_some(table: Table, journal_dir: Path, keep_after: KeepAfter, rows_p
     if not finished:
         return None
     found = pa.concat_tables(parts)
-    kept = kept_rows(found, keep_after(pc.unique(found["user_id"]).to_pylist()))
+    users = pc.unique(found["user_id"]).to_pylist()
+    kept = kept_rows(found, keep_after(users))
+    for cut in cuts(users):
+        kept = kept_rows(kept, cut)
     files = write_by_month(table.directory, kept)
     table.commit(files, done={segment.writer: segment.number for segment in finished})
     for segment in finished:
