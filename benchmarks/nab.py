@@ -1,7 +1,7 @@
 """The NAB score of a detector: early detections in labelled windows earn, false alarms and misses cost, one threshold for all series.
 
-Written from the description of the Numenta Anomaly Benchmark (Lavin and Ahmad, 2015): within a window only the earliest detection counts, by a
-sigmoid from the window's begin to its end; a false alarm costs the more the longer after a window it comes; the first rows of a series
+Written from the description of the Numenta Anomaly Benchmark (Lavin and Ahmad, 2015): within a window only the earliest detection counts,
+by a sigmoid from the window's begin to its end; a false alarm costs the more the longer after a window it comes; the first rows of a series
 (15 %, at most 750) are for learning and do not count.
 """
 
@@ -74,7 +74,9 @@ def score(scores: Mapping[str, Floats], corpus: Mapping[str, Labelled], threshol
     return 100 * (raw - silent) / (profile.hit * windows - silent)
 
 
-def best_threshold(scores: Mapping[str, Floats], corpus: Mapping[str, Labelled], profile: Profile = PROFILES["standard"]) -> tuple[float, float]:
+def best_threshold(
+    scores: Mapping[str, Floats], corpus: Mapping[str, Labelled], profile: Profile = PROFILES["standard"]
+) -> tuple[float, float]:
     """The threshold with the highest score over all series, and that score."""
     every, gains = [], []
     windows = sum(len(series.windows) for series in corpus.values())

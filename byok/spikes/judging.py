@@ -1,5 +1,6 @@
 """Which of the hours of many series are spikes, and how strong: causal, vectorised, one strongest metric per hour and series."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,7 +16,8 @@ _SAME_HOUR = np.arange(1, HISTORY_WEEKS + 1, dtype=np.int64) * WEEK_H
 _AROUND = np.sort(np.concatenate([_SAME_HOUR - 1, _SAME_HOUR, _SAME_HOUR + 1]))
 _HALF_AT = 4.0  # how many of a series' own spreads above usual make a score of 0.5
 _SMALLEST_SPREAD = 0.25  # of a logarithm: nobody's hours are steadier than a quarter
-_CALLS_OF_NOISE = 3.0  # as many calls more or less are never a difference
+_NOISE: Mapping[Metric, float] = {"tokens": 3.0, "calls": 3.0, "failed": 2.0, "cost": 3.0}  # as many calls are never a difference
+_AS_STRONG = 0.02  # scores that near are equal, and the first of the metrics is told: tokens before their cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def judge(hours: Hours, clocks: list[Clock], asked: NDArray[np.bool_], sensitivi
     some = enough.any(axis=0)
     at, usuals, actual, enough = at[some], usuals[:, some], actual[:, some], enough[:, some]
     scores = _scores(hours, samples, at, usuals, enough, enough_far=-np.log2(1 - sensitivity.min_score))
-    best, every = scores.argmax(axis=0), np.arange(len(at))
+    best, every = (scores >= scores.max(axis=0) - _AS_STRONG).argmax(axis=0), np.arange(len(at))
     told = np.flatnonzero(scores[best, every] >= sensitivity.min_score)
     best = best[told]
     return Found(at[told], [METRICS[row] for row in best], actual[best, told], usuals[best, told], scores[best, told])
@@ -94,7 +96,7 @@ def _scores(hours: Hours, samples: Samples, at: Ints, usuals: Floats, enough: ND
         calls = hours.values["calls"][places[before]]
         for row in np.flatnonzero(enough[:, column]):
             values = hours.values[METRICS[row]][places[before]]
-            noise = _CALLS_OF_NOISE * (values.sum() / calls.sum() if METRICS[row] not in ("calls", "failed") else 1.0)
+            noise = _NOISE[METRICS[row]] * (values.sum() / calls.sum() if METRICS[row] not in ("calls", "failed") else 1.0)
             away = np.log((hours.values[METRICS[row]][place] + noise) / (usuals[row, column] + noise))
             if away < enough_far * _HALF_AT * _SMALLEST_SPREAD:  # no spread is small enough
                 continue

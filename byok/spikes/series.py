@@ -1,9 +1,9 @@
 """How unusual each row of one series is, from what was known before it: any series, no training, nothing to set.
 
-A row is looked at in four views, each a deviation from what could be expected: from the middle of the last eight weeks, from the same time of
-the last seven days, from the same time of the last four weeks, and how restless the last half day was. In each view the row must be far in two
-ways at once: beyond what days reach once a week, and beyond what nineteen rows in twenty stay within. The first keeps series quiet whose
-habit it is to jump; the second those that are only noisy. The strongest view counts.
+A row is looked at in four views, each a deviation from what could be expected: from the middle of the last eight weeks, from the same
+time of the last seven days, from the same time of the last four weeks, and how restless the last day was. In each view the row must
+be far in two ways at once: beyond what days reach once a fortnight, and beyond what nineteen rows in twenty stay within. The first keeps series
+quiet whose habit it is to jump; the second those that are only noisy. The strongest view counts.
 """
 
 import numpy as np
@@ -14,9 +14,10 @@ from byok.spikes.hours import Floats, Ints
 HOUR_S, DAY_S = 3600, 86_400
 WEEK_S = 7 * DAY_S
 MEMORY_S = 8 * WEEK_S  # what is longer ago is forgotten: as long as hours of the week are compared
-RESTLESS_S = DAY_S // 2  # how long unrest is summed up, and how long a spike that was told is not told again
-ONCE_IN_DAYS = 7  # what days reach more often than this is a habit
-BEYOND_HABIT = 1.2  # a fifth more than a habit: the same again is no news
+RESTLESS_S = DAY_S  # how long unrest is summed up, and how long a spike that was told is not told again
+ONCE_IN_DAYS = 14  # what days reach more often than this is a habit
+OFTEN = 1  # and at least on so many days
+BEYOND_HABIT = 1.5  # half as much again as a habit: the same again is no news
 BEYOND_NOISE = 2.0  # twice what 19 in 20 rows stay within: four standard deviations, were they normal
 _NOISE_QUANTILE = 0.95
 _FEWEST_ROWS = 100  # of a view before it has a say: five of them are beyond the 19 in 20
@@ -29,7 +30,7 @@ _STRONGEST = 20.0
 def scores(seconds: Ints, values: Floats) -> Floats:
     """A score from 0 to 1 per row; 0.5 and more begins a spike. `seconds` since 1970, ascending or not; a nan among `values` gets 0.
 
-    A spike is told once: rows of the half day after it stay below 0.5, however unusual. A row's score depends on rows up to it only.
+    A spike is told once: rows of the day after it stay below 0.5, however unusual. A row's score depends on rows up to it only.
     """
     found = 1 - 0.5 ** strengths(seconds, values)
     told, quiet_until = found >= 0.5, -np.inf
@@ -43,7 +44,7 @@ def scores(seconds: Ints, values: Floats) -> Floats:
 
 
 def strengths(seconds: Ints, values: Floats, *, upward: bool = False) -> Floats:
-    """How many times as far as it takes each row is from what was expected, in its strongest view; 1 is a spike. `upward`: drops do not count."""
+    """How many times as far from what was expected each row is as it takes, in its strongest view: 1 is a spike. `upward`: no drops."""
     strongest = np.zeros(len(values))
     present = np.flatnonzero(~np.isnan(values))
     if len(present):
@@ -74,7 +75,7 @@ def _strength(at: Ints, values: Floats, deviations: Floats, upward: bool) -> Flo
 
 
 def _habit(at: Ints, deviations: Floats) -> Floats:
-    """What days reached once a week or oftener in the memory before each row's day; on the first day, what earlier rows reached."""
+    """What days reached once a fortnight or oftener in the memory before each row's day; on the first day, what earlier rows reached."""
     highest = np.where(np.isnan(deviations), -np.inf, deviations)
     day = (at - at[0]) // DAY_S
     starts = np.flatnonzero(np.r_[True, day[1:] != day[:-1]])
@@ -84,7 +85,7 @@ def _habit(at: Ints, deviations: Floats) -> Floats:
         first = np.searchsorted(days, days[number] - MEMORY_S // DAY_S)
         earlier = peaks[first:number]
         earlier = earlier[np.isfinite(earlier)]
-        rank = len(earlier) // ONCE_IN_DAYS + 1
+        rank = min(len(earlier) // ONCE_IN_DAYS + OFTEN, len(earlier))
         if len(earlier):
             reached[start:end] = np.partition(earlier, -rank)[-rank]
         else:
@@ -126,7 +127,7 @@ def _mean_of_last(at: Ints, values: Floats, span_s: int) -> Floats:
 
 
 def _quantile_before(at: Ints, values: Floats, share: float) -> Floats:
-    """That quantile of the values in the memory before each row, worked out anew when there is a fiftieth more; nan before the first time."""
+    """That quantile of the values in the memory before each row, worked out anew with every fiftieth more; nan before the first time."""
     found, row = np.full(len(at), np.nan), _FEWEST_ROWS // 4
     while row < len(at):
         following = row + 24 + row // 50
