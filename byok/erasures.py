@@ -1,6 +1,7 @@
 """What was asked to be erased, written down in the accounts: what is still to be finished, and what late calls must not undo.
 
-A call that began before an erasure may end, and be booked, after it. So an erasure is remembered as long as a call may last.
+A call that began before an erasure may end, and be booked, after it. So an erasure is remembered as long as a call may last; where several
+machines share the accounts, as long as one of them may be away with a journal that it has not published.
 """
 
 import secrets
@@ -13,6 +14,7 @@ from byok.accounts.jobs import ERASE_CUT_PENDING, ERASE_USAGE_PENDING
 from byok.recording.cut import Cut
 
 LONGEST_CALL = timedelta(days=1)
+LONGEST_ABSENCE = timedelta(days=90)
 ALL = datetime.max.replace(tzinfo=UTC)
 _ERASED_BEFORE = "erased_before:"  # followed by the user's id
 _ERASED_CUT = "erased_cut:"  # followed by the user's id, a colon and a word of its own
@@ -50,7 +52,7 @@ def end_cut(db: Database, name: str) -> None:
 
 def remember_cut(db: Database, name: str, cut: Cut, *, now: datetime) -> None:
     """So that a call that began within the cut and ends after it leaves no row."""
-    if cut.until > now - LONGEST_CALL:
+    if cut.until > now - _remembered_for(db):
         jobs.put(db, name.replace(ERASE_CUT_PENDING, _ERASED_CUT), cut.text())
 
 
@@ -67,7 +69,7 @@ def forget_old(db: Database, *, now: datetime) -> None:
         *((name, Cut.parse(_owner(name), text).until) for name, text in jobs.named(db, _ERASED_CUT).items()),
     ]
     for name, moment in moments:
-        if moment < now - LONGEST_CALL:
+        if moment < now - _remembered_for(db):
             jobs.drop(db, name)
 
 
@@ -79,6 +81,10 @@ def forget_pending(db: Database, user_ids: Iterable[str]) -> None:
     for name in jobs.named(db, ERASE_CUT_PENDING):
         if _owner(name) in gone:
             jobs.drop(db, name)
+
+
+def _remembered_for(db: Database) -> timedelta:
+    return LONGEST_CALL if db.is_sqlite else LONGEST_ABSENCE
 
 
 def _owner(name: str) -> str:

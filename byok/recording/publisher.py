@@ -69,7 +69,7 @@ def merge_hot(table: Table, *, now: datetime) -> int:
 
     Files of like size are merged when there are many of them. A month that is over and at rest becomes one sorted file.
     """
-    return _merge(table, lambda month, files: _due(month, files, now))
+    return _merge(table, lambda month, files: _due(month, files, now, at_rest=lambda: _at_rest(table, files, now)))
 
 
 def _merge(table: Table, choose: Callable[[str, list[TableFile]], list[TableFile]]) -> int:
@@ -91,13 +91,14 @@ def _merge(table: Table, choose: Callable[[str, list[TableFile]], list[TableFile
 def _into_one(table: Table, month: str, files: list[TableFile]) -> int:
     if len(files) < 2:
         return 0
+    table.fetch(files)
     new = merged(table.directory, month, files)
     table.commit([new] if new else [], remove=files, rewrite=True)
     return len(files)
 
 
-def _due(month: str, files: list[TableFile], now: datetime) -> list[TableFile]:
-    if len(files) > 1 and month < month_of(now - CLOSED_AFTER) and _at_rest(files, now):
+def _due(month: str, files: list[TableFile], now: datetime, *, at_rest: Callable[[], bool] = lambda: False) -> list[TableFile]:
+    if len(files) > 1 and month < month_of(now - CLOSED_AFTER) and at_rest():
         return files
     tiers: dict[int, list[TableFile]] = {}
     for file in files:
@@ -106,13 +107,10 @@ def _due(month: str, files: list[TableFile], now: datetime) -> list[TableFile]:
     return [file for tier, some in tiers.items() if tier <= max(crowded, default=-1) for file in some]
 
 
-def _at_rest(files: list[TableFile], now: datetime) -> bool:
+def _at_rest(table: Table, files: list[TableFile], now: datetime) -> bool:
     """Nothing was added lately: an import of this month may be under way otherwise."""
-    try:
-        newest = max(Path(file.path).stat().st_mtime for file in files)
-    except FileNotFoundError:
-        return False
-    return now.timestamp() - newest > REST_S
+    added = [table.place.added_at(file) for file in files]
+    return all(moment is not None and now.timestamp() - moment > REST_S for moment in added)
 
 
 def by_month(files: Iterable[TableFile]) -> dict[str, list[TableFile]]:

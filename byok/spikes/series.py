@@ -1,8 +1,8 @@
 """How unusual each row of one series is, from what was known before it: any series, no training, nothing to set.
 
 A row is looked at in four views, each a deviation from what could be expected: from the middle of the last eight weeks, from the same
-time of the last seven days, from the same time of the last four weeks, and how restless the last day was. In each view the row must
-be far in two ways at once: beyond what days reach once a fortnight, and beyond what nineteen rows in twenty stay within. The first keeps series
+time of the last seven days, from the same time of the last four weeks, and how restless the last day was. In each view the row must be far
+in two ways at once: beyond what days reach once a fortnight, and beyond what nineteen rows in twenty stay within. The first keeps series
 quiet whose habit it is to jump; the second those that are only noisy. The strongest view counts.
 """
 
