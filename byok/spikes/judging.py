@@ -102,12 +102,15 @@ def _scores(hours: Hours, samples: Samples, at: Ints, usuals: Floats, enough: ND
                 continue
             far = away / _spread(values, expected[row, before], noise) / _HALF_AT
             if far >= enough_far:
-                scores[row, column] = 1 - 0.5 ** min(far, _strength(hours, int(place), METRICS[row]))
+                scores[row, column] = 1 - 0.5 ** min(far, _strength(hours, int(place), METRICS[row], noise))
     return scores
 
 
-def _strength(hours: Hours, place: int, metric: Metric) -> float:
-    """How unusual the hour is by `series.strengths`, in the series' local hours of the eight weeks and a day up to it."""
+def _strength(hours: Hours, place: int, metric: Metric, noise: float) -> float:
+    """How unusual the hour is by `series.strengths`, in the series' local hours of the eight weeks and a day up to it.
+
+    As an amount or as a ratio, whichever is stronger: many times the usual of a quiet hour may be less than the noise of a busy one.
+    """
     first = np.searchsorted(hours.series, hours.series[place])
     local = hours.local[first : place + 1]
     begin = local[-1] // DAY_H * DAY_H - HISTORY_WEEKS * WEEK_H
@@ -115,7 +118,7 @@ def _strength(hours: Hours, place: int, metric: Metric) -> float:
     within = local >= begin
     np.add.at(values, local[within] - local[-1] - 1, hours.values[metric][first : place + 1][within])
     at = np.arange(local[-1] - len(values) + 1, local[-1] + 1) * series.HOUR_S
-    return float(series.strengths(at, values, upward=True)[-1])
+    return max(float(series.strengths(at, scale, upward=True)[-1]) for scale in (values, np.log(values + noise)))
 
 
 def _spread(values: Floats, expected: Floats, noise: float) -> float:
