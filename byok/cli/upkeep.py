@@ -108,7 +108,7 @@ def list_(settings: Settings, as_json: bool) -> None:  # noqa: ARG001 - every co
             _usd(p.input_pico),
             _usd(p.output_pico),
             None if p.cached_pico is None else _usd(p.cached_pico),
-            p.since.isoformat(),
+            p.since.isoformat() if p.since else None,
         )
         for m, p in current
     ]

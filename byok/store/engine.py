@@ -82,8 +82,7 @@ class Engine:
         self._reader, self._retention, self._keys, self._now = reader, retention, keys, now
         self._retention_of = retention_of
         self._remember_from_rows, self._busy_rows = remember_from_rows, busy_rows
-        self._prices = catalogue.table()
-        self._spans = tables.spans(self._prices)
+        self._prices = catalogue.tables
         self._spill = Spill(spill)
         self._memory_limit_mb = memory_limit_mb
         self._lock = threading.Lock()
@@ -170,7 +169,7 @@ class Engine:
                 "allow_persistent_secrets": "false",
             },
         )
-        sit_down = partial(Desk, database, self._prices, self._spans)
+        sit_down = partial(Desk, database, self._prices)
         return database, Remembered(database, sit_down, from_rows=self._remember_from_rows, busy_rows=self._busy_rows)
 
     def _at_a_desk(
@@ -219,7 +218,7 @@ class Engine:
             if self._idle:
                 return self._idle.pop()
             database = self._database
-        return Desk(database, self._prices, self._spans)
+        return Desk(database, self._prices)
 
     def _leave(self, desk: Desk) -> None:
         """Keep a desk for the next question; one whose work failed or was left early never comes here."""
