@@ -4,6 +4,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 INSTALLED := .venv/installed
 INSTALLED_DEV := .venv/installed-dev
+INSTALLED_SCALE := .venv/installed-scale
+INSTALLED_SCALE_TEST := .venv/installed-scale-test
 BROWSER := .venv/browser
 TOOLS := .venv/tools
 # Compiling every package would take longer than the download: only what we import is compiled, once, by importing it.
@@ -12,7 +14,7 @@ IMPORTED := byok.launch, byok.gateway.run, byok.web, byok.keeper, byok.cli, stre
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
 
-.PHONY: help up demo install test lint bench lock audit clean
+.PHONY: help up demo install install-scale test test-scale lint bench lock audit clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +22,7 @@ help:
 	@echo "make demo     the same on data-demo/, filled with a year of sample usage"
 	@echo "make install  only .venv and what requirements.lock names"
 	@echo "make test     all tests, with what they need (a browser included)"
+	@echo "make install-scale  what PostgreSQL, S3 and Spark need beside it (docs/scale.md); make test-scale tests it on real servers"
 	@echo "make lint     ruff and mypy"
 	@echo "make audit    known advisories of the locked packages; make lock locks requirements.txt anew"
 	@echo "make bench    the measurements in benchmarks/ (wants nginx and wrk; installs two peers once)"
@@ -34,6 +37,11 @@ install: $(INSTALLED)
 
 test: $(INSTALLED_DEV) $(BROWSER)
 	@exec $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
+
+install-scale: $(INSTALLED_SCALE)
+
+test-scale: $(INSTALLED_DEV) $(INSTALLED_SCALE_TEST)
+	@exec $(BIN)/python -m tests.scale $(TESTS)
 
 lint: $(INSTALLED_DEV)
 	$(BIN)/ruff check .
@@ -52,6 +60,10 @@ lock: $(TOOLS)/bin/uv
 	@{ echo '# Every package with its hashes, made from requirements.txt by `make lock`; `make install` takes nothing else.'; \
 	$(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header requirements.txt; \
 	} > requirements.lock.new && mv requirements.lock.new requirements.lock
+	@{ echo '# What requirements-scale.txt adds to requirements.lock, with hashes; made by `make lock`.'; \
+	$(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		-c requirements.lock requirements-scale.txt; \
+	} > requirements-scale.lock.new && mv requirements-scale.lock.new requirements-scale.lock
 
 audit: $(TOOLS)/bin/pip-audit
 	@$(PYTHON) -m tests.audit $(TOOLS)/bin/pip-audit
@@ -76,6 +88,20 @@ $(INSTALLED): requirements.lock pyproject.toml | $(BIN)/python
 $(INSTALLED_DEV): requirements-dev.txt $(INSTALLED)
 	@echo "Installing what tests and lint need ..."
 	@$(PIP) install $(LEAN) -r requirements-dev.txt
+	@touch $@
+
+$(INSTALLED_SCALE): requirements-scale.lock $(INSTALLED)
+	@echo "Installing what is needed past one machine (Spark is large) ..."
+	@$(PIP) install $(LEAN) --require-hashes -r requirements-scale.lock
+	@touch $@
+
+# PostgreSQL itself comes from the system; where we may, its package is installed.
+$(INSTALLED_SCALE_TEST): requirements-scale-test.txt $(INSTALLED_SCALE) $(INSTALLED_DEV)
+	@$(PIP) install $(LEAN) -r requirements-scale-test.txt
+	@if command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql; \
+	fi >/dev/null 2>&1 || true
 	@touch $@
 
 # A browser that is there already is taken; Debian's own where we may install it; else the one that Playwright brings.

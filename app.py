@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from byok.ui import filters, session, states, theme
+from byok.ui import bar, filters, session, states, theme
 
 st.set_page_config(page_title="BYOK", page_icon=theme.MARK, layout="wide")
 
@@ -14,6 +14,7 @@ if user is None:
     st.stop()
 
 overview = st.Page("pages/overview.py", title="Overview", icon=":material/monitoring:", default=True)
+reliability = st.Page("pages/reliability.py", title="Reliability", icon=":material/heart_check:", url_path="reliability")
 sql = st.Page("pages/sql.py", title="SQL", icon=":material/database:", url_path="sql")
 exports = st.Page("pages/exports.py", title="Exports", icon=":material/download:", url_path="exports")
 what_we_store = st.Page("pages/what_we_store.py", title="What we store", icon=":material/visibility:", url_path="what_we_store")
@@ -21,14 +22,21 @@ keys = st.Page("pages/keys.py", title="Keys", icon=":material/key:", url_path="k
 account = st.Page("pages/account.py", title="Account", icon=":material/person:", url_path="account")
 users = st.Page("pages/users.py", title="Users", icon=":material/group:", url_path="users")
 
-page = st.navigation(
-    {"Usage": [overview], "Data": [sql, exports, what_we_store], "Manage": [keys, account]} | ({"Admin": [users]} if user.admin else {})
-)
+sections = {"Usage": [overview, reliability], "Data": [sql, exports, what_we_store], "Manage": [keys, account]}
+page = st.navigation(sections | ({"Admin": [users]} if user.admin else {}))
 with st.sidebar:
     session.account(user)
 states.demo_banner()
 st.title(page.title, anchor=False)
-if page in (overview, exports):
-    filters.bar(user, grouped=page == overview)
-    states.freshness(user, filters.current(user), compared=page == overview)
+# Pages with the bar, and what each makes use of beside period and filters.
+parts: dict[str, tuple[bar.Part, ...]] = {
+    overview.url_path: ("summed", "by", "cmp", "grain"),
+    reliability.url_path: ("cmp", "grain"),
+    exports.url_path: (),
+}
+if page.url_path in parts:
+    bar.draw(user, parts[page.url_path])
+    chosen = filters.current(user)
+    states.whose(chosen)
+    states.freshness(user, chosen, compared="cmp" in parts[page.url_path])
 page.run()

@@ -1,22 +1,26 @@
-"""`python -m benchmarks [gateway] [store]`: all of them without a name."""
+"""`python -m benchmarks [gateway] [store] [forecast]`: all of them without a name."""
 
 import argparse
 import sys
 from collections.abc import Callable
 
-from benchmarks import gateway, store
+from benchmarks import forecast, gateway, store
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="What `make bench` runs: all of them without a name.")
-    parser.add_argument("names", nargs="*", metavar="gateway | store", help="which")
+    parser.add_argument("names", nargs="*", metavar="gateway | store | forecast", help="which")
     parser.add_argument("--only", metavar="PEERS", help=f"gateway: beside these only, of {','.join(gateway.PEERS)}; empty for none")
     parser.add_argument(
         "--quick", action="store_true", help="gateway: fewer and shorter rounds, and without --only none of the peers that start slowly"
     )
     asked = parser.parse_args()
     peers = None if asked.only is None else [name for name in asked.only.split(",") if name]
-    benchmarks: dict[str, Callable[[], int]] = {"gateway": lambda: gateway.main(peers, quick=asked.quick), "store": store.main}
+    benchmarks: dict[str, Callable[[], int]] = {
+        "gateway": lambda: gateway.main(peers, quick=asked.quick),
+        "store": store.main,
+        "forecast": forecast.main,
+    }
     for kind, given, there in (("benchmark", asked.names, benchmarks), ("peer", peers or [], gateway.PEERS)):
         if unknown := [name for name in given if name not in there]:
             parser.error(f"no {kind} {', '.join(unknown)}; there are: {', '.join(there)}")

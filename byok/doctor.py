@@ -1,5 +1,6 @@
 """`byok doctor`: looks at an installation from settings to the last usage file, and names each fault with its remedy. Changes nothing."""
 
+import asyncio
 import shutil
 import sqlite3
 import stat
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from byok.errors import ByokError
-from byok.settings import Settings, unknown_names
+from byok.settings import Settings, is_safe_origin, unknown_names
 from byok.supervisor import answers_ready, port_is_free
 
 LEAST_FREE_BYTES = 1 << 30
@@ -45,6 +46,7 @@ def examine(settings: Settings, environ: Mapping[str, str], *, now: datetime, re
         ("disk", lambda: _disk(settings)),
         ("master key", lambda: _master_key(settings)),
         ("accounts", lambda: _accounts(settings)),
+        ("sign-in service", lambda: _sign_on(settings)),
         ("prices", _prices),
         ("usage table", lambda: _table(settings)),
         ("records", lambda: _records(settings, now)),
@@ -154,6 +156,26 @@ def _accounts(settings: Settings) -> Iterator[Finding]:
     admins = sum(user.admin and not user.disabled for user in everyone)
     advice = "" if admins or not everyone else "Make one: byok user set EMAIL --admin"
     yield Finding("accounts", True, f"{len(everyone)} users, {admins} admins", advice)
+
+
+def _sign_on(settings: Settings) -> Iterator[Finding]:
+    """Asks the service what it says of itself, and whether that is enough; nothing, where there is none."""
+    if not settings.oidc_issuer:
+        return
+    from byok.oidc import ALGORITHMS, Provider, client_secret
+    from byok.sign_on import callback_address
+
+    what, file = "sign-in service", settings.oidc_client_secret_file
+    client_secret(settings)
+    if file is not None and (mode := stat.S_IMODE(file.stat().st_mode)) & 0o077:
+        yield _fault(what, f"{file} can be read by others (mode {mode:04o})", f"chmod 600 {file}")
+    if not is_safe_origin(settings.dashboard_url):
+        yield _fault(what, f"{settings.dashboard_url} is not https", "Put TLS in front and set BYOK_PUBLIC_URL: sign-ins could be read.")
+    said = asyncio.run(Provider(settings).describe())
+    if not set(said.id_token_signing_alg_values_supported) & set(ALGORITHMS):
+        yield _fault(what, "signs in no way that is trusted", f"Let it sign ID tokens with one of {', '.join(ALGORITHMS)}.")
+    pkce = "" if "S256" in said.code_challenge_methods_supported else "; it does not say that it knows PKCE (S256)"
+    yield Finding(what, True, f"answers; it must know {callback_address(settings.dashboard_url)}{pkce}")
 
 
 def _prices() -> Iterator[Finding]:

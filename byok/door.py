@@ -15,10 +15,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from byok.address import header, is_same_origin
 from byok.answers import Internal, RequestTooLarge, UnknownPath, error
 from byok.errors import Unauthorized
+from byok.forms import signed_in
 from byok.metrics import WebMetrics
 from byok.pool import Pool
 from byok.services import Services
-from byok.signin import signed_in
 
 log = structlog.get_logger("byok.web")
 

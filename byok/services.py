@@ -125,6 +125,7 @@ class Services:
             self._catalogue,
             retention=lambda: users.retention(self.db),
             retention_of=lambda user_id: users.retention_of(self.db, user_id),
+            zones_of=lambda user_ids: users.zones(self.db, user_ids),
             keys=self._keys,
             spill=self.settings.spill_dir,
             now=lambda: self.now(),  # late, so that a replaced clock is the engine's, too

@@ -45,7 +45,9 @@ class Settings(BaseSettings):
     gateway_workers: int = Field(1, ge=1, le=64, description="Gateway processes that share the port.")
     master_key_file: Path = Field(Path("~/.config/byok/master.key"), description="32 bytes, base64; made on first start with mode 0600.")
     master_key: SecretStr | None = Field(None, description="The master key itself; allowed, but visible to other processes of this user.")
-    accounts_url: str = Field("", description="SQLAlchemy URL of the accounts database; default: SQLite in the data directory.")
+    accounts_url: str = Field(
+        "", repr=False, description="URL of the accounts database, `postgresql+psycopg://…`; default: SQLite in the data directory."
+    )
     store_url: str = Field("", description="Where the usage table lies; default: `usage` in the data directory.")
     smtp_url: SecretStr | None = Field(None, description="Mail server: smtp://host:port or smtps://user:pass@host:port.")
     mail_from: str = Field("byok@localhost", description="Sender of mails.")
@@ -73,6 +75,16 @@ class Settings(BaseSettings):
     sql_console: Literal["auto", "on", "off"] = Field(
         "auto", description="The SQL page: auto, where Landlock and seccomp guard it or there is one user only; on, everywhere; off."
     )
+    oidc_issuer: str = Field("", description="Sign-in service (OpenID Connect): its issuer, an https address; empty: none.")
+    oidc_client_id: str = Field("", description="The name under which that service knows this installation.")
+    oidc_client_secret_file: Path | None = Field(None, description="Its stripped text is the client secret; none for a public client.")
+    oidc_scopes: str = Field("openid email", description="What is asked of the service, with spaces between.")
+    oidc_label: str = Field("Single sign-on", description="What the button on the sign-in page says.")
+    oidc_join: Literal["invited", "anyone"] = Field(
+        "invited", description="invited: only whom an admin has sent a link; anyone: whoever that service lets in gets an account."
+    )
+    oidc_domains: str = Field("", description="Comma-separated domains; if set, only a verified e-mail of one of them gets an account.")
+    oidc_plan: Literal["free", "indie", "team", "enterprise"] = Field("free", description="The plan of accounts made in this way.")
     demo: bool = Field(False, description="Show the demo banner; set by `byok up --demo`.")
     vendor_base_urls: dict[str, str] = Field(default_factory=dict, description="BYOK_<VENDOR>_BASE_URL, by vendor name in lower case.")
     vendors: dict[str, VendorEntry] = Field(default_factory=dict, description="Vendors that the operator names in byok.toml.")
@@ -105,12 +117,12 @@ class Settings(BaseSettings):
     def gateway_url(self) -> str:
         return f"http://{self.host}:{self.gateway_port}"
 
-    @field_validator("data", "master_key_file", "jwt_secret_file", mode="after")
+    @field_validator("data", "master_key_file", "jwt_secret_file", "oidc_client_secret_file", mode="after")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else Path(os.path.abspath(value.expanduser()))
 
-    @field_validator("log_level", "fsync", "sql_console", mode="before")
+    @field_validator("log_level", "fsync", "sql_console", "oidc_join", "oidc_plan", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
@@ -120,6 +132,34 @@ class Settings(BaseSettings):
     def _public(cls, value: str) -> str:
         if value and not _is_http(value):
             raise ValueError("must begin with http:// or https:// and name a host")
+        return value
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _issuer(cls, value: str) -> str:
+        if value and not (_is_http(value) and is_safe_origin(value)):
+            raise ValueError("must begin with https:// and name a host (http:// for a loopback address only)")
+        return value
+
+    @field_validator("oidc_scopes")
+    @classmethod
+    def _scopes(cls, value: str) -> str:
+        if "openid" not in value.split():
+            raise ValueError("must hold openid")
+        return " ".join(value.split())
+
+    @field_validator("oidc_label")
+    @classmethod
+    def _label(cls, value: str) -> str:
+        if not value.strip() or len(value) > 40 or not value.isprintable():
+            raise ValueError("must be one line of 1 to 40 characters")
+        return value.strip()
+
+    @field_validator("accounts_url")
+    @classmethod
+    def _accounts(cls, value: str) -> str:
+        if value and not value.startswith(("sqlite:///", "postgresql+psycopg://")):
+            raise ValueError("must begin with postgresql+psycopg:// or sqlite:///")
         return value
 
     @field_validator("store_url")
@@ -155,6 +195,8 @@ class Settings(BaseSettings):
             raise ValueError("BYOK_GATEWAY_PORT and BYOK_WEB_PORT must differ")
         if self.master_key is None and self.master_key_file.is_relative_to(self.data):
             raise ValueError("BYOK_MASTER_KEY_FILE must lie outside BYOK_DATA: a copy of the data would hold the key to it")
+        if bool(self.oidc_issuer) != bool(self.oidc_client_id):
+            raise ValueError("BYOK_OIDC_ISSUER and BYOK_OIDC_CLIENT_ID belong together: set both or none")
         return self
 
     @classmethod
@@ -195,10 +237,17 @@ def unknown_names(environ: Mapping[str, str]) -> list[str]:
     known = [f"BYOK_{name.upper()}" for name in Settings.model_fields]
     found = []
     for name in sorted(environ):
-        if name.startswith("BYOK_") and name not in known and not _BASE_URL.match(name) and not name.startswith("BYOK_OIDC_"):
+        if name.startswith("BYOK_") and name not in known and not _BASE_URL.match(name):
             near = difflib.get_close_matches(name, known, 1)
             found.append(f"{name} is no setting" + (f"; did you mean {near[0]}?" if near else ""))
     return found
+
+
+def is_safe_origin(url: str) -> bool:
+    """Whether nobody on the way can read or change what goes there: https, or an address of this machine."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return parts.scheme == "https" or host in ("localhost", "::1") or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:

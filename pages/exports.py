@@ -36,6 +36,9 @@ with st.container(border=True):
     st.caption(FORMATS[wanted])
     offers.link(user, chosen, wanted)
 
+if chosen.everyone:  # the API exports one's own records only
+    st.stop()
+
 with st.container(border=True):
     st.subheader("By a program", anchor=False)
     st.markdown("The same file from the API, with an access token from the Keys page:")

@@ -4,7 +4,8 @@ import streamlit as st
 
 from byok import services
 from byok.store import questions
-from byok.ui import breakdown, cards, charts, filters, session, states, table, theme
+from byok.ui import breakdown, cards, charts, filters, forecast, session, states, table, theme
+from byok.ui.measures import MEASURES
 from byok.ui.names import names_of
 from byok.ui.periods import buckets
 
@@ -12,7 +13,7 @@ user = session.require_user()
 chosen = filters.current(user)
 engine = services.current().engine
 
-if states.newest_of(user) is None:
+if states.newest_of(user, everyone=chosen.everyone) is None:
     states.no_data_yet(user)
     st.stop()
 if chosen.gone:
@@ -30,13 +31,14 @@ column = filters.COLUMN_OF[chosen.by]
 steps = buckets(max(chosen.period.since, chosen.kept_from), chosen.period.until, chosen.grain, chosen.zone)
 whole = questions.series(engine, chosen.scope, grain=chosen.grain).to_pylist()
 parts = questions.series(engine, chosen.scope, grain=chosen.grain, by=column).to_pylist()
-names = names_of(user)
+names = names_of(user, everyone=chosen.everyone)
 
 cards.draw(cards.cards(summary, questions.summary(engine, before) if before else None, breakdown.courses(whole, steps)))
 states.unpriced(questions.usage(engine, chosen.scope, cost=True).rows)
 
 # Without a single price there is no money to draw: the tokens say more than an empty chart.
-metric = "tokens" if chosen.metric == "cost" and summary["cost_usd"] is None else chosen.metric
+metric = chosen.metric if MEASURES[chosen.metric].additive else "cost"
+metric = "tokens" if metric == "cost" and summary["cost_usd"] is None else metric
 
 
 def shown(value: str) -> str:
@@ -49,7 +51,7 @@ def narrow_to(value: str | None) -> None:
 
 
 with st.container(border=True):
-    st.subheader(f"{metric.capitalize()} by {chosen.by}", anchor=False)
+    st.subheader(f"{MEASURES[metric].title} by {chosen.by}", anchor=False)
     series = breakdown.breakdown(parts, steps, metric, column=column)
     chart_key = f"hero-{chosen.fingerprint}"
     looks = names.looks(column, also=[part.name for part in series.parts])
@@ -82,3 +84,5 @@ with st.container(border=True):
         key=table_key,
         on_select=lambda: narrow_to(table.clicked(table_key, ids)),
     )
+
+forecast.line(user, chosen, metric)

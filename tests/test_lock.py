@@ -16,21 +16,29 @@ def plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def locked() -> dict[str, str]:
-    return {plain(name): version for name, version, _ in ENTRY.findall((ROOT / "requirements.lock").read_text())}
+def locked(name: str = "requirements") -> dict[str, str]:
+    return {plain(name): version for name, version, _ in ENTRY.findall((ROOT / f"{name}.lock").read_text())}
 
 
-def test_every_line_of_the_lock_is_a_package_with_hashes():
-    text = (ROOT / "requirements.lock").read_text()
+@pytest.mark.parametrize(("name", "least"), [("requirements", 50), ("requirements-scale", 4)])
+def test_every_line_of_the_lock_is_a_package_with_hashes(name, least):
+    text = (ROOT / f"{name}.lock").read_text()
     left = ENTRY.sub("", text)
     assert [line for line in left.splitlines() if line and not line.startswith("#")] == []
-    assert len(locked()) > 50
+    assert len(locked(name)) >= least
 
 
-def test_the_lock_holds_what_requirements_name():
-    wanted = re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", (ROOT / "requirements.txt").read_text(), re.M)
+@pytest.mark.parametrize("name", ["requirements", "requirements-scale"])
+def test_the_lock_holds_what_requirements_name(name):
+    wanted = re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", (ROOT / f"{name}.txt").read_text(), re.M)
     assert wanted
-    assert {plain(name): version for name, version in wanted}.items() <= locked().items(), "run: make lock"
+    assert {plain(name): version for name, version in wanted}.items() <= locked(name).items(), "run: make lock"
+
+
+def test_what_is_past_one_machine_fits_what_every_machine_has():
+    first, more = locked(), locked("requirements-scale")
+    assert {name: more[name] for name in first.keys() & more.keys()} == {name: first[name] for name in first.keys() & more.keys()}
+    assert not {"psycopg", "pyspark", "sqlglot", "fsspec"} & first.keys(), "these are optional"
 
 
 def test_installing_takes_the_lock_and_insists_on_hashes():

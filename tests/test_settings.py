@@ -136,3 +136,41 @@ def test_secrets_do_not_show_in_a_settings_object():
 def test_settings_cannot_be_changed():
     with pytest.raises(ValueError, match="frozen"):
         load({}).gateway_port = 1
+
+
+SIGN_ON = {"BYOK_OIDC_ISSUER": "https://accounts.example", "BYOK_OIDC_CLIENT_ID": "byok"}
+
+
+def test_a_sign_in_service():
+    settings = load(SIGN_ON | {"BYOK_OIDC_JOIN": "Anyone", "BYOK_OIDC_SCOPES": " openid   email ", "BYOK_OIDC_LABEL": " Acme "})
+    assert (settings.oidc_join, settings.oidc_scopes, settings.oidc_label) == ("anyone", "openid email", "Acme")
+    assert load({}).oidc_join == "invited"
+    for issuer in ("http://127.0.0.1:9", "http://localhost:9/realms/a", "http://[::1]:9"):
+        assert load(SIGN_ON | {"BYOK_OIDC_ISSUER": issuer}).oidc_issuer == issuer
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ISSUER", "http://accounts.example"),
+        ("ISSUER", "http://127.0.0.1.evil.example"),
+        ("ISSUER", "https://accounts.example/?a=b"),
+        ("ISSUER", "accounts.example"),
+        ("SCOPES", "email"),
+        ("LABEL", " "),
+        ("LABEL", "x" * 41),
+        ("LABEL", "a\nb"),
+        ("JOIN", "everyone"),
+        ("PLAN", "gold"),
+    ],
+)
+def test_a_sign_in_service_that_makes_no_sense_is_named(name, value):
+    [fault] = faults(SIGN_ON | {f"BYOK_OIDC_{name}": value})
+    assert f"BYOK_OIDC_{name}" in fault
+
+
+def test_issuer_and_client_belong_together():
+    for name in SIGN_ON:
+        [fault] = faults({name: SIGN_ON[name]})
+        assert "belong together" in fault
+    assert unknown_names({"BYOK_OIDC_ISUER": "x"}) == ["BYOK_OIDC_ISUER is no setting; did you mean BYOK_OIDC_ISSUER?"]

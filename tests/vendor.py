@@ -76,10 +76,12 @@ class LoopbackVendor:
         self.port: int = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._loop = asyncio.new_event_loop()
+        self._running = threading.Event()
         self._thread = threading.Thread(target=self._run, name="vendor", daemon=True)
 
     def __enter__(self) -> "LoopbackVendor":
         self._thread.start()
+        self._running.wait()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -88,7 +90,7 @@ class LoopbackVendor:
         if self._ledger is not None:
             os.close(self._ledger)
 
-    def wait_until(self, holds: Callable[["LoopbackVendor"], bool], timeout_s: float = 5.0) -> bool:
+    def wait_until(self, holds: Callable[["LoopbackVendor"], bool], timeout_s: float = 60.0) -> bool:
         """Whether it comes true in time."""
         deadline = time.monotonic() + timeout_s
         while not holds(self):
@@ -100,6 +102,7 @@ class LoopbackVendor:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         server = self._loop.run_until_complete(asyncio.start_server(self._serve, sock=self._socket, limit=2**20))
+        self._loop.call_soon(self._running.set)
         self._loop.run_forever()
         server.close()
         tasks = asyncio.all_tasks(self._loop)

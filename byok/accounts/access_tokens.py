@@ -14,7 +14,7 @@ from byok.accounts.database import Database
 from byok.accounts.errors import UserUnknown
 from byok.accounts.ids import is_id, random_characters
 from byok.accounts.tables import access_tokens, users
-from byok.accounts.users import User, from_row
+from byok.accounts.users import User, from_row, is_there
 from byok.errors import BadRequest
 
 _FORM = re.compile(r"byok_([A-Za-z0-9]{8})_[A-Za-z0-9_-]{43}")
@@ -63,7 +63,7 @@ def create(db: Database, user_id: str, *, now: datetime, label: str = "", ttl_s:
         "models": ",".join(_checked_models(models)) or None,
     }
     with db.writing() as connection:
-        if not connection.execute(sa.select(users.c.id).where(users.c.id == user_id)).first():
+        if not connection.execute(is_there(user_id)).first():
             raise UserUnknown
         connection.execute(sa.insert(access_tokens).values(**values))
     return token

@@ -14,6 +14,7 @@ MOST = 10_000
 def allow(db: Database, name: str, *, now: datetime) -> bool:
     """Allow the name; returns whether that is new. Its form is for the caller to check. Raises `BadRequest` when there are too many."""
     with db.writing() as connection:
+        db.alone(connection, "allowed models")
         if connection.execute(sa.select(allowed_models.c.name).where(allowed_models.c.name == name)).first():
             return False
         if (connection.execute(sa.select(sa.func.count()).select_from(allowed_models)).scalar() or 0) >= MOST:

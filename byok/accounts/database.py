@@ -4,6 +4,7 @@ import contextlib
 import os
 import sqlite3
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -13,15 +14,33 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import StaticPool
 
-from byok.accounts.errors import AccountsTooNew, AccountsUnavailable
+from byok.accounts.errors import AccountsDriverMissing, AccountsTooNew, AccountsUnavailable
+from byok.accounts.tables import METADATA
 
-HEAD = "0002"  # the newest step in migrations/versions
+HEAD = "0003"  # the newest step in migrations/versions
 PATIENCE_MS = 10_000
 NOTE_PATIENCE_MS = 50
-_MIGRATION_LOCK = 0x62796F6B  # any number that only we use
+_MIGRATION = "migration"
+_MIGRATION_PATIENCE_S = 60
+_OURS = 0x62796F6B  # marks our advisory locks among those of others in the same database
 _READ_ONLY = "read only"
+# A server that is gone or cut off is noticed within seconds, whatever its network does. What the URL says itself comes first.
+_SERVER_OPTIONS = {
+    "application_name": "byok",
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "options": f"-c lock_timeout={PATIENCE_MS} -c idle_in_transaction_session_timeout=60000",
+}
+_OLDER_SNAPSHOTS = """
+    select count(*) from pg_stat_activity
+    where pid <> pg_backend_pid() and datname = current_database() and age(backend_xmin) > age(cast(cast(:now as text) as xid))
+"""
 
 
 class Database:
@@ -38,7 +57,9 @@ class Database:
     def reading(self) -> Iterator[Connection]:
         """A connection that sees one consistent state. Raises `AccountsUnavailable` if the database cannot be read."""
         with _translated(), self.engine.connect() as connection:
-            yield connection
+            yield (
+                connection if self.is_sqlite else connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            )
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -46,10 +67,17 @@ class Database:
         with _translated(), self.engine.connect().execution_options(writes=True) as connection, connection.begin():
             yield connection
 
+    def alone(self, connection: Connection, what: str) -> None:
+        """Wait until no other transaction is at `what`, and keep others out until this one ends. SQLite's write lock does that already."""
+        if not self.is_sqlite:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_OURS, zlib.crc32(what.encode()) >> 1)))
+
     def note(self, statement: sa.Update) -> bool:
         """Write something that may be lost, such as when a token was last used. Never raises, never waits long."""
         try:
             with self.engine.connect().execution_options(writes=True) as connection, self._impatient(connection), connection.begin():
+                if not self.is_sqlite:
+                    connection.exec_driver_sql(f"set local lock_timeout = {NOTE_PATIENCE_MS}")
                 connection.execute(statement)
         except DBAPIError:
             return False
@@ -81,7 +109,7 @@ def open_database(url: str) -> Database:
     """Return the database at a SQLAlchemy URL with all its tables in their newest form.
 
     Several processes may open a fresh database at once: one makes the tables, the others wait. Raises `AccountsTooNew` if a newer
-    version wrote it, `AccountsUnavailable` if it cannot be opened.
+    version wrote it, `AccountsDriverMissing` if a server's driver is not installed, `AccountsUnavailable` if it cannot be opened.
 
     >>> with open_database("sqlite://") as db:
     ...     db.is_sqlite
@@ -100,11 +128,12 @@ def open_database(url: str) -> Database:
 
 
 def scrub(db: Database) -> None:
-    """Leave no byte of deleted rows in SQLite's files (main file, write-ahead log). Elsewhere the server sees to it.
+    """Leave no byte of deleted rows in the tables' files (SQLite: nor in its log). See docs/scale.md for a server's log of changes.
 
-    Raises `AccountsUnavailable` if other processes kept the log busy for 10 s; calling it again is harmless.
+    Raises `AccountsUnavailable` if others kept the tables or the log busy for 10 s; calling it again is harmless.
     """
     if not db.is_sqlite:
+        _scrub_server(db)
         return
     deadline = time.monotonic() + PATIENCE_MS / 1000
     with _translated(), db.engine.connect() as connection:
@@ -117,8 +146,34 @@ def scrub(db: Database) -> None:
             time.sleep(0.02)
 
 
+def _scrub_server(db: Database) -> None:
+    """PostgreSQL keeps deleted rows in its pages: only writing the tables anew, when nobody can see them any more, takes them away."""
+    deadline = time.monotonic() + PATIENCE_MS / 1000
+    with _translated(), db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        now = connection.execute(sa.text("select pg_current_xact_id()::text")).scalar_one()
+        while connection.execute(sa.text(_OLDER_SNAPSHOTS), {"now": now}).scalar_one():
+            if time.monotonic() > deadline:
+                raise AccountsUnavailable("a transaction stays open")
+            time.sleep(0.05)
+        for table in METADATA.sorted_tables:
+            connection.exec_driver_sql(f"vacuum (full) {table.name}")
+
+
+def _keep_no_samples(connection: Connection) -> None:
+    """A server samples columns for its planner, and an erased e-mail would live on among the samples."""
+    for table in METADATA.sorted_tables:
+        texts = [column.name for column in table.columns if isinstance(column.type, sa.String | sa.LargeBinary)]
+        if texts:
+            changes = ", ".join(f"alter column {name} set statistics 0" for name in texts)
+            connection.exec_driver_sql(f"alter table {table.name} {changes}")
+
+
 def _server_engine(place: URL) -> Engine:
-    return sa.create_engine(place, hide_parameters=True, pool_pre_ping=True)
+    options = {name: value for name, value in _SERVER_OPTIONS.items() if name not in place.query}
+    try:
+        return sa.create_engine(place, hide_parameters=True, pool_pre_ping=True, pool_timeout=PATIENCE_MS / 1000, connect_args=options)
+    except ModuleNotFoundError as error:
+        raise AccountsDriverMissing(str(error.name)) from None
 
 
 def _sqlite_engine(place: URL) -> Engine:
@@ -217,13 +272,16 @@ def _migrate(db: Database) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     with db.engine.connect().execution_options(writes=True) as connection, connection.begin():
-        if not db.is_sqlite:  # SQLite's write lock is held already
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+        if not db.is_sqlite:
+            connection.exec_driver_sql(f"set local lock_timeout = '{_MIGRATION_PATIENCE_S}s'")
+        db.alone(connection, _MIGRATION)
         config.attributes["connection"] = connection
         try:
             command.upgrade(config, "head")
         except CommandError:
             raise AccountsTooNew from None
+        if not db.is_sqlite:
+            _keep_no_samples(connection)
 
 
 @contextlib.contextmanager
@@ -232,6 +290,14 @@ def _translated() -> Iterator[None]:
         yield
     except IntegrityError:
         raise
+    except PoolTimeout:
+        raise AccountsUnavailable("all connections are in use") from None
     except (DBAPIError, sqlite3.Error) as error:
-        reason = str(error.orig if isinstance(error, DBAPIError) else error)
-        raise AccountsUnavailable(reason.splitlines()[0][:120] if reason else "no reason given") from None
+        raise AccountsUnavailable(_reason(error.orig if isinstance(error, DBAPIError) else error)) from None
+
+
+def _reason(error: BaseException | None) -> str:
+    if isinstance(error, sqlite3.Error):
+        return str(error).splitlines()[0][:120] if str(error) else "no reason given"
+    # A server's own words name hosts and roles, and whoever calls the API would read them.
+    return f"the database server: {type(error).__name__}"

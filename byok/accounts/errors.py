@@ -12,6 +12,15 @@ class AccountsUnavailable(ByokError):
         super().__init__(f"The accounts database cannot be used just now ({reason}).", remedy="Try again; byok doctor names the fault.")
 
 
+class AccountsDriverMissing(ByokError):
+    """BYOK_ACCOUNTS_URL names a server whose driver is an optional package."""
+
+    status, code = 500, "accounts_driver_missing"
+
+    def __init__(self, package: str) -> None:
+        super().__init__(f"BYOK_ACCOUNTS_URL needs the package {package}, which is not installed.", remedy="Run: make install-scale")
+
+
 class AccountsTooNew(ByokError):
     status, code = 500, "accounts_too_new"
 
@@ -67,6 +76,47 @@ class LinkInvalid(ByokError):
 
     def __init__(self) -> None:
         super().__init__("This link was used already or has expired.", remedy="Ask an admin for a new one.")
+
+
+class NotInvited(ByokError):
+    """Known to the sign-in service, unknown here."""
+
+    status, code = 403, "not_invited"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "You have no account here yet.",
+            remedy="Ask an admin for an invitation, open its link, and continue from there with this sign-in.",
+        )
+
+
+class AccountDisabled(ByokError):
+    status, code = 403, "account_disabled"
+
+    def __init__(self) -> None:
+        super().__init__("This account is disabled.", remedy="Ask an admin.")
+
+
+class IdentityTaken(ByokError):
+    status, code = 409, "identity_taken"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This sign-in belongs to another account here already.",
+            remedy="Sign in with it to reach that account, and disconnect it there first; an admin can do so, too.",
+        )
+
+
+class EmailTaken(ByokError):
+    """An e-mail alone never opens an account that is there already: whoever runs a sign-in service could write any into it."""
+
+    status, code = 409, "email_taken"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "There is an account with your e-mail already, and it is not connected to this sign-in.",
+            remedy="Sign in as before and connect the two on the page Account, or ask an admin for a new link.",
+        )
 
 
 class MasterKeyInvalid(ByokError):

@@ -78,8 +78,7 @@ def add(db: Database, master: bytes, user_id: str, vendor: str, secret: str, *, 
     }
     with db.writing() as connection:
         _refuse_replaced_master(connection, sealed.kek_id)
-        # Locked, so that two first keys added at once do not both become the default.
-        if not connection.execute(sa.select(users.c.id).where(users.c.id == user_id).with_for_update()).first():
+        if not _lock_keys(connection, user_id):
             raise UserUnknown
         first = connection.execute(sa.select(vendor_keys.c.id).where(_of(user_id, vendor), vendor_keys.c.is_default)).first() is None
         row = connection.execute(sa.insert(vendor_keys).values(is_default=first, **values).returning(*_shown())).one()
@@ -95,11 +94,18 @@ def of_user(db: Database, user_id: str) -> list[VendorKey]:
         ]
 
 
+def of_everyone(db: Database) -> list[VendorKey]:
+    """The keys of all users, oldest first, for operators."""
+    with db.reading() as connection:
+        return [VendorKey(*row) for row in connection.execute(sa.select(*_shown()).order_by(vendor_keys.c.created_at, vendor_keys.c.id))]
+
+
 def revoke(db: Database, user_id: str, key_id: str) -> bool:
     """Delete the key if it is this user's; returns whether it was. If it was the default, the vendor's next oldest takes its place."""
     if not is_id(key_id):
         return False
     with db.writing() as connection:
+        _lock_keys(connection, user_id)
         gone = sa.delete(vendor_keys).where(vendor_keys.c.id == key_id, vendor_keys.c.user_id == user_id)
         row = connection.execute(gone.returning(vendor_keys.c.vendor, vendor_keys.c.is_default)).first()
         if row is not None and row.is_default:
@@ -113,6 +119,7 @@ def revoke(db: Database, user_id: str, key_id: str) -> bool:
 def make_default(db: Database, user_id: str, key_id: str) -> None:
     """Make this key the one that its vendor's calls use unless they name another. Raises `NotFound`."""
     with db.writing() as connection:
+        _lock_keys(connection, user_id)
         vendor = connection.execute(_vendor_of(user_id, key_id)).scalar() if is_id(key_id) else None
         if vendor is None:
             raise NotFound("There is no such key.", remedy="byok key list EMAIL shows the keys of a user.")
@@ -161,6 +168,11 @@ def _refuse_replaced_master(connection: Connection, kek_id: str) -> None:
     known = connection.execute(sa.select(master_keys.c.kek_id).with_for_update(read=True)).scalars().all()
     if known and kek_id not in known:
         raise MasterKeyReplaced
+
+
+def _lock_keys(connection: Connection, user_id: str) -> bool:
+    """Whoever changes a user's keys is alone at it, so that each vendor has one default; returns whether the user is there."""
+    return connection.execute(sa.select(users.c.id).where(users.c.id == user_id).with_for_update()).first() is not None
 
 
 def _shown() -> list[sa.Column[Any]]:

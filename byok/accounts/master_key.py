@@ -98,6 +98,7 @@ def check_master_key(db: Database, master: bytes) -> None:
     if not known:
         try:
             with db.writing() as connection:
+                db.alone(connection, "master key")  # two machines that start with a key of their own must not both be right
                 if not connection.execute(sa.select(master_keys.c.seq)).first():
                     connection.execute(sa.insert(master_keys).values(kek_id=kek_id(master), check_value=value))
         except IntegrityError:  # another process was first

@@ -18,7 +18,7 @@ from byok.accounts import common_passwords, delays
 from byok.accounts.database import Database
 from byok.accounts.errors import LinkInvalid, PasswordTooWeak, UserUnknown
 from byok.accounts.tables import password_hashes, password_links, sessions, users
-from byok.accounts.users import User, from_row, is_email, normal_email
+from byok.accounts.users import User, from_row, is_email, is_there, normal_email
 from byok.errors import TooManyRequests
 
 SHORTEST = 12
@@ -76,9 +76,9 @@ def has_password(db: Database, user_id: str) -> bool:
 def set_link(db: Database, user_id: str, *, now: datetime, ttl_s: float = LINK_TTL_S) -> str:
     """Return the one-time secret for /auth/set-password?token=…; the user's earlier links become void. Raises `UserUnknown`."""
     secret = secrets.token_urlsafe(32)
-    row = {"secret_hash": _link_hash(secret), "user_id": user_id, "created_at": now, "expires_at": now + timedelta(seconds=ttl_s)}
+    row = {"secret_hash": link_hash(secret), "user_id": user_id, "created_at": now, "expires_at": now + timedelta(seconds=ttl_s)}
     with db.writing() as connection:
-        if not connection.execute(sa.select(users.c.id).where(users.c.id == user_id)).first():
+        if not connection.execute(is_there(user_id)).first():
             raise UserUnknown
         connection.execute(sa.delete(password_links).where((password_links.c.user_id == user_id) | (password_links.c.expires_at <= now)))
         connection.execute(sa.insert(password_links).values(**row))
@@ -91,23 +91,29 @@ def redeem(db: Database, token: str, password: str, *, now: datetime) -> User:
     Raises `LinkInvalid` (used, expired, unknown, or the user is disabled) or `PasswordTooWeak`.
     """
     with db.reading() as connection:
-        owner = _link_owner(connection, token, now)
+        owner = link_owner(connection, link_hash(token), now)
     if owner is None:
         raise LinkInvalid
     hashed = _hash(_checked(password, owner.email))
     with db.writing() as connection:
         # Looked up once more, and locked: of two that redeem at the same moment one wins.
-        owner = _link_owner(connection, token, now, lock=True)
+        owner = link_owner(connection, link_hash(token), now, lock=True)
         if owner is None:
             raise LinkInvalid
         _replace(connection, owner.id, owner.email, hashed, now)
     return owner
 
 
-def _link_owner(connection: Connection, token: str, now: datetime, *, lock: bool = False) -> User | None:
+def link_hash(secret: str) -> str:
+    """What is kept of a link's secret."""
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
+
+
+def link_owner(connection: Connection, hashed: str, now: datetime, *, lock: bool = False) -> User | None:
+    """Whose link this is, if it is good: not used, not late, its user not disabled."""
     mine = password_links.c
     joined = sa.select(*users.c).join_from(password_links, users)
-    found = joined.where(mine.secret_hash == _link_hash(token), mine.expires_at > now, ~users.c.disabled)
+    found = joined.where(mine.secret_hash == hashed, mine.expires_at > now, ~users.c.disabled)
     row = connection.execute(found.with_for_update() if lock else found).first()
     return None if row is None else from_row(row)
 
@@ -173,7 +179,3 @@ def _turn() -> Iterator[None]:
 @cache
 def _hash_of_nobody() -> str:
     return _hash(secrets.token_urlsafe(32))
-
-
-def _link_hash(secret: str) -> str:
-    return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()

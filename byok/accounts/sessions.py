@@ -11,7 +11,7 @@ from byok.accounts.database import Database
 from byok.accounts.errors import UserUnknown
 from byok.accounts.ids import is_id, new_id
 from byok.accounts.tables import sessions, users
-from byok.accounts.users import User, from_row
+from byok.accounts.users import User, from_row, is_there
 
 IDLE = timedelta(hours=8)
 ABSOLUTE = timedelta(days=30)
@@ -33,7 +33,7 @@ def start(db: Database, user_id: str, *, now: datetime) -> str:
     """Return the secret of a new session (256 random bits), for the cookie. Raises `UserUnknown`, also for a disabled user."""
     secret = secrets.token_urlsafe(32)
     with db.writing() as connection:
-        if not connection.execute(sa.select(users.c.id).where(users.c.id == user_id, ~users.c.disabled)).first():
+        if not connection.execute(is_there(user_id).where(~users.c.disabled)).first():
             raise UserUnknown
         connection.execute(sa.delete(sessions).where(_is_over(now)))
         row = {"id": new_id("ses_"), "secret_hash": _hash(secret), "user_id": user_id, "created_at": now, "seen_at": now}

@@ -92,6 +92,24 @@ sessions = sa.Table(
     sa.Column("seen_at", Instant, nullable=False),
 )
 
+identities = sa.Table(
+    "identities",
+    METADATA,
+    sa.Column("issuer", sa.String, primary_key=True),  # of a sign-in service (OpenID Connect)
+    sa.Column("subject", sa.String, primary_key=True),  # its own, lasting id of the person
+    _owner(),
+    sa.Column("created_at", Instant, nullable=False),
+)
+
+sign_on_flows = sa.Table(
+    "sign_on_flows",
+    METADATA,
+    sa.Column("secret_hash", sa.String, primary_key=True),
+    sa.Column("user_id", sa.String, sa.ForeignKey("users.id", ondelete="CASCADE"), index=True),  # null: whoever comes back
+    sa.Column("link_hash", sa.String),  # of the one-time link that began it
+    sa.Column("expires_at", Instant, nullable=False),
+)
+
 access_tokens = sa.Table(
     "access_tokens",
     METADATA,

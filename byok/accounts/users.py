@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -81,18 +81,26 @@ def add(
         "plan": _checked_plan(plan),
         "retention_days": _checked_days(retention_days),
         "admin": admin,
-        "disabled": False,
         "tz": _checked_zone(tz),
-        "created_at": now,
     }
     try:
         with db.writing() as connection:
-            if tombstones.erased(connection, [str(values["id"])]):
-                raise UserErased
-            row = connection.execute(sa.insert(users).values(**values).returning(*users.c)).one()
+            return _insert(db, connection, values, now)
     except IntegrityError:
         raise UserExists from None
-    return from_row(row)
+
+
+def add_within(db: Database, connection: Connection, user_id: str, email: str, *, plan: str, now: datetime) -> User:
+    """As `add`, inside a transaction that is already open; IntegrityError where `add` says `UserExists`."""
+    return _insert(db, connection, {"id": _checked_id(user_id), "email": _checked_email(email), "plan": _checked_plan(plan)}, now)
+
+
+def _insert(db: Database, connection: Connection, values: dict[str, Any], now: datetime) -> User:
+    db.alone(connection, str(values["id"]))
+    if tombstones.erased(connection, [str(values["id"])]):
+        raise UserErased
+    whole = {"admin": False, "tz": "UTC"} | values | {"disabled": False, "created_at": now}
+    return from_row(connection.execute(sa.insert(users).values(**whole).returning(*users.c)).one())
 
 
 def add_many(db: Database, people: Iterable[tuple[str, str]], plan: str, now: datetime) -> set[str]:
@@ -103,6 +111,7 @@ def add_many(db: Database, people: Iterable[tuple[str, str]], plan: str, now: da
     kept = _checked_plan(plan)
     wanted = {_checked_id(user_id): _checked_email(email) for user_id, email in people}
     with db.writing() as connection:
+        db.alone(connection, "many users")
         spent = tombstones.erased(connection, wanted)
         ids, emails = _taken(connection, wanted)
         fresh: list[dict[str, Any]] = []
@@ -114,6 +123,11 @@ def add_many(db: Database, people: Iterable[tuple[str, str]], plan: str, now: da
         if fresh:
             connection.execute(sa.insert(users), [person | common for person in fresh])
     return {person["id"] for person in fresh}
+
+
+def is_there(user_id: str) -> sa.Select[Any]:
+    """Finds the user, who then cannot be removed before the transaction ends: for whoever adds something of the user's."""
+    return sa.select(users.c.id).where(users.c.id == user_id).with_for_update(read=True, key_share=True)
 
 
 def by_email(db: Database, email: str) -> User:
@@ -196,12 +210,23 @@ def retention_of(db: Database, user_id: str) -> int | None:
         return None if row is None else row.retention_days or PLAN_DAYS[row.plan]
 
 
+def zones(db: Database, user_ids: Collection[str]) -> dict[str, str]:
+    """Return user id -> time zone, for those of `user_ids` that there are."""
+    wanted = set(user_ids)
+    asked = sa.select(users.c.id, users.c.tz)
+    if len(wanted) == 1:
+        asked = asked.where(users.c.id == min(wanted))
+    with db.reading() as connection:
+        return {user_id: tz for user_id, tz in connection.execute(asked) if user_id in wanted}
+
+
 def remove(db: Database, user_id: str, *, now: datetime | None = None) -> None:
     """Delete the user with all sessions, tokens, passwords, keys and facts of jobs, and set the tombstone, in one transaction.
 
     Repeating it, or removing an id that never was, only sets the tombstone. `now` is the tombstone's time.
     """
     with db.writing() as connection:
+        db.alone(connection, user_id)  # the second of two erasures at once finds the tombstone of the first
         email = connection.execute(sa.select(users.c.email).where(users.c.id == user_id)).scalar()
         if email is not None:
             delays.forget(connection, delays.of_email(connection, email))

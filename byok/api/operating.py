@@ -12,9 +12,9 @@ from byok.answers import NO_STORE, ExactJson
 from byok.api.caller import pool_of, services_of
 from byok.api.usage import downloaded, exported
 from byok.errors import ByokError, NotFound, Unauthorized
+from byok.forms import signed_in
 from byok.metrics import CONTENT_TYPE, WebMetrics
 from byok.services import Services
-from byok.signin import signed_in
 from byok.store import formatting
 from byok.store.scope import EveryonesScope
 

@@ -49,6 +49,14 @@ class CostsQuery(PeriodQuery):
     group_by: _Several = Field(description="As in GET /usage. Default: vendor,model.", examples=[["model"]])
 
 
+class ForecastQuery(Query):
+    metric: Literal["cost", "tokens", "calls"] = Field("cost", description="What is counted.", examples=["tokens"])
+    tz: _Short | None = Field(None, description="IANA time zone in which months and days are cut. Default: yours.")
+    vendor: _Several = Field(description="Only these vendors; repeatable.", examples=[["openai"]])
+    model: _Several = Field(description="Only these models; repeatable.")
+    key_id: _Several = Field(description="Only calls with these vendor keys; repeatable.")
+
+
 class SeriesQuery(PeriodQuery):
     grain: Literal["hour", "day", "month"] = Field("day", description="Width of a bucket, cut in `tz`.", examples=["hour"])
     by: Literal["vendor", "model", "key_id", "status"] | None = Field(
@@ -138,6 +146,21 @@ class Costs(BaseModel):
     cost_usd: Decimal | None
     unpriced_calls: int
     total_calls: int
+
+
+class Forecast(BaseModel):
+    """In USD, tokens or calls; `low` and `high` enclose the month's end four times out of five. `basis` says from what, or why not."""
+
+    metric: str
+    month: str
+    so_far: Decimal
+    middle: Decimal | None
+    low: Decimal | None
+    high: Decimal | None
+    enough: bool
+    basis: str
+    unpriced_calls: int
+    tz: str
 
 
 class Series(BaseModel):

@@ -1,4 +1,4 @@
-"""`byok user …`: add, list, show, set, link, erase."""
+"""`byok user …`: add, list, show, set, link, sign-on, erase."""
 
 import sys
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ class Limit(click.ParamType[int]):
 
 @click.group(cls=Group)
 def user() -> None:
-    """People who may call: add, list, show, set, link, erase.
+    """People who may call: add, list, show, set, link, sign-on, erase.
 
     Example: byok user add ada@example.org --plan team
     """
@@ -158,6 +158,30 @@ def link(settings: Settings, email: str) -> None:
     with Services(settings) as services:
         secret = passwords.set_link(services.db, users.by_email(services.db, email).id, now=utc_now())
     click.echo(f"{settings.dashboard_url}/auth/set-password?token={secret}")
+
+
+@user.command("sign-on")
+@click.argument("email")
+@click.option("--forget", is_flag=True, help="Disconnect all of them; sessions end, a new link is needed to connect again.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+@click.pass_obj
+def sign_on(settings: Settings, email: str, forget: bool, as_json: bool) -> None:
+    """Show which sign-in services (OpenID Connect) open a user's account, and since when.
+
+    Example: byok user sign-on ada@example.org --forget
+    """
+    from byok.accounts import identities, users
+    from byok.services import Services
+
+    with Services(settings) as services:
+        found = users.by_email(services.db, email)
+        if forget:
+            click.echo(f"Disconnected: {identities.disconnect(services.db, found.id)}.", err=as_json)
+        connected = identities.of_user(services.db, found.id)
+    if as_json:
+        show_json([{"issuer": one.issuer, "since": one.created_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")} for one in connected])
+    else:
+        show_table(("issuer", "since"), [(one.issuer, one.created_at) for one in connected])
 
 
 @user.command(cls=StoreCommand)

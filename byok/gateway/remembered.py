@@ -33,6 +33,7 @@ class Remembered(Generic[Key, Value]):
         self._answers: dict[Key, tuple[float, Value]] = {}
         self._noes: dict[Key, float] = {}
         self._waiting: dict[Key, asyncio.Future[Value | None]] = {}
+        self._hung_at = -FRESH_S
 
     def fresh(self, key: Key) -> Value | None:
         """The remembered answer if it is young enough, without waiting; None says to ask."""
@@ -58,9 +59,11 @@ class Remembered(Generic[Key, Value]):
             waiting = asyncio.ensure_future(self._look_up(key, ask))
             self._waiting[key] = waiting
             waiting.add_done_callback(lambda done: self._settled(key, done))
-        if key in self._answers:  # a database that hangs is no reason to keep a known caller waiting
-            done, _ = await asyncio.wait((waiting,), timeout=PATIENCE_S)
+        if key in self._answers:  # a database that hangs is no reason to keep a known caller waiting, and one every few seconds will do
+            hung = self._clock() - self._hung_at < FRESH_S
+            done, _ = await asyncio.wait((waiting,), timeout=0 if hung else PATIENCE_S)
             if not done:
+                self._hung_at = self._hung_at if hung else self._clock()
                 return self._stale(key, TimeoutError())
         return await asyncio.shield(waiting)
 
@@ -76,6 +79,7 @@ class Remembered(Generic[Key, Value]):
             answer = await asyncio.get_running_loop().run_in_executor(self._pool, ask)
         except Exception as error:
             return self._stale(key, error)
+        self._hung_at = -FRESH_S
         self._answers.pop(key, None)  # to the young end: the oldest is dropped first
         if answer is None and self._no_s:
             _make_room(self._noes, MAX_NOES)

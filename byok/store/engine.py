@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
@@ -59,10 +59,10 @@ class Engine:
     """Answers the questions in sql/. Thread-safe.
 
     `retention` gives each known user's days and is asked for every question, so that a shorter plan hides rows at once; rows of users
-    it does not name are hidden. `retention_of` gives one user's (None: not known), if that is cheaper. `keys` gives the rows of the
-    view `keys`. Files of at least `remember_from_rows` rows are remembered as sums for questions about everyone. `spill` is the folder
-    below which large questions lay rows on disk. A broken file that the table names is left out, remembered in `quarantined`, and read
-    again when it changes.
+    it does not name are hidden. `retention_of` gives one user's (None: not known), if that is cheaper. `zones_of` gives the time zones of
+    users (UTC for those it does not name), `keys` the rows of the view `keys`. Files of at least `remember_from_rows` rows are remembered
+    as sums for questions about everyone. `spill` is the folder below which large questions lay rows on disk. A broken file that the table
+    names is left out, remembered in `quarantined`, and read again when it changes.
     """
 
     def __init__(
@@ -74,6 +74,7 @@ class Engine:
         keys: Callable[[], list[dict[str, object]]],
         now: Callable[[], datetime],
         retention_of: Callable[[str], int | None] | None = None,
+        zones_of: Callable[[Collection[str]], Mapping[str, str]] = lambda _: {},
         spill: Path | None = None,
         memory_limit_mb: int = MEMORY_LIMIT_MB,
         remember_from_rows: int = FROM_ROWS,
@@ -81,6 +82,7 @@ class Engine:
     ) -> None:
         self._reader, self._retention, self._keys, self._now = reader, retention, keys, now
         self._retention_of = retention_of
+        self.zones_of = zones_of
         self._remember_from_rows, self._busy_rows = remember_from_rows, busy_rows
         self._prices = catalogue.tables
         self._spill = Spill(spill)

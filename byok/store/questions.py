@@ -129,10 +129,10 @@ def newest_since(engine: Engine, scope: AnyScope, *, most: int) -> datetime:
     return scope.since
 
 
-def hourly(engine: Engine, scope: AnyScope) -> Iterator[pa.RecordBatch]:
-    """Every series hour by hour, in no order: hour (timestamptz), user_id, vendor, model, calls, failed, total_tokens. Empty hours are left
-    out."""
-    return engine.stream("hourly", scope)
+def hourly(engine: Engine, scope: AnyScope, *, priced: bool = False) -> Iterator[pa.RecordBatch]:
+    """Every series hour by hour, in no order: hour (timestamptz), user_id, vendor, model, calls, failed, total_tokens (and cost_usd,
+    unpriced_calls if `priced`). Empty hours are left out."""
+    return engine.stream("hourly", scope, priced=priced)
 
 
 def freshness(engine: Engine) -> Freshness:

@@ -15,8 +15,10 @@ TIMES = {
     "month": "strftime(local, '%Y-%m') as month",
     "day": "strftime(local, '%Y-%m-%d') as day",
     "hour": "strftime(local, '%Y-%m-%dT%H:00:00') || utc_offset as hour",
+    "weekday": "isodow(local) as weekday",  # 1 is Monday
+    "hour_of_day": "hour(local) as hour_of_day",
 }
-_TIME_ORDER = {"month": "month", "day": "day", "hour": "min(hour_starts_s)"}
+_TIME_ORDER = {"month": "month", "day": "day", "hour": "min(hour_starts_s)", "weekday": "weekday", "hour_of_day": "hour_of_day"}
 _FILTERS = {
     "vendors": "vendor in (select unnest($vendors::varchar[]))",
     "models": "model in (select unnest($models::varchar[]))",

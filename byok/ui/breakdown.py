@@ -4,16 +4,14 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
+from byok.ui.measures import MEASURES, SUMMED, Value
 from byok.ui.theme import OTHER
 
 MOST_NAMES = 6
 EVERY_NAME = 1_000_000
-FIELD_OF = {"cost": "cost_usd", "tokens": "total_tokens", "calls": "calls", "failed": "failed"}
 Row = Mapping[str, Any]
-Value = int | Decimal
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ def breakdown(rows: Iterable[Row], buckets: Sequence[datetime], metric: str, *, 
     by_name: dict[str, list[Value | None]] = {}
     for row in rows:
         at = max(bisect_right(starts, row["start"].astimezone(UTC)) - 1, 0)
-        by_name.setdefault(str(row[column]), [0] * len(buckets))[at] = row[FIELD_OF[metric]]
+        by_name.setdefault(str(row[column]), [0] * len(buckets))[at] = MEASURES[metric].of(row)
     parts = sorted((Part(name, tuple(values)) for name, values in by_name.items()), key=lambda part: (-part.total, part.name))
     shown = parts if len(parts) <= most + 1 else [*parts[:most], _folded(parts[most:])]
     return Breakdown(tuple(buckets), tuple(shown))
@@ -64,8 +62,8 @@ def sparks(rows: Iterable[Row], buckets: Sequence[datetime], metric: str, *, col
 def courses(rows: Iterable[Row], buckets: Sequence[datetime]) -> dict[str, list[float]]:
     """The course of every metric over the whole, and of the share of failed calls in per cent, for the small charts of the cards."""
     whole = [{**row, "all": ""} for row in rows]
-    found = {metric: sparks(whole, buckets, metric, column="all").get("", [0.0] * len(buckets)) for metric in FIELD_OF}
-    failed = found.pop("failed")
+    found = {metric: sparks(whole, buckets, metric, column="all").get("", [0.0] * len(buckets)) for metric in SUMMED}
+    failed = found.pop("failures")
     return found | {"failed": [100 * bad / calls if calls else 0.0 for bad, calls in zip(failed, found["calls"], strict=True)]}
 
 

@@ -62,7 +62,7 @@ def cards(now: Summary, before: Summary | None, courses: Mapping[str, Sequence[f
         Card(
             "Error rate",
             format.percent(rate),
-            _points(rate, rate_before),
+            points(rate, rate_before),
             courses["failed"],
             "inverse",
             "bar",
@@ -80,12 +80,17 @@ def draw(found: Sequence[Card]) -> None:
                 card.value,
                 card.delta,
                 delta_color=card.colour,
-                chart_data=card.course if len(card.course) > 1 else [0.0, *card.course],
+                chart_data=_course(card.course),
                 chart_type=card.chart,
                 border=True,
                 height="stretch",
                 help=card.help,
             )
+
+
+def _course(values: Sequence[float]) -> Sequence[float] | None:
+    """A single value is no line; none at all is no chart."""
+    return values if len(values) > 1 else [0.0, *values] if values else None
 
 
 def _of(summary: Summary | None, name: str) -> int | Decimal | None:
@@ -103,7 +108,8 @@ def _relative(now: int | Decimal | None, before: int | Decimal | None) -> str | 
     return 0 if abs(share) < 0.0005 else format.signed_percent(share)
 
 
-def _points(now: float | None, before: float | None) -> str | int | None:
+def points(now: float | None, before: float | None) -> str | int | None:
+    """How a share of one changed, in percentage points, as the delta of a card."""
     if now is None or before is None:
         return None
     points = (now - before) * 100

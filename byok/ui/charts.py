@@ -7,15 +7,15 @@ from typing import Any
 import streamlit as st
 
 from byok.ui import format, theme
-from byok.ui.breakdown import Breakdown, Value
+from byok.ui.breakdown import Breakdown
+from byok.ui.measures import MEASURES, Value
 from byok.ui.periods import Grain
 from byok.ui.theme import OTHER, Looks
 
 HERO_HEIGHT = 320
 _CONFIG = {"displayModeBar": False, "scrollZoom": False, "showTips": False, "responsive": True, "doubleClick": False}
-_WRITE: Mapping[str, Callable[[Any], str]] = {"cost": format.money, "tokens": format.count, "calls": format.count}
 _MOST_TICKS = 7  # fits a phone
-_LEGEND = {
+LEGEND = {
     "orientation": "h",
     "x": 0,
     "xanchor": "left",
@@ -61,7 +61,7 @@ def stacked_bars(
     names = [_bucket_name(bucket, grain) for bucket in series.buckets]
     if running and names:
         names[-1] += ", so far"
-    write = _WRITE[metric]
+    write = MEASURES[metric].write
     traces = [
         {
             "type": "bar",
@@ -86,7 +86,7 @@ def stacked_bars(
 
 def described(series: Breakdown, *, metric: str, by: str, grain: Grain, shown: Callable[[str], str]) -> str:
     """The chart in a sentence, for those who cannot see it."""
-    write = _WRITE[metric]
+    write = MEASURES[metric].write
     total: Value = sum(series.totals, 0)
     parts = ", ".join(f"{part.name if part.name == OTHER else shown(part.name)} {write(part.total)}" for part in series.parts)
     return f"Stacked bars: {metric} per {grain} by {by}, {write(total)} in total. {parts}."
@@ -113,7 +113,7 @@ def _layout(series: Breakdown, x: Sequence[str], grain: Grain, metric: str, colo
         "clickmode": "event+select",
         "dragmode": False,
         "showlegend": True,
-        "legend": _LEGEND,
+        "legend": LEGEND,
         "xaxis": axis
         | {"type": "category", "tickmode": "array", "tickvals": [x[i] for i in at], "ticktext": text, "tickangle": 0, "showgrid": False}
         | {"automargin": "height", "showline": True, "linecolor": colours.border},
@@ -128,19 +128,19 @@ def _layout(series: Breakdown, x: Sequence[str], grain: Grain, metric: str, colo
     return layout
 
 
-def ticks(buckets: Sequence[datetime], grain: Grain) -> tuple[list[int], list[str]]:
-    """Which buckets carry a label on the axis, at most seven, and the labels. A day names its month, an hour its day, where that changes.
+def ticks(buckets: Sequence[datetime], grain: Grain, *, most: int = _MOST_TICKS) -> tuple[list[int], list[str]]:
+    """Which buckets carry a label on the axis, at most `most`, and the labels. A day names its month, an hour its day, where that changes.
 
     >>> ticks([datetime(2026, 11, day) for day in (20, 21, 22)], "day")
     ([0, 1, 2], ['Nov 20', '21', '22'])
     """
     if grain == "hour":
-        step = next((hours for hours in (3, 6, 12, 24, 48, 96, 192) if len(buckets) / hours <= _MOST_TICKS), 384)
+        step = next((hours for hours in (3, 6, 12, 24, 48, 96, 192) if len(buckets) / hours <= most), 384)
         at = [
             i for i, bucket in enumerate(buckets) if (bucket.hour % min(step, 24) == 0) and (step <= 24 or bucket.day % (step // 24) == 0)
         ]
         return at, [format.day(buckets[i]) if buckets[i].hour == 0 else f"{buckets[i]:%H:%M}" for i in at]
-    step = -(-len(buckets) // _MOST_TICKS) or 1
+    step = -(-len(buckets) // most) or 1
     at = list(range(len(buckets) - 1, -1, -step))[::-1]  # counted from the end: the newest always has its label
     if grain == "month":
         return at, [f"{buckets[i]:%b %Y}" for i in at]

@@ -1,39 +1,40 @@
-"""The filter bar of the frame, bound to the address, and what it means: the store's `Scope`, made in this one place."""
+"""The words of the filter bar and what they mean: the store's scope, made in this one place."""
 
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
 import streamlit as st
 
 from byok.accounts.plans import keep_after
 from byok.accounts.users import User
-from byok.store.scope import Scope
-from byok.ui import periods, session
-from byok.ui.format import literal
-from byok.ui.names import Names, names_of
-from byok.ui.periods import GRAINS, RANGES, Grain, Period
+from byok.store.scope import AnyScope, EveryonesScope, Scope
+from byok.ui import measures, periods, session
+from byok.ui.names import EVERYONE, Names, names_of
+from byok.ui.periods import COMPARED, RANGES, Compared, Grain, Period
 
-By = Literal["vendor", "model", "key"]
-BYS: tuple[By, ...] = ("vendor", "model", "key")
-METRICS = ("cost", "tokens", "calls")
+By = Literal["vendor", "model", "key", "status", "user"]
+BYS: tuple[By, ...] = get_args(By)
+NO_BY = "none"
 # The words of the status filter that stand for many statuses; the others are the numbers themselves.
 STATUS_WORDS: Mapping[str, range] = {"success": range(200, 300), "failed": range(300, 600)}
-# One kind of entity, two names: the address says "key", the record "key_id".
-COLUMN_OF: Mapping[By, str] = {"vendor": "vendor", "model": "model", "key": "key_id"}
-_LISTS = ("vendor", "model", "key", "status")
-_RANGE_HELP = (
-    "24h, 7d, 30d and 90d end now · mtd: this month to date · lastmonth: the whole month before · custom: between two days. "
-    "Days begin at midnight of the chosen time zone."
-)
+# One kind of entity, two names: the address says "key" and "user", the record "key_id" and "user_id".
+COLUMN_OF: Mapping[By, str] = {"vendor": "vendor", "model": "model", "key": "key_id", "status": "status", "user": "user_id"}
+LISTS = ("vendor", "model", "key", "status", "user")
+# All that the bar keeps in the address.
+WORDS = ("range", "from", "to", "tz", *LISTS, "cmp", "by", "by2", "metric", "grain")
+_DEEPER: Mapping[By, By] = {"user": "vendor", "vendor": "model", "model": "key", "status": "model"}
 
 
 @dataclass(frozen=True)
 class Filters:
-    """What the bar says. `kept_from` is the instant before which the user's plan keeps nothing."""
+    """What the bar says. `kept_from` is the instant before which nothing is kept: by the user's plan, or by the longest of those shown.
+
+    `everyone` (admins only): not the user's own records but those of `user_ids`, or of all users where that is empty.
+    """
 
     user_id: str
     word: str
@@ -41,56 +42,61 @@ class Filters:
     zone: ZoneInfo
     grain: Grain
     by: By
+    by2: By | None
     metric: str
+    compared: Compared
     vendors: tuple[str, ...]
     models: tuple[str, ...]
     key_ids: tuple[str, ...]
     statuses: tuple[int, ...]
+    everyone: bool
+    user_ids: tuple[str, ...]
     kept_from: datetime
 
     @property
     def narrowed(self) -> bool:
         """Whether anything but the period leaves rows out."""
-        return bool(self.vendors or self.models or self.key_ids or self.statuses)
+        return bool(self.vendors or self.models or self.key_ids or self.statuses or self.user_ids)
 
     @property
     def cut(self) -> bool:
-        """Whether the period begins before what the plan keeps."""
+        """Whether the period begins before what is kept."""
         return self.period.since < self.kept_from
 
     @property
     def gone(self) -> bool:
-        """Whether the whole period lies before what the plan keeps."""
+        """Whether the whole period lies before what is kept."""
         return self.period.until <= self.kept_from
 
     @property
-    def scope(self) -> Scope:
+    def scope(self) -> AnyScope:
         return self._scope(self.period.since, self.period.until)
 
     @property
-    def scope_before(self) -> Scope | None:
-        """The period compared with; None where the plan no longer keeps all of it, because half a period misleads."""
-        if self.period.before_since < self.kept_from:
+    def scope_before(self) -> AnyScope | None:
+        """The period compared with. None where nothing is to be compared, or not all of it is kept any more: half a period misleads."""
+        if self.compared == "off" or self.period.before_since < self.kept_from:
             return None
         return self._scope(self.period.before_since, self.period.before_until)
 
     @property
     def fingerprint(self) -> str:
         """Differs for every choice, so that a chart or table of another choice is another one, with nothing selected in it."""
-        said = (self.word, self.period.since.date(), self.zone.key, self.grain, self.by, self.metric)
-        return format(zlib.crc32(repr((said, self.vendors, self.models, self.key_ids, self.statuses)).encode()), "08x")
+        said = (self.word, self.period.since.date(), self.period.until.date(), self.zone.key, self.grain, self.by, self.by2, self.metric)
+        chosen = (self.vendors, self.models, self.key_ids, self.statuses, self.everyone, self.user_ids, self.compared)
+        return format(zlib.crc32(repr((said, chosen)).encode()), "08x")
 
-    def _scope(self, since: datetime, until: datetime) -> Scope:
-        return Scope(
-            user_id=self.user_id,
-            since=since,
-            until=until,
-            tz=self.zone.key,
-            vendors=self.vendors,
-            models=self.models,
-            key_ids=self.key_ids,
-            statuses=self.statuses,
-        )
+    def _scope(self, since: datetime, until: datetime) -> AnyScope:
+        common: dict[str, Any] = {
+            "since": since,
+            "until": until,
+            "tz": self.zone.key,
+            "vendors": self.vendors,
+            "models": self.models,
+            "key_ids": self.key_ids,
+            "statuses": self.statuses,
+        }
+        return EveryonesScope(user_ids=self.user_ids, **common) if self.everyone else Scope(user_id=self.user_id, **common)
 
 
 def parse(values: Mapping[str, Any], user: User, names: Names, *, now: datetime, browser_zone: str | None) -> Filters:
@@ -99,11 +105,19 @@ def parse(values: Mapping[str, Any], user: User, names: Names, *, now: datetime,
     >>> parse({"range": "30d", "vendor": ["openai"]}, user, names, now=now, browser_zone="Europe/Berlin").vendors
     ('openai',)
     """
-    zone = _zone(values.get("tz"), browser_zone, user.tz)
+    zone = zone_of(values.get("tz"), browser_zone, user.tz)
     word = values.get("range") if values.get("range") in RANGES else "7d"
     period = periods.period(cast(str, word), now=now, zone=zone, first=_date(values.get("from")), last=_date(values.get("to")))
-    kept_from = keep_after(user.retention_days, now)
-    by = values.get("by")
+    compared = values.get("cmp") if values.get("cmp") in COMPARED else COMPARED[0]
+    if compared == "dow":
+        period = periods.on_same_weekdays(period, zone)
+    everyone = of_everyone(values, user)
+    user_ids = _people(values, names) if everyone else ()
+    people = [names.people[user_id] for user_id in user_ids or names.people if user_id in names.people] if everyone else [user]
+    kept_from = keep_after(max((one.retention_days for one in people), default=user.retention_days), now)
+    bys = BYS if user.admin else BYS[:-1]
+    by = cast(By, values.get("by")) if values.get("by") in bys else bys[0]
+    by2 = values.get("by2")
     metric = values.get("metric")
     return Filters(
         user_id=user.id,
@@ -111,115 +125,57 @@ def parse(values: Mapping[str, Any], user: User, names: Names, *, now: datetime,
         period=period,
         zone=zone,
         grain=periods.grain_for(str(values.get("grain")), max(period.since, kept_from), period.until),
-        by=cast(By, by) if by in BYS else "vendor",
-        metric=cast(str, metric) if metric in METRICS else "cost",
+        by=by,
+        by2=cast(By, by2) if by2 in bys and by2 != by else None,
+        metric=cast(str, metric) if metric in measures.WORDS else measures.WORDS[0],
+        compared=cast(Compared, compared),
         vendors=_texts(values.get("vendor")),
         models=_texts(values.get("model")),
         key_ids=tuple(names.key_id(word) for word in _texts(values.get("key"))),
         statuses=_statuses(_texts(values.get("status"))),
+        everyone=everyone,
+        user_ids=user_ids,
         kept_from=kept_from,
     )
 
 
 def current(user: User) -> Filters:
     """The filters of this rerun: of the bar if the frame drew it, else the defaults."""
-    return parse(st.session_state, user, names_of(user), now=session.now(), browser_zone=st.context.timezone)  # type: ignore[arg-type]
+    values = cast(Mapping[str, Any], st.session_state)
+    names = names_of(user, everyone=of_everyone(values, user))
+    return parse(values, user, names, now=session.now(), browser_zone=st.context.timezone)
 
 
-def bar(user: User, *, grouped: bool) -> None:
-    """Draw the bar. In the frame, before the page runs: then its values stay in the address of every page.
-
-    `grouped` says whether the page shows a metric by something; else only the choice of records is offered.
-    """
-    names = names_of(user)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="filter-bar"):
-        _segments("Period", RANGES, "range", default="7d", help=_RANGE_HELP)
-        if st.session_state.get("range") == "custom":
-            _dates()
-        if grouped:
-            _segments("Show", METRICS, "metric")
-            _segments("By", BYS, "by")
-    # Not a popover: what is in a closed one loses its place in the address on the way to another page.
-    with st.expander("Filters", icon=":material/filter_list:", key="filters"):
-        _choices(user, names, grouped=grouped)
-    with st.container(horizontal=True, gap="small", key="chips"):
-        _chips()  # after the choices: on a first visit only they know what the address says
+def of_everyone(values: Mapping[str, Any], user: User) -> bool:
+    """Whether an admin asks for others' records; anyone else's word `user` counts as not said."""
+    return user.admin and bool(_texts(values.get("user")))
 
 
 def clear() -> None:
     """Take back everything but the period and the zone (a callback)."""
-    for key in _LISTS:
+    for key in LISTS:
         st.session_state[key] = []
 
 
 def narrow(by: By, word: str) -> None:
-    """Filter by one entity and go one step deeper (a callback): vendor, then its models, then their keys."""
+    """Filter by one entity and go one step deeper (a callback): user, then vendors, their models, their keys."""
     st.session_state[by] = [word]
-    if by != "key":
-        st.session_state["by"] = BYS[BYS.index(by) + 1]
+    if by in _DEEPER:
+        st.session_state["by"] = _DEEPER[by]
 
 
-def _dates() -> None:
-    today = session.now().date()
-    for key, label in (("from", "From"), ("to", "To")):
-        st.date_input(label, value=None, max_value=today, key=key, bind="query-params", width=140, format="YYYY-MM-DD")
-
-
-def _segments(label: str, options: Sequence[str], key: str, *, default: str | None = None, help: str | None = None) -> None:
-    st.segmented_control(
-        label,
-        options,
-        default=default or options[0],
-        required=True,
-        key=key,
-        bind="query-params",
-        help=help,
-        label_visibility="collapsed",
-        wrap=True,
-    )
-
-
-def _choices(user: User, names: Names, *, grouped: bool) -> None:
-    zone = _zone(None, st.context.timezone, user.tz).key
-    zones = sorted(available_timezones() | {zone})
-    with st.grid(3, min_column_width=220, gap="small"):
-        for key, label, options in (
-            ("vendor", "Vendor", names.vendors),
-            ("model", "Model", names.models),
-            ("key", "Key", names.key_words),
-            ("status", "Status", (*STATUS_WORDS, *names.statuses)),
-        ):
-            st.multiselect(label, _with_chosen(options, key), key=key, bind="query-params", placeholder="All")
-        if grouped:
-            st.selectbox(
-                "Grain", ("auto", *GRAINS), key="grain", bind="query-params", help="How wide a bar is; auto fits it to the period."
-            )
-        st.selectbox("Time zone", zones, index=zones.index(zone), key="tz", bind="query-params")
-    st.button("Clear filters", on_click=clear, icon=":material/filter_list_off:")
-
-
-def _chips() -> None:
-    """What is filtered by now, each with a cross that takes it back."""
-    for key in _LISTS:
-        for word in st.session_state.get(key, []):
-            label = f"{key} {literal(word)}"
-            st.button(label, key=f"drop-{key}-{word}", on_click=_drop, args=(key, word), icon=":material/close:", type="tertiary")
-
-
-def _drop(key: str, word: str) -> None:
-    st.session_state[key] = [other for other in st.session_state[key] if other != word]
-
-
-def _with_chosen(options: Sequence[str], key: str) -> list[str]:
-    """Options, and what is already chosen though it is not known (a click on a bar can be ahead of the cached names)."""
-    return list(dict.fromkeys([*options, *st.session_state.get(key, [])]))
-
-
-def _zone(asked: object, browser: str | None, own: str) -> ZoneInfo:
+def zone_of(asked: object, browser: str | None, own: str) -> ZoneInfo:
+    """The first of these that is a zone, else UTC."""
     for name in (asked, browser, own):
         if isinstance(name, str) and name in available_timezones():
             return ZoneInfo(name)
     return ZoneInfo("UTC")
+
+
+def _people(values: Mapping[str, Any], names: Names) -> tuple[str, ...]:
+    """The ids of those named; none for everyone. An unknown word is kept as it is, and has no records."""
+    words = _texts(values.get("user"))
+    return () if EVERYONE in words else tuple(names.person_id(word) or word for word in words)
 
 
 def _date(value: object) -> date | None:

@@ -72,6 +72,18 @@ def percent(share: float | None) -> str:
     return f"{value:.0f} %" if abs(value) >= 10 or value == 0 else f"{value:.1f} %"
 
 
+def seconds(ms: Number | None) -> str:
+    """A duration in seconds, from milliseconds.
+
+    >>> seconds(412), seconds(12_300), seconds(125_000), seconds(None)
+    ('0.41 s', '12.3 s', '125 s', '—')
+    """
+    if ms is None:
+        return DASH
+    value = float(ms) / 1000
+    return f"{value:.2f} s" if value < 10 else f"{value:.1f} s" if value < 100 else f"{value:,.0f} s"
+
+
 def change(now: Number | None, before: Number | None) -> float | None:
     """How much `now` differs from `before`, as a share of `before`; None if that cannot be said."""
     if now is None or before is None or not before:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
-from byok.store.scope import Scope
+from byok.store.scope import AnyScope
 
 IN_SHELL = "$BYOK_TOKEN"  # the place of a token, not one
 ECHO_MODEL = "echo/echo-1"
@@ -31,7 +31,7 @@ def first_call(gateway_url: str, token: str = IN_SHELL) -> str:
     )
 
 
-def export_call(web_url: str, scope: Scope, fmt: str, token: str = IN_SHELL) -> str:
+def export_call(web_url: str, scope: AnyScope, fmt: str, token: str = IN_SHELL) -> str:
     """The export of a scope by the API."""
     query: dict[str, str | Sequence[object]] = {"format": fmt, "since": _instant(scope.since), "until": _instant(scope.until)}
     for name, values in (("vendor", scope.vendors), ("model", scope.models), ("key_id", scope.key_ids), ("status", scope.statuses)):

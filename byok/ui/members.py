@@ -7,7 +7,7 @@ import streamlit as st
 import structlog
 
 from byok import downloads, services, sql_sessions
-from byok.accounts import passwords, plans, users
+from byok.accounts import identities, passwords, plans, users
 from byok.accounts.users import AS_SET, HIGHEST_LIMIT, User
 from byok.errors import ByokError
 from byok.retention import Retention
@@ -90,6 +90,8 @@ def _sheet(admin: User, one: User) -> None:
         st.form_submit_button("Save limits", on_click=_save_limits, args=(admin, one))
     with state.container(border=True):
         st.button("New sign-in link", key=f"link-{one.id}", width="stretch", on_click=_new_link, args=(admin, one))
+        if identities.of_user(services.current().db, one.id):
+            st.button("Disconnect single sign-on", key=f"apart-{one.id}", width="stretch", on_click=_disconnect, args=(admin, one))
         if one.id == admin.id:
             st.caption("This is you. Another admin can disable or erase you, or take the role away.")
             return
@@ -154,7 +156,17 @@ def _link_for(one: User, words: str) -> str:
     book = services.current()
     secret = passwords.set_link(book.db, one.id, now=session.now())
     st.session_state[_LINK] = f"{book.settings.dashboard_url}/auth/set-password?token={secret}"
-    return f"{words} Send this link: it sets a password, works once and for 24 hours, and is shown only now."
+    sets = "sets a password or connects single sign-on" if book.settings.oidc_issuer else "sets a password"
+    return f"{words} Send this link: it {sets}, works once and for 24 hours, and is shown only now."
+
+
+@session.checked_admin
+def _disconnect(_admin: User, one: User) -> None:
+    def act() -> str:
+        identities.disconnect(services.current().db, one.id)
+        return f"Single sign-on does not open the account of {format.literal(one.email)} any more, and all its browsers are signed out."
+
+    _doing("user_disconnected", one.id, act)
 
 
 @session.checked_admin

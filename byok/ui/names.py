@@ -1,61 +1,106 @@
-"""The names a user can filter by, and the colour of each: vendors, models, keys and statuses of all that the plan keeps."""
+"""The names one can filter by, and the colour of each: vendors, models, keys, statuses and, for admins, people."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import streamlit as st
 
 from byok import services
-from byok.accounts import key_vault
+from byok.accounts import key_vault, users
 from byok.accounts.key_vault import VendorKey
 from byok.accounts.plans import keep_after
 from byok.accounts.users import User
 from byok.store import questions
-from byok.store.scope import Scope
+from byok.store.scope import AnyScope, EveryonesScope, Scope
+from byok.store.zones import LATEST
 from byok.ui import theme
 from byok.ui.theme import Looks
 from byok.usage import PASSTHROUGH_KEY
 
 FRESH_S = 10
+FRESH_FOR_ADMINS_S = 60
+EVERYONE = "everyone"  # no user's word, since those hold an @ or are ids
+
+
+@dataclass(frozen=True)
+class Person:
+    """What the bar knows of a user: the word in the address, and how many days the plan keeps."""
+
+    word: str
+    retention_days: int
 
 
 @dataclass(frozen=True)
 class Names:
-    """Names of one user, each kind largest first. A key is shown by a word (label and last four), never by its id where it has one."""
+    """Names of what one user, or everyone, has called, each kind largest first.
+
+    A key is shown by a word (label and last four), never by its id where it has one. `people` is empty but for admins.
+    """
 
     vendors: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     statuses: tuple[str, ...] = ()
     words: Mapping[str, str] = field(default_factory=dict)  # key id -> word, largest first
+    people: Mapping[str, Person] = field(default_factory=dict)  # user id -> person, by e-mail
 
     @property
     def key_words(self) -> tuple[str, ...]:
         return tuple(self.words.values())
 
+    @property
+    def person_words(self) -> tuple[str, ...]:
+        return tuple(person.word for person in self.people.values())
+
     def key_id(self, word: str) -> str:
         """The id behind a word; an unknown word stands for itself, so that a link may also name the id."""
         return next((key_id for key_id, known in self.words.items() if known == word), word)
 
+    def person_id(self, word: str) -> str | None:
+        """The id behind a person's word or id; None for nobody."""
+        return next((user_id for user_id, person in self.people.items() if word in (person.word, user_id)), None)
+
     def shown(self, column: str, value: str) -> str:
         """How a stored value is written on a page."""
-        return self.words.get(value, value) if column == "key_id" else value
+        if column == "key_id":
+            return self.words.get(value, value)
+        return self.people[value].word if column == "user_id" and value in self.people else value
 
     def looks(self, column: str, also: Iterable[str] = ()) -> Looks:
         """The fixed looks of one kind; `also` are stored values that may be younger than these names."""
-        known = {"vendor": self.vendors, "model": self.models, "key_id": tuple(self.words)}[column]
-        return theme.looks([*known, *also])
+        known = {
+            "vendor": self.vendors,
+            "model": self.models,
+            "key_id": tuple(self.words),
+            "status": self.statuses,
+            "user_id": tuple(self.people),
+        }
+        return theme.looks([*known[column], *also])
 
 
-def names_of(user: User) -> Names:
-    """Names as of at most `FRESH_S` seconds ago."""
-    seen = _seen(user.id, user.retention_days)
+def names_of(user: User, *, everyone: bool = False) -> Names:
+    """Names as of at most `FRESH_S` seconds ago. `everyone`: of all users' calls (asked for by admins only, and somewhat older)."""
+    people = _people() if user.admin else {}
+    if everyone and user.admin:
+        seen = _seen_of_everyone()
+        keys = key_vault.of_everyone(services.current().db)
+    else:
+        seen = _seen(user.id, user.retention_days)
+        keys = key_vault.of_user(services.current().db, user.id)
     return Names(
         vendors=seen["vendor"],
         models=seen["model"],
         statuses=tuple(sorted(seen["status"])),
-        words=key_words(seen["key_id"], key_vault.of_user(services.current().db, user.id)),
+        words=key_words(seen["key_id"], keys),
+        people=people,
     )
+
+
+def forget() -> None:
+    """Ask anew next time."""
+    for cached in (_seen, _seen_of_everyone, _people):
+        cached.clear()
 
 
 def key_words(used: Iterable[str], keys: Iterable[VendorKey]) -> dict[str, str]:
@@ -70,6 +115,20 @@ def key_words(used: Iterable[str], keys: Iterable[VendorKey]) -> dict[str, str]:
     return words
 
 
+def person_words(everyone: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """A word for each (user id, e-mail), in their order: the e-mail's name where only one has it, else the whole.
+
+    >>> person_words([("usr_a", "ada@lab.example"), ("usr_b", "bob@lab.example"), ("usr_c", "bob@shop.example")])
+    {'usr_a': 'ada', 'usr_b': 'bob@lab.example', 'usr_c': 'bob@shop.example'}
+    """
+    pairs = list(everyone)
+    count = Counter(email.partition("@")[0] for _, email in pairs)
+    return {
+        user_id: name if count[name := email.partition("@")[0]] == 1 and name != EVERYONE and not name.startswith("usr_") else email
+        for user_id, email in pairs
+    }
+
+
 def _word(key: VendorKey) -> str:
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", key.label or key.vendor).strip("-") or key.vendor
     return f"{name}-{re.sub(r'[^A-Za-z0-9]', '', key.last_four)}"
@@ -78,10 +137,29 @@ def _word(key: VendorKey) -> str:
 @st.cache_data(ttl=FRESH_S, max_entries=512, show_spinner=False)
 def _seen(user_id: str, retention_days: int) -> dict[str, tuple[str, ...]]:
     """Stored values by column, largest first. The cache is shared by all sessions, hence the user's id in its key."""
+    now = services.current().now()
+    return _values(Scope(user_id=user_id, since=keep_after(retention_days, now), until=now))
+
+
+@st.cache_data(ttl=FRESH_FOR_ADMINS_S, max_entries=1, show_spinner=False)
+def _seen_of_everyone() -> dict[str, tuple[str, ...]]:
+    """The same of all users: `names_of` lets only admins get here."""
     book = services.current()
-    now = book.now()
-    scope = Scope(user_id=user_id, since=keep_after(retention_days, now), until=now)
+    longest = max(users.retention(book.db).values(), default=1)
+    return _values(EveryonesScope(since=keep_after(longest, book.now()), until=LATEST))
+
+
+@st.cache_data(ttl=FRESH_S, max_entries=1, show_spinner=False)
+def _people() -> dict[str, Person]:
+    """Everyone by e-mail: for admins only."""
+    found = users.all_users(services.current().db)
+    words = person_words((user.id, user.email) for user in found)
+    return {user.id: Person(words[user.id], user.retention_days) for user in found}
+
+
+def _values(scope: AnyScope) -> dict[str, tuple[str, ...]]:
+    engine = services.current().engine
     return {
-        column: tuple(str(row[column]) for row in questions.usage(book.engine, scope, group_by=(column,)).rows)
+        column: tuple(str(row[column]) for row in questions.usage(engine, scope, group_by=(column,)).rows)
         for column in ("vendor", "model", "key_id", "status")
     }

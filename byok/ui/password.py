@@ -15,7 +15,7 @@ def draw(user: User) -> None:
     """The form; without a password yet, the way to a first one."""
     st.subheader("Password", anchor=False)
     if not passwords.has_password(services.current().db, user.id):
-        st.markdown("You have no password yet: you signed in with an access token. An admin can send you a link to set one.")
+        st.markdown("You have no password yet. An admin can send you a link to set one.")
         return
     # Every try has fields of its own, so that what was typed into the last ones is drawn no more.
     fields = f"password-{st.session_state.get(_TRIES, 0)}"

@@ -1,6 +1,7 @@
 """From a word of the filter bar ("7d", "mtd") to instants: the period, the one before it, and its buckets, in a reader's zone."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal, get_args
 from zoneinfo import ZoneInfo
@@ -9,6 +10,9 @@ from byok.store import zones
 
 RANGES = ("24h", "7d", "30d", "90d", "mtd", "lastmonth", "custom")
 Grain = Literal["hour", "day", "month"]
+# What a period is compared with: the stretch before it, the same weekdays of earlier whole weeks, nothing.
+Compared = Literal["prev", "dow", "off"]
+COMPARED: tuple[Compared, ...] = get_args(Compared)
 GRAINS: tuple[Grain, ...] = get_args(Grain)
 MOST_BUCKETS = 400
 _DAYS = {"7d": 7, "30d": 30, "90d": 90}
@@ -79,6 +83,16 @@ def _custom(first: date | None, last: date | None, here: datetime, zone: ZoneInf
     until = here if running else end
     name = "the day before" if days == 1 else f"the {days} days before"
     return Period(since, until, _earlier(since, days, zone), _earlier(until, days, zone), running, name)
+
+
+def on_same_weekdays(found: Period, zone: ZoneInfo) -> Period:
+    """The same period, compared with the newest stretch of the same weekdays and hours that lies before it as a whole."""
+    last = (found.until - timedelta(microseconds=1)).date()
+    weeks = math.ceil(((last - found.since.date()).days + 1) / 7)
+    before = (_earlier(moment, 7 * weeks, zone) for moment in (found.since, found.until))
+    since, until = before
+    name = "the same weekdays a week before" if weeks == 1 else f"the same weekdays {weeks} weeks before"
+    return replace(found, before_since=since, before_until=until, compared_with=name)
 
 
 def grain_for(word: str, since: datetime, until: datetime) -> Grain:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 from functools import wraps
+from html import escape
 from typing import Concatenate, ParamSpec
 from zoneinfo import ZoneInfo
 
@@ -107,7 +108,7 @@ def show_sign_in() -> None:
     if behind_web():
         st.title("Signed out")
         st.markdown("Your session has ended. Nothing is lost: the address of this page keeps your filters.")
-        _go("Sign in", SIGN_IN_ADDRESS)
+        go("Sign in", SIGN_IN_ADDRESS)
     else:
         _form()
 
@@ -124,12 +125,12 @@ def account(user: User) -> None:
     if _OWN in st.session_state:
         st.button("Sign out", on_click=_sign_out, icon=":material/logout:", type="tertiary")
     elif behind_web():
-        _go("Sign out", SIGN_OUT_ADDRESS)
+        go("Sign out", SIGN_OUT_ADDRESS)
 
 
-def _go(words: str, address: str) -> None:
-    """A link that stays in this tab, which Streamlit's own do not. Both texts are ours, none is data."""
-    st.html(f'<a href="{address}" target="_self" style="color: inherit">{words}</a>')
+def go(words: str, address: str) -> None:
+    """A link that stays in this tab, which Streamlit's own do not. Neither text is a user's."""
+    st.html(f'<a href="{address}" target="_self" style="color: inherit">{escape(words)}</a>')
 
 
 def _sign_out() -> None:

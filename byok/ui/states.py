@@ -17,9 +17,17 @@ POLL = timedelta(seconds=2)
 REFRESH = timedelta(seconds=10)
 
 
-def newest_of(user: User) -> datetime | None:
-    """When the newest record that the user can see was made; None if there is none."""
-    return questions.extent(services.current().engine, user.id)[1]
+def newest_of(user: User, *, everyone: bool = False) -> datetime | None:
+    """When the newest record that the user can see was made; None if there is none. `everyone`: of all users (for admins)."""
+    engine = services.current().engine
+    return questions.freshness(engine).newest_ts if everyone and user.admin else questions.extent(engine, user.id)[1]
+
+
+def whose(chosen: Filters) -> None:
+    """Say loudly that these are not the reader's own records."""
+    if chosen.everyone:
+        shown = f"the calls of {format.plural(len(chosen.user_ids), 'user')}" if chosen.user_ids else "everyone's calls"
+        st.warning(f"You see {shown}, as an admin.", icon=":material/groups:")
 
 
 def no_data_yet(user: User) -> None:
@@ -88,7 +96,7 @@ def unpriced(rows: Sequence[Mapping[str, Any]]) -> None:
 def freshness(user: User, chosen: Filters, *, compared: bool) -> None:
     """The period in words, up to which call the numbers reach, and whether files are missing from them. Renews itself."""
     session.still(user)
-    newest = newest_of(user)
+    newest = newest_of(user, everyone=chosen.everyone)
     missing = questions.freshness(services.current().engine).quarantined
     words = [f"{chosen.period.words()} ({chosen.zone.key})"]
     if compared and chosen.scope_before:
@@ -115,6 +123,8 @@ def _clock(moment: datetime, zone: ZoneInfo) -> str:
 
 def _kept(user: User, chosen: Filters) -> str:
     since = chosen.kept_from.astimezone(chosen.zone)
+    if chosen.everyone:
+        return f"The longest plan among these users keeps calls since {format.day(since, year=True)}, {since:%H:%M}."
     kept = format.plural(user.retention_days, "day")
     return f"Your plan ({user.plan}) keeps {kept}: calls since {format.day(since, year=True)}, {since:%H:%M}."
 

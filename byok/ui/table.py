@@ -1,14 +1,13 @@
 """The leaderboard: who or what costs how much, its share, its change and its course. A click on a row filters."""
 
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from byok.ui import format
-from byok.ui.breakdown import FIELD_OF
+from byok.ui.measures import MEASURES, Value
 
 Row = Mapping[str, Any]
 Courses = Mapping[str, Sequence[float]]
@@ -28,23 +27,23 @@ def leaderboard(
 
     Columns: id, name, share (0–100), cost, change (per cent or None), calls, errors, error_rate (0–100), tokens, course.
     """
-    field = FIELD_OF[metric]
+    of = MEASURES[metric].of
     earlier = {str(row[column]): row for row in before or ()}
-    whole = sum(_number(row[field]) for row in rows)
-    ordered = sorted(rows, key=lambda row: (-_number(row[field]), -row["calls"], str(row[column])))
+    whole = sum(_number(of(row)) for row in rows)
+    ordered = sorted(rows, key=lambda row: (-_number(of(row)), -row["calls"], str(row[column])))
     return pd.DataFrame(
         [
             {
                 "id": str(row[column]),
                 "name": shown(str(row[column])),
-                "share": 100 * _number(row[field]) / whole if whole and row[field] is not None else None,
+                "share": 100 * _number(of(row)) / whole if whole and of(row) is not None else None,
                 "cost": None if row["cost_usd"] is None else float(row["cost_usd"]),
-                "change": _change(row, earlier.get(str(row[column])), field),
+                "change": _change(row, earlier.get(str(row[column])), of),
                 "calls": row["calls"],
                 "errors": row["failed"],
                 "error_rate": 100 * row["failed"] / row["calls"],
                 "tokens": row["total_tokens"],
-                "course": None if row[field] is None else list(courses.get(str(row[column]), ())),
+                "course": None if of(row) is None else list(courses.get(str(row[column]), ())),
             }
             for row in ordered
         ],
@@ -88,12 +87,12 @@ def clicked(key: str, frame_ids: Sequence[str]) -> str | None:
     return frame_ids[at] if at is not None and at < len(frame_ids) else None
 
 
-def _number(value: int | Decimal | None) -> float:
+def _number(value: Value | None) -> float:
     return float(value or 0)
 
 
-def _change(row: Row, before: Row | None, field: str) -> float | None:
-    share = format.change(row[field], before[field]) if before else None
+def _change(row: Row, before: Row | None, of: Callable[[Row], Value | None]) -> float | None:
+    share = format.change(of(row), of(before)) if before else None
     return None if share is None else 100 * share
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from byok.accounts import access_tokens, jobs, key_vault, passwords, receipts, sessions, users
+from byok.accounts import access_tokens, identities, jobs, key_vault, passwords, receipts, sessions, users
 from byok.accounts.database import open_database, scrub
+from byok.accounts.identities import Identity
 from byok.accounts.tables import METADATA
 from byok.errors import TooManyRequests
 
@@ -23,6 +24,8 @@ def everything_of(db, master, now) -> list[bytes]:
     passwords.set_password(db, user.id, "tall canary sings at noon", now=now)
     sessions.start(db, user.id, now=now)
     link = passwords.set_link(db, user.id, now=now)
+    identities.connect(db, Identity("https://canary.example", "canary subject"), user.id, now=now)
+    identities.begin(db, "canary round trip", now=now, user_id=user.id, link_hash=passwords.link_hash(link))
     jobs.put(db, f"erase usage of {user.id}", now.isoformat())
     with pytest.raises(TooManyRequests):
         for _ in range(9):

@@ -9,6 +9,7 @@ import pytest
 
 from byok import doctor, settings
 from byok.recording.journal import QUARANTINE
+from tests.web.sign_on import Service
 
 
 def ago(days: float) -> str:
@@ -207,3 +208,34 @@ def test_a_rotation_with_a_wrong_master_key_is_refused_in_one_line(ada):
     assert done.exit_code == 1
     assert done.stderr.count("\n") == 1
     assert "Put the right key back" in done.stderr
+
+
+def sign_on(installation, issuer: str, **more: str) -> dict[str, str]:
+    secret = installation.data.parent / "client.secret"
+    if not secret.exists():
+        secret.write_text("a client's secret")
+        secret.chmod(0o600)
+    named = {"ISSUER": issuer, "CLIENT_ID": "byok", "CLIENT_SECRET_FILE": str(secret), **more}
+    return free_ports() | {f"BYOK_OIDC_{name}": value for name, value in named.items()}
+
+
+def test_doctor_asks_the_sign_in_service(installation):
+    with Service() as service:
+        done = installation.run("doctor", env=sign_on(installation, service.issuer) | {"BYOK_PUBLIC_URL": "https://byok.example"})
+        assert done.exit_code == 0, done.stdout
+        assert "it must know https://byok.example/auth/oidc/callback" in done.stdout
+        service.description = {"id_token_signing_alg_values_supported": ["HS256"]}
+        assert "signs in no way that is trusted" in installation.run("doctor", env=sign_on(installation, service.issuer)).stdout
+        service.description = {"issuer": "https://another.example"}
+        done = installation.run("doctor", env=sign_on(installation, service.issuer))
+        assert (done.exit_code, "another name than BYOK_OIDC_ISSUER" in done.stdout) == (1, True)
+
+
+def test_doctor_names_a_sign_in_service_that_is_away_and_a_secret_that_others_read(installation):
+    env = sign_on(installation, "http://127.0.0.1:9")
+    done = installation.run("doctor", env=env | {"BYOK_PUBLIC_URL": "http://byok.example"})
+    assert (done.exit_code, "does not answer" in done.stdout, "is not https" in done.stdout) == (1, True, True)
+    (installation.data.parent / "client.secret").chmod(0o644)
+    assert "can be read by others" in installation.run("doctor", env=env).stdout
+    (installation.data.parent / "client.secret").unlink()
+    assert "BYOK_OIDC_CLIENT_SECRET_FILE cannot be read" in installation.run("doctor", env=env).stdout

@@ -111,7 +111,7 @@ class Installation:
                 self.kill(name)
 
 
-def wait_until(condition: Any, seconds: float = 15, step: float = 0.1) -> Any:
+def wait_until(condition: Any, seconds: float = 60, step: float = 0.1) -> Any:
     """The condition's first true value; fails when there was none."""
     end = time.monotonic() + seconds
     while not (value := condition()):

@@ -54,7 +54,7 @@ def test_nothing_acknowledged_is_lost_or_doubled_when_processes_are_killed(insta
         load.end()
     acknowledged = load.acknowledged_by("kill")
     answered = {json.loads(line)["call"] for line in Path(ledger).read_text().splitlines()}
-    wait_until(lambda: {number for number, _ in stored(installation)} >= acknowledged, seconds=20, step=1)
+    wait_until(lambda: {number for number, _ in stored(installation)} >= acknowledged, seconds=60, step=1)
     found = stored(installation)
     numbers = [number for number, _ in found]
     print(f"{3 * ROUNDS} kills, {len(acknowledged)} acknowledged, {len(found)} stored, slowest start {worst_s:.1f} s")

@@ -50,7 +50,7 @@ class House:
         found = [msgspec.json.decode(line, type=UsageRecord) for line in lines]
         return sorted(found, key=lambda record: record.ts)
 
-    def wait_for_records(self, count: int, timeout_s: float = 5.0) -> list[UsageRecord]:
+    def wait_for_records(self, count: int, timeout_s: float = 60.0) -> list[UsageRecord]:
         deadline = time.monotonic() + timeout_s
         while len(found := self.records()) < count and time.monotonic() < deadline:
             time.sleep(0.01)

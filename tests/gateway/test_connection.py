@@ -77,12 +77,12 @@ def serving(answer: Callable[..., Awaitable[None]]) -> Iterator[tuple[App, Calla
 
 def until(line: socket.socket, mark: bytes) -> bytes:
     """What comes up to `mark`, or to the end of the connection."""
-    found = b""
+    found = bytearray()
     while not found.endswith(mark):
         if not (piece := line.recv(65536)):
-            return found + b"<closed>"
+            return bytes(found) + b"<closed>"
         found += piece
-    return found
+    return bytes(found)
 
 
 def to_the_end(line: socket.socket) -> bytes:

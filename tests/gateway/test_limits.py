@@ -195,7 +195,7 @@ def test_calls_at_once_are_bounded_and_the_place_of_one_that_ended_is_free(
     go = threading.Event()
 
     def wait(_: Any) -> Reply:
-        return Reply(delay_s=0 if go.is_set() else 1.0)
+        return Reply(delay_s=0 if go.is_set() else 1.5)
 
     vendor.script = wait
     with ThreadPoolExecutor(2) as pool:

@@ -128,6 +128,31 @@ def test_a_database_that_hangs_does_not_hang_who_is_known(pool: ThreadPoolExecut
     asyncio.run(story())
 
 
+def test_while_a_database_hangs_only_one_caller_every_few_seconds_waits(pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, database = Clock(), Database()
+    memory: Remembered[str, str] = Remembered(pool, clock=clock)
+    waits: list[float | None] = []
+    wait = asyncio.wait
+
+    async def noting(futures: Any, *, timeout: float | None = None) -> Any:
+        waits.append(timeout)
+        return await wait(futures, timeout=min(timeout or 0, 0.02))
+
+    async def story() -> None:
+        for key in "abc":
+            await memory.get(key, database)
+        clock.now += 60
+        database.blocked = threading.Event()
+        monkeypatch.setattr(asyncio, "wait", noting)
+        assert [await memory.get(key, database) for key in "abc"] == ["ada"] * 3
+        clock.now += remembered.FRESH_S
+        assert await memory.get("a", database) == "ada"
+        assert waits == [remembered.PATIENCE_S, 0, 0, remembered.PATIENCE_S]
+        database.blocked.set()
+
+    asyncio.run(story())
+
+
 def test_a_flood_is_bounded(pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remembered, "MAX_WAITING", 3)
     monkeypatch.setattr(remembered, "MAX_NOES", 5)

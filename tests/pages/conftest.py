@@ -27,7 +27,7 @@ def book(tmp_path: Path) -> Iterator[Services]:
     with Services(Settings(data=tmp_path / "data", master_key_file=tmp_path / "master.key")) as opened:
         opened.now = lambda: NOW  # type: ignore[method-assign]
         services.use(opened)
-        names._seen.clear()
+        names.forget()
         yield opened
         services.use(None)
 
@@ -73,7 +73,7 @@ def record(book: Services) -> Iterator[Callable[..., UsageRecord]]:
 def open_app(book: Services) -> Opener:
     """Open the app (or a page by itself) as a user, or signed out, at an address."""
 
-    def opened(user: User | None = None, *, script: str = "app.py", page: str | None = None, **query: str | list[str]) -> AppTest:
+    def opened(user: User | None = None, /, *, script: str = "app.py", page: str | None = None, **query: str | list[str]) -> AppTest:
         app = AppTest.from_file(str(ROOT / script), default_timeout=30)
         if user:
             app.session_state["own_session"] = sessions.start(book.db, user.id, now=NOW)

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from byok.accounts import access_tokens, key_vault, passwords, sessions, users
+from byok.accounts import access_tokens, identities, key_vault, passwords, sessions, users
+from byok.accounts.identities import Identity
 from byok.retention import Retention
 from tests.pages.conftest import NOW, ROOT
 from tests.pages.reading import headings, text_of
@@ -101,6 +102,34 @@ def test_guessing_the_present_password_is_slowed_down(book, ada, open_app):
 
 def test_without_a_password_it_says_how_to_get_one(ada, open_app):
     assert "You have no password yet" in text_of(open_app(ada, page=ACCOUNT))
+
+
+SERVICE = {"oidc_issuer": "https://accounts.example", "oidc_client_id": "byok", "oidc_label": "<Acme>"}
+
+
+def with_service(book) -> None:
+    book.settings = book.settings.model_copy(update=SERVICE)
+
+
+def test_single_sign_on_can_be_connected_and_disconnected(book, ada, open_app):
+    with_service(book)
+    book.behind_web = True
+    app = open_app(ada, page=ACCOUNT)
+    assert "Single sign-on" in headings(app)
+    [link] = [one.proto.body for one in app.get("html") if "connect" in one.proto.body]
+    assert link == '<a href="/auth/oidc/connect" target="_self" style="color: inherit">Connect &lt;Acme&gt;</a>'
+    identities.connect(book.db, Identity("https://accounts.example", "ada-there"), ada.id, now=NOW)
+    other = sessions.start(book.db, ada.id, now=NOW)
+    app.run()
+    assert "Connected Nov 22, 14:30" in text_of(app)
+    assert "ada-there" not in str(app)
+    app.button(key="sure-disconnect").click().run()
+    assert identities.of_user(book.db, ada.id) == []
+    assert (sessions.find(book.db, other, now=NOW), sessions.find(book.db, own(app), now=NOW)) == (None, ada)
+
+
+def test_without_a_sign_in_service_there_is_no_word_of_it(ada, open_app):
+    assert "Single sign-on" not in text_of(open_app(ada, page=ACCOUNT))
 
 
 def test_signed_out_it_shows_the_form_only(open_app):

@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from byok.accounts import access_tokens, passwords, sessions, users
+from byok.accounts import access_tokens, identities, passwords, sessions, users
+from byok.accounts.identities import Identity
 from tests.pages.conftest import NOW
 from tests.pages.reading import text_of
 
@@ -121,6 +122,17 @@ def test_a_new_link_voids_the_one_before(book, ada, root, open_app):
     with pytest.raises(passwords.LinkInvalid):
         passwords.redeem(book.db, earlier, "seven quiet lanterns", now=NOW)
     assert passwords.redeem(book.db, secret, "seven quiet lanterns", now=NOW).id == ada.id
+
+
+def test_single_sign_on_of_a_user_can_be_disconnected(book, ada, root, open_app):
+    app = choose(open_app(root, page=USERS), ada)
+    assert f"apart-{ada.id}" not in [one.key for one in app.button]
+    identities.connect(book.db, Identity("https://accounts.example", "ada-there"), ada.id, now=NOW)
+    session = sessions.start(book.db, ada.id, now=NOW)
+    app.run()
+    app.button(key=f"apart-{ada.id}").click().run()
+    assert identities.of_user(book.db, ada.id) == []
+    assert sessions.find(book.db, session, now=NOW) is None
 
 
 def test_erasing_needs_the_email_typed_and_leaves_a_receipt(book, ada, root, record, open_app):

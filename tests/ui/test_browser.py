@@ -1,10 +1,13 @@
 """The dashboard in a real browser: signed in, in both modes, on a phone, and clicked through."""
 
+import contextlib
 import os
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Error as PlaywrightError
 
 from byok.accounts import key_vault, users
 from byok.recording.journal import Journal
@@ -151,10 +154,17 @@ def test_a_long_query_is_cancelled_by_a_click(site, visit):
     page = visit("/sql?q=select+count(*)+from+range(1000000)+a%2C+range(1000000)+b")
     page.get_by_role("textbox", name="Query").wait_for()
     settle(page)
-    page.get_by_role("button", name="Run").click()
-    page.get_by_text("Running for").wait_for()
-    page.get_by_role("button", name="Cancel").click()
-    page.get_by_text("Cancelled before there was an answer.").wait_for()
+    for _ in range(5):  # on a busy machine the click may come after the query's own limit of time
+        page.get_by_role("button", name="Run").click()
+        page.get_by_text("Running for").wait_for()
+        with contextlib.suppress(PlaywrightError):
+            page.get_by_role("button", name="Cancel").click(timeout=10_000)
+        ended = page.get_by_text(re.compile("Cancelled before there was an answer|time limit")).first
+        ended.wait_for()
+        if "Cancelled" in ended.inner_text():
+            break
+        settle(page)
+    assert page.get_by_text("Cancelled before there was an answer.").count()
     photograph(page, "sql-cancelled")
 
 

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from byok.ui.periods import RANGES, buckets, grain_for, period
+from byok.ui.periods import RANGES, buckets, grain_for, on_same_weekdays, period
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 11, 22, 14, 30, tzinfo=UTC)
@@ -60,6 +60,24 @@ def test_every_period_is_made_of_whole_buckets_in_order(word, zone):
     assert starts[0] == found.since
     assert starts == sorted(starts)
     assert starts[-1] < found.until
+
+
+@pytest.mark.parametrize(
+    ("word", "before_since", "before_until", "name"),
+    [
+        ("24h", "2026-11-14T16:00:00+01:00", "2026-11-15T15:30:00+01:00", "the same weekdays a week before"),
+        ("7d", "2026-11-09T00:00:00+01:00", "2026-11-15T15:30:00+01:00", "the same weekdays a week before"),
+        ("30d", "2026-09-19T00:00:00+02:00", "2026-10-18T15:30:00+02:00", "the same weekdays 5 weeks before"),
+        ("mtd", "2026-10-04T00:00:00+02:00", "2026-10-25T15:30:00+01:00", "the same weekdays 4 weeks before"),
+        ("lastmonth", "2026-08-27T00:00:00+02:00", "2026-09-27T00:00:00+02:00", "the same weekdays 5 weeks before"),
+    ],
+)
+def test_the_same_weekdays_begin_on_the_same_weekday_and_end_before(word, before_since, before_until, name):
+    found = on_same_weekdays(period(word, now=NOW, zone=BERLIN), BERLIN)
+    assert iso(found.before_since, found.before_until) == [before_since, before_until]
+    assert found.before_since.weekday() == found.since.weekday()
+    assert found.before_until <= found.since
+    assert found.compared_with == name
 
 
 def test_a_day_on_which_clocks_change_has_its_25_hours():

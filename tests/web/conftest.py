@@ -68,12 +68,12 @@ def csrf_of(page: str) -> str:
     return page.split('name="csrf" value="', 1)[1].split('"', 1)[0]
 
 
-def place(folder: Path) -> Settings:
-    """Settings of an installation in `folder`, with a master key of its own."""
+def place(folder: Path, **more: str) -> Settings:
+    """Settings of an installation in `folder`, with a master key of its own, and `more` by their names in the environment."""
     key = folder / "master.key"
     key.write_text(base64.b64encode(secrets.token_bytes(32)).decode())
     key.chmod(0o600)
-    return load({"BYOK_DATA": str(folder / "data"), "BYOK_MASTER_KEY_FILE": str(key)}, config=folder / "none.toml")
+    return load({"BYOK_DATA": str(folder / "data"), "BYOK_MASTER_KEY_FILE": str(key), **more}, config=folder / "none.toml")
 
 
 def add_person(services: Services, email: str, **facts: Any) -> Person:
@@ -92,9 +92,9 @@ def book(services: Services, *records: UsageRecord) -> None:
 
 
 @contextmanager
-def installation(folder: Path) -> Iterator[Home]:
+def installation(folder: Path, **more: str) -> Iterator[Home]:
     clock = [NOON + timedelta(hours=1)]
-    with Services(place(folder)) as services:
+    with Services(place(folder, **more)) as services:
         services.now = lambda: clock[0]  # type: ignore[method-assign]
         ada = add_person(services, "ada@example.org", plan="team", user_id="usr_ada1")
         bob = add_person(services, "bob@example.org", plan="team", user_id="usr_bob1")

@@ -408,3 +408,11 @@ def test_sums_of_any_size_stay_exact():
     assert encode(found) == (
         b'{"rows":[{"total_tokens":1208925819614629174706176,"cost_usd":12345678901234567890.123456789,"calls":true,"wide":1180591620717411303424}]}'
     )
+
+
+def test_the_forecast_says_what_it_knows(home):
+    body = home.client.get("/costs/forecast?metric=calls&tz=Europe/Berlin", headers=home.ada.bearer).json()
+    assert (body["metric"], body["tz"], body["enough"], body["middle"]) == ("calls", "Europe/Berlin", False, None)
+    assert body["basis"]
+    assert home.client.get("/costs/forecast?since=2026-01-01", headers=home.ada.bearer).status_code == 400
+    assert home.client.get("/costs/forecast?metric=euros", headers=home.ada.bearer).json()["error"]["code"] == "invalid_parameter"

@@ -19,6 +19,7 @@ MATRIX: dict[tuple[str, str], tuple[str, dict | None, set[int], set[int]]] = {
     ("GET", "/usage/series"): ("/usage/series?key_id={key}", None, {200}, {401}),
     ("GET", "/usage/export"): ("/usage/export?format=jsonl&key_id={key}", None, {200}, {401}),
     ("GET", "/costs"): ("/costs?key_id={key}", None, {200}, {401}),
+    ("GET", "/costs/forecast"): ("/costs/forecast?key_id={key}", None, {200}, {401}),
     ("POST", "/auth/token"): ("/auth/token", None, {200}, {401}),
     ("GET", "/me"): ("/me", None, {200}, {401}),
     ("GET", "/keys"): ("/keys", None, {200}, {401}),
@@ -42,6 +43,9 @@ MATRIX: dict[tuple[str, str], tuple[str, dict | None, set[int], set[int]]] = {
     ("POST", "/auth/sign-out"): ("/auth/sign-out", None, {403}, {403}),
     ("GET", "/auth/set-password"): ("/auth/set-password", None, {200}, {200}),
     ("POST", "/auth/set-password"): ("/auth/set-password", None, {403}, {403}),
+    ("POST", "/auth/oidc/start"): ("/auth/oidc/start", None, {403}, {403}),
+    ("GET", "/auth/oidc/callback"): ("/auth/oidc/callback?code=x&state=y", None, {404}, {404}),
+    ("GET", "/auth/oidc/connect"): ("/auth/oidc/connect", None, {303}, {303}),
     ("GET", "/auth/style.css"): ("/auth/style.css", None, {200}, {200}),
 }
 

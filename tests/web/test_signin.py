@@ -7,7 +7,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from byok.accounts import passwords, sessions, users
-from byok.signin import local_path
+from byok.forms import local_path
 from tests.web.conftest import Home, csrf_of
 
 PASSWORD = "seven quiet lanterns"

@@ -7,6 +7,7 @@ select
     count(*) as calls,
     count(*) filter (where status not between 200 and 299) as failed,
     coalesce(sum(total_tokens), 0)::bigint as total_tokens
-from usage
+    /*cost*/ /*.*/
+from /*records*/ usage /*.*/
 where /*scope*/ user_id = $user_id and ts >= $since and ts < $until /*.*/
 group by all

@@ -1,0 +1,75 @@
+"""What a search for unusual hours finds: one `Spike` per hour, and the `Episode` that hours in a row make."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, get_args
+
+Metric = Literal["tokens", "calls", "failed", "cost"]
+METRICS: tuple[Metric, ...] = get_args(Metric)
+HOUR = timedelta(hours=1)
+_PAUSE = timedelta(hours=3)  # a spike that pauses for less is the same one
+
+
+@dataclass(frozen=True, slots=True)
+class Spike:
+    """One row of the view `spikes`: an hour in which a user's calls of one model were far above usual, by its strongest metric.
+
+    `actual` and `usual` are in the metric's unit (cost: USD); `times` is actual / usual, None where usual is 0; `score` is from 0.5 to 1.
+    """
+
+    hour: datetime
+    user_id: str
+    vendor: str
+    model: str
+    metric: Metric
+    actual: float
+    usual: float
+    times: float | None
+    score: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """One spike from begin to end. The figures and the sentence are those of its `peak`, the hour of the highest score.
+
+    `ended` is the end of its last unusual hour; None as long as that hour or the pause after it may still go on.
+    """
+
+    user_id: str
+    vendor: str
+    model: str
+    began: datetime
+    ended: datetime | None
+    peak: Spike
+    hours: tuple[Spike, ...]
+
+    @property
+    def id(self) -> str:
+        """The same for the same episode at every later look; made of nothing but opaque ids and the begin."""
+        return f"{self.user_id}/{self.vendor}/{self.model}/{self.began:%Y%m%dT%HZ}"
+
+
+def episodes(spikes: Iterable[Spike], *, now: datetime) -> list[Episode]:
+    """The spikes as episodes, newest begin first: hours of one user, vendor and model with less than three quiet hours between them."""
+    groups: list[list[Spike]] = []
+    for spike in sorted(spikes, key=lambda s: (s.user_id, s.vendor, s.model, s.hour)):
+        last = groups[-1][-1] if groups else None
+        if last and _series(last) == _series(spike) and spike.hour - last.hour <= _PAUSE:
+            groups[-1].append(spike)
+        else:
+            groups.append([spike])
+    found = [_episode(hours, now) for hours in groups]
+    return sorted(found, key=lambda episode: (episode.began, episode.id), reverse=True)
+
+
+def _series(spike: Spike) -> tuple[str, str, str]:
+    return spike.user_id, spike.vendor, spike.model
+
+
+def _episode(hours: list[Spike], now: datetime) -> Episode:
+    peak = max(hours, key=lambda spike: (spike.score, spike.actual))
+    ended = hours[-1].hour + HOUR
+    over = now >= hours[-1].hour + _PAUSE + HOUR
+    return Episode(*_series(peak), began=hours[0].hour, ended=ended if over else None, peak=peak, hours=tuple(hours))

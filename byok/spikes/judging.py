@@ -1,0 +1,110 @@
+"""Which of the hours of many series are spikes, and how strong: causal, vectorised, one strongest metric per hour and series."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from byok.spikes.episodes import METRICS, Metric
+from byok.spikes.hours import DAY_H, FEWEST_HISTORY_H, HISTORY_WEEKS, WEEK_H, Clock, Floats, Hours, Ints, Samples, mean_but_highest, middle
+
+SPIKE = 0.5
+_SAME_HOUR = np.arange(1, HISTORY_WEEKS + 1, dtype=np.int64) * WEEK_H
+_AROUND = np.sort(np.concatenate([_SAME_HOUR - 1, _SAME_HOUR, _SAME_HOUR + 1]))
+_HALF_AT = 4.0  # how many of a series' own spreads above usual make a score of 0.5
+_SMALLEST_SPREAD = 0.25  # of a logarithm: nobody's hours are steadier than a quarter
+_CALLS_OF_NOISE = 3.0  # as many calls more or less are never a difference
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """What an hour must exceed to be told at all: absolute floors, how many times usual, and the score. Lower finds more."""
+
+    min_calls: int = 10
+    min_failed: int = 5
+    min_tokens: int = 1000
+    min_cost_usd: float = 0.05
+    min_times: float = 2.0
+    min_score: float = SPIKE
+
+    def floor(self, metric: Metric) -> float:
+        """The least that an hour must have, in the metric's unit."""
+        floors = {"tokens": self.min_tokens, "calls": self.min_calls, "failed": self.min_failed, "cost": self.min_cost_usd}
+        return float(floors[metric])
+
+
+class Found(NamedTuple):
+    """Places in the `Hours` judged, with the strongest metric of each."""
+
+    at: Ints
+    metric: list[Metric]
+    actual: Floats
+    usual: Floats
+    score: Floats
+
+
+def judge(hours: Hours, clocks: list[Clock], asked: NDArray[np.bool_], sensitivity: Sensitivity) -> Found:
+    """The spikes among the hours `asked` for. `hours.values` has the metrics and nothing else."""
+    samples = Samples(hours, clocks)
+    at = np.flatnonzero(asked & _above_a_floor(hours, sensitivity))
+    at = at[samples.age(at) >= FEWEST_HISTORY_H]
+    usuals = _usual(samples, at)
+    actual = np.stack([hours.values[metric][at] for metric in METRICS])
+    floors = np.array([[sensitivity.floor(metric)] for metric in METRICS])
+    enough = (actual >= floors) & (actual >= sensitivity.min_times * usuals)  # never where usual is not known
+    some = enough.any(axis=0)
+    at, usuals, actual, enough = at[some], usuals[:, some], actual[:, some], enough[:, some]
+    scores = _scores(hours, samples, at, usuals, enough)
+    best, every = scores.argmax(axis=0), np.arange(len(at))
+    told = np.flatnonzero(scores[best, every] >= sensitivity.min_score)
+    best = best[told]
+    return Found(at[told], [METRICS[row] for row in best], actual[best, told], usuals[best, told], scores[best, told])
+
+
+def _above_a_floor(hours: Hours, sensitivity: Sensitivity) -> NDArray[np.bool_]:
+    above = np.zeros(len(hours.series), bool)
+    for metric in METRICS:
+        above |= hours.values[metric] >= sensitivity.floor(metric)
+    return above
+
+
+def _usual(samples: Samples, at: Ints) -> Floats:
+    """What the series of the hours `at` usually do then: [metric, hour]; nan where nothing is known."""
+    past, usable = samples.before(at, _SAME_HOUR)
+    found = np.stack([middle(past[metric], usable) for metric in METRICS])
+    rare = np.flatnonzero((found == 0).any(axis=0))
+    past, usable = samples.before(at[rare], _AROUND)
+    means = np.stack([mean_but_highest(past[metric], usable) for metric in METRICS])
+    found[:, rare] = np.where(found[:, rare] == 0, means, found[:, rare])
+    return found
+
+
+def _scores(hours: Hours, samples: Samples, at: Ints, usuals: Floats, enough: NDArray[np.bool_]) -> Floats:
+    """The scores of the hours `at`, [metric, hour]; 0 where not `enough`."""
+    places = np.flatnonzero(np.isin(hours.series, hours.series[at]))
+    expected = _usual(samples, places)
+    scores = np.zeros(usuals.shape)
+    for column, place in enumerate(at):
+        until = np.searchsorted(places, place)
+        since = np.searchsorted(places, np.searchsorted(hours.series, hours.series[place]))
+        since += np.searchsorted(hours.hour[places[since:until]], hours.hour[place] - HISTORY_WEEKS * WEEK_H)
+        before = slice(since, until)
+        calls = hours.values["calls"][places[before]]
+        for row in np.flatnonzero(enough[:, column]):
+            values = hours.values[METRICS[row]][places[before]]
+            noise = _CALLS_OF_NOISE * (values.sum() / calls.sum() if METRICS[row] not in ("calls", "failed") else 1.0)
+            away = np.log((hours.values[METRICS[row]][place] + noise) / (usuals[row, column] + noise))
+            if away >= _HALF_AT * _SMALLEST_SPREAD:  # else no spread is small enough
+                scores[row, column] = 1 - 0.5 ** (away / _spread(values, expected[row, before], noise) / _HALF_AT)
+    return scores
+
+
+def _spread(values: Floats, expected: Floats, noise: float) -> float:
+    """How far the hours of the last weeks were above usual, of a logarithm."""
+    away = np.log((values + noise) / (expected + noise))
+    away = away[~np.isnan(away)]
+    if len(away) < DAY_H:
+        return 2 * _SMALLEST_SPREAD
+    half, high = np.quantile(away, [0.5, 0.95])
+    return float(max(_SMALLEST_SPREAD, (high - min(half, 0)) / 1.645))

@@ -1,0 +1,157 @@
+"""The filter bar of the frame: every control bound to the address. What its words mean: `byok.ui.filters`."""
+
+from collections.abc import Collection, Container, Sequence
+from typing import Literal
+from zoneinfo import available_timezones
+
+import streamlit as st
+
+from byok.accounts.users import User
+from byok.ui import filters, format, measures, session
+from byok.ui.filters import BYS, LISTS, NO_BY, STATUS_WORDS
+from byok.ui.names import EVERYONE, Names, names_of
+from byok.ui.periods import COMPARED, GRAINS, RANGES
+
+# What a page may have beside period and filters. "summed": only measures whose parts make the whole.
+Part = Literal["metric", "summed", "by", "by2", "cmp", "grain"]
+_OWN = ("metric", "by", "by2", "cmp", "grain")
+_PARTS = "bar-parts"
+_REACH_DAYS = {"24h": 1, "7d": 7, "30d": 30, "90d": 90}
+_RANGE_HELP = (
+    "24h, 7d, 30d and 90d end now · mtd: this month to date · lastmonth: the whole month before · custom: between two days. "
+    "Days begin at midnight of the chosen time zone."
+)
+_METRIC_HELP = (
+    "failures: calls without a 2xx status · error-rate: their share · p50 and p95: half and 95 % of the successful calls took at most this "
+    "long · ttft: half of them had their first token by then · cached: share of the input that the vendor had in its cache."
+)
+_GRAIN_HELP = "How wide a bar is; auto fits it to the period."
+_COMPARE_HELP = "prev: the stretch before · dow: the same weekdays of earlier weeks · off: nothing."
+
+
+def draw(user: User, parts: Collection[Part]) -> None:
+    """Draw the bar. In the frame, before the page runs: then its values stay in the address of every page.
+
+    `parts` is what the page makes use of; period, time zone and filters are on every page.
+    """
+    _bring_along(user, parts)
+    names = names_of(user, everyone=user.admin and bool(st.session_state.get("user") or st.query_params.get_all("user")))
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="filter-bar"):
+        _segments("Period", RANGES, "range", default="7d", help=_RANGE_HELP + _reach(user))
+        if st.session_state.get("range") == "custom":
+            _dates()
+        for part in ("metric", "by", "by2"):
+            if part in parts or (part == "metric" and "summed" in parts):
+                _part(part, user, parts)
+    # Not a popover: what is in a closed one loses its place in the address on the way to another page.
+    with st.expander("Filters", icon=":material/filter_list:", key="filters"):
+        _choices(user, names, parts)
+    with st.container(horizontal=True, gap="small", key="chips"):
+        _chips()  # after the choices: on a first visit only they know what the address says
+
+
+def _bring_along(user: User, parts: Collection[Part]) -> None:
+    """Say again what was chosen on a page that has these controls at another place: the browser forgets them when they move."""
+    before, st.session_state[_PARTS] = st.session_state.get(_PARTS), tuple(parts)
+    if before in (None, tuple(parts)):
+        return
+    for word in _OWN:
+        value = st.session_state.get(word)
+        if word not in st.query_params and value in _words(word, user):
+            st.session_state[word] = value
+
+
+def _words(part: str, user: User) -> tuple[str, ...]:
+    bys = BYS if user.admin else BYS[:-1]
+    return {"metric": measures.WORDS, "by": bys, "by2": (NO_BY, *bys), "cmp": COMPARED, "grain": ("auto", *GRAINS)}[part]
+
+
+def _part(part: str, user: User, parts: Collection[Part]) -> None:
+    """One control of those that not every page makes use of."""
+    words = _words(part, user)
+    if part == "metric":
+        options = words if "summed" not in parts else _with_one(measures.SUMMED, "metric", measures.WORDS)
+        _segments("Show", options, "metric", help=_METRIC_HELP)
+    elif part == "by":
+        _segments("By", words, "by")
+    elif part == "by2":
+        st.selectbox("then by", words, key="by2", bind="query-params", width=130, help="A second level within the first.")
+    elif part == "cmp":
+        st.selectbox("Compare with", words, key="cmp", bind="query-params", help=_COMPARE_HELP)
+    elif part == "grain":
+        st.selectbox("Grain", words, key="grain", bind="query-params", help=_GRAIN_HELP)
+
+
+def _reach(user: User) -> str:
+    """Which of the ranges reach beyond what the plan keeps. They stay on offer, and show what is left."""
+    beyond = [word for word, days in _REACH_DAYS.items() if days > user.retention_days]
+    if not beyond:
+        return ""
+    return f"\n\nYour plan keeps {format.plural(user.retention_days, 'day')}: {', '.join(beyond)} can show no more than that."
+
+
+def _dates() -> None:
+    today = session.now().date()
+    for key, label in (("from", "From"), ("to", "To")):
+        st.date_input(label, value=None, max_value=today, key=key, bind="query-params", width=140, format="YYYY-MM-DD")
+
+
+def _segments(label: str, options: Sequence[str], key: str, *, default: str | None = None, help: str | None = None) -> None:
+    default = default or options[0]
+    st.segmented_control(label, options, default=default, required=True, key=key, bind="query-params", help=help, wrap=True)
+
+
+def _choices(user: User, names: Names, parts: Collection[Part]) -> None:
+    zone = filters.zone_of(None, st.context.timezone, user.tz).key
+    zones = sorted(available_timezones() | {zone})
+    with st.grid(3, min_column_width=220, gap="small"):
+        for key, label, options in (
+            ("vendor", "Vendor", names.vendors),
+            ("model", "Model", names.models),
+            ("key", "Key", (*names.key_words, *_ids("key", names.words))),
+            ("status", "Status", (*STATUS_WORDS, *names.statuses)),
+        ):
+            st.multiselect(label, _with_chosen(options, key), key=key, bind="query-params", placeholder="All")
+        if user.admin:
+            words = _with_chosen((EVERYONE, *names.person_words, *_ids("user", names.people)), "user")
+            st.multiselect("User (admins)", words, key="user", bind="query-params", placeholder="Only me", help="Whose calls are shown.")
+        for part in ("cmp", "grain"):
+            if part in parts:
+                _part(part, user, parts)
+        st.selectbox("Time zone", zones, index=zones.index(zone), key="tz", bind="query-params")
+    st.button("Clear filters", on_click=filters.clear, icon=":material/filter_list_off:", key="clear-filters", shortcut="Shift+X")
+    idle = [part for part in _OWN if part not in parts and (part != "metric" or "summed" not in parts)]
+    if idle:
+        # Drawn all the same: what is not on a page loses its place in the address, and a disabled control its value.
+        st.caption("Kept for other pages, without effect on this one:")
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+            for part in idle:
+                _part(part, user, parts)
+
+
+def _chips() -> None:
+    """What is filtered by now, each with a cross that takes it back."""
+    for key in LISTS:
+        for word in st.session_state.get(key, []):
+            label = f"{key} {format.literal(word)}"
+            st.button(label, key=f"drop-{key}-{word}", on_click=_drop, args=(key, word), icon=":material/close:", type="tertiary")
+
+
+def _drop(key: str, word: str) -> None:
+    st.session_state[key] = [other for other in st.session_state[key] if other != word]
+
+
+def _with_chosen(options: Sequence[str], key: str) -> list[str]:
+    """Options, and what is already chosen though it is not known (a click on a bar can be ahead of the cached names)."""
+    return list(dict.fromkeys([*options, *st.session_state.get(key, [])]))
+
+
+def _ids(key: str, known: Container[str]) -> list[str]:
+    """Ids that the address names in place of words."""
+    return [word for word in st.query_params.get_all(key) if word in known]
+
+
+def _with_one(options: Sequence[str], key: str, known: Sequence[str]) -> list[str]:
+    """Options, and the one chosen on another page if this page would not offer it."""
+    chosen = str(st.session_state.get(key) or st.query_params.get(key))
+    return [*options, chosen] if chosen in known and chosen not in options else list(options)

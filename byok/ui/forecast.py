@@ -1,0 +1,85 @@
+"""Where the month will end: one line for the Overview, and a card with the way there."""
+
+from dataclasses import replace
+from datetime import date
+
+import streamlit as st
+
+from byok import services
+from byok.accounts.plans import keep_after
+from byok.accounts.users import User
+from byok.store.outlook import Metric, Outlook, outlook
+from byok.store.scope import AnyScope
+from byok.store.zones import EARLIEST, LATEST
+from byok.ui import charts, forecast_chart, format
+from byok.ui.filters import Filters
+
+FRESH_S = 20
+
+
+def of(user: User, chosen: Filters, metric: Metric = "cost") -> Outlook:
+    """This month's outlook for what the bar filters by, whatever its period; as of at most `FRESH_S` seconds ago."""
+    whenever = replace(chosen.scope, since=EARLIEST, until=LATEST)
+    return _of(whenever, metric, user.retention_days)
+
+
+# The cache is shared by all sessions; the scope, which says whose data it is, is its key.
+@st.cache_data(ttl=FRESH_S, max_entries=256, show_spinner=False)
+def _of(scope: AnyScope, metric: Metric, retention_days: int) -> Outlook:
+    book = services.current()
+    now = book.now()
+    return outlook(book.engine, scope, now=now, metric=metric, kept_from=keep_after(retention_days, now))
+
+
+def line(user: User, chosen: Filters, metric: Metric = "cost", *, budget: float | None = None) -> None:
+    """Month so far, what it will come to, and the budget if there is one. Nothing before the first call of the month."""
+    found = of(user, chosen, metric)
+    if not found.days:
+        return
+    with st.container(border=True, key="month-end"):
+        st.markdown(f":material/trending_up: {sentence(found, budget=budget)}")
+        st.caption(_small_print(found, chosen))
+
+
+def sentence(found: Outlook, *, budget: float | None = None) -> str:
+    """Such as: Month so far $214.33, projected $288.10 ($261.55–$321.47), budget $300.00. As Markdown."""
+    write, guess = forecast_chart.WRITE[found.metric], found.forecast
+    unit = "" if found.metric == "cost" else f" {found.metric}"
+    words = f"{found.month:%B} so far **{format.literal(write(guess.so_far))}**{unit}"
+    if guess.enough:
+        within = f"{write(guess.low)}–{write(guess.high)}"
+        words += f", projected **{format.literal(write(guess.middle))}** ({format.literal(within)})"
+    if budget is not None:
+        words += f", budget {format.literal(write(budget))}"
+        reached = guess.reaches(budget, today=found.today)
+        if guess.so_far >= budget:
+            words += ": reached"
+        elif reached:
+            words += f": reached around {_day(reached)}"
+    return words + "."
+
+
+def card(user: User, chosen: Filters, metric: Metric = "cost", *, budget: float | None = None) -> None:
+    """The month as a rising line, the band in which it will end, and the budget."""
+    found = of(user, chosen, metric)
+    st.subheader("Where the month will end", anchor=False)
+    if not found.days and not found.forecast.enough:
+        st.caption(f"Nothing was used in {found.month:%B} yet. {found.forecast.basis}")
+        return
+    st.markdown(sentence(found, budget=budget))
+    if found.forecast.enough:
+        figure = forecast_chart.band(found, budget=budget, mode=st.context.theme.type)
+        charts.draw(figure, alt=forecast_chart.described(found), key=f"forecast-{chosen.fingerprint}-{metric}")
+    st.caption(_small_print(found, chosen))
+
+
+def _small_print(found: Outlook, chosen: Filters) -> str:
+    filtered = " With the filters above." if chosen.narrowed else ""
+    unpriced = ""
+    if found.metric == "cost" and found.unpriced_calls:
+        unpriced = f" {format.plural(found.unpriced_calls, 'call')} without a known price are in no figure."
+    return f"{found.forecast.basis}{filtered}{unpriced} The whole month, whatever the period above."
+
+
+def _day(day: date) -> str:
+    return f"{day:%b} {day.day}"

@@ -1,0 +1,169 @@
+"""The tables of the Reliability page: who fails, how fast models answer, how far counts can be trusted, and the newest failures."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+import streamlit as st
+
+from byok.ui import format, outcomes
+from byok.ui.outcomes import SOURCES, Culprit
+
+Row = Mapping[str, Any]
+_TALLEST = 12  # rows that are shown without scrolling
+_SCROLLED = 460
+
+
+def culprits(found: Sequence[Culprit], *, title: str, shown: Callable[[str], str], key: str, on_select: Callable[[], None]) -> None:
+    """Who fails most; `on_select` is called when a cell is clicked."""
+    frame = pd.DataFrame(
+        [
+            {
+                "name": shown(one.id),
+                "failed": one.failed,
+                "calls": one.calls,
+                "rate": 100 * one.rate,
+                "limited": 100 * one.limited / one.calls,
+                "mostly": outcomes.in_words(one.mostly) if one.mostly else format.DASH,
+            }
+            for one in found
+        ]
+    )
+    config = {
+        "name": st.column_config.TextColumn(title, width=160, pinned=True),
+        "failed": st.column_config.NumberColumn("Failed", format="localized"),
+        "calls": st.column_config.NumberColumn("Requests", format="localized"),
+        "rate": st.column_config.ProgressColumn("Error rate", format="%.1f%%", min_value=0, max_value=_full(frame["rate"]), width=120),
+        "limited": st.column_config.NumberColumn("Rate limited", format="%.1f%%", help="The share of requests that ended with 429."),
+        "mostly": st.column_config.TextColumn("Mostly", help="The status that most of its failed calls ended with."),
+    }
+    st.dataframe(
+        frame,
+        column_config=config,
+        hide_index=True,
+        height=_height(frame),
+        on_select=on_select,
+        selection_mode="single-cell",
+        key=key,
+        alt=f"{title}s by failed calls, with requests, error rate, share of rate limits and most frequent status.",
+    )
+
+
+def speeds(models: Sequence[Row]) -> None:
+    """Percentiles per model, in seconds."""
+    frame = pd.DataFrame(
+        [
+            {
+                "model": row["model"],
+                "calls": row["calls"],
+                **{name: None if row[f"{name}_ms"] is None else row[f"{name}_ms"] / 1000 for name in _SPEEDS},
+            }
+            for row in models
+        ]
+    )
+    config: dict[str, Any] = {
+        "model": st.column_config.TextColumn("Model", width=150, pinned=True),
+        "ttft_p50": st.column_config.NumberColumn("First token", format="%.2f s", help="Half of the calls had one by then (p50)."),
+        "ttft_p95": st.column_config.NumberColumn("First token, p95", format="%.2f s", help="19 of 20 calls had one by then."),
+        "latency_p50": st.column_config.NumberColumn("Whole answer", format="%.1f s", help="Half of the calls were done by then (p50)."),
+        "latency_p95": st.column_config.ProgressColumn(
+            "Whole answer, p95", format="%.1f s", min_value=0, max_value=_full(frame["latency_p95"]), help="19 of 20 were done by then."
+        ),
+        "calls": st.column_config.NumberColumn("Calls", format="localized", help="Successful ones."),
+    }
+    st.dataframe(
+        frame,
+        column_config=config,
+        column_order=list(config),
+        hide_index=True,
+        height=_height(frame),
+        placeholder=format.DASH,
+        key="speeds",
+        alt="Models by successful calls, with exact percentiles of the time to the first token and to the last.",
+    )
+
+
+def trust(rows: Sequence[Row]) -> None:
+    """Where the counts come from, in the order of how far they can be trusted."""
+    by_source = {row["usage_source"]: row for row in rows}
+    calls = sum(row["calls"] for row in rows)
+    frame = pd.DataFrame(
+        [
+            {
+                "counts": words,
+                "share": 100 * by_source[name]["calls"] / calls,
+                "calls": by_source[name]["calls"],
+                "success": by_source[name]["success"],
+                "tokens": by_source[name]["total_tokens"],
+                "meaning": meaning,
+            }
+            for name, (words, meaning) in SOURCES.items()
+            if name in by_source
+        ]
+    )
+    config = {
+        "counts": st.column_config.TextColumn("Counts", width=90, pinned=True),
+        "share": st.column_config.ProgressColumn("Share of calls", format="%.1f%%", min_value=0, max_value=100, width=120),
+        "calls": st.column_config.NumberColumn("Calls", format="localized"),
+        "success": st.column_config.NumberColumn("Successful", format="localized"),
+        "tokens": st.column_config.NumberColumn("Tokens", format="compact"),
+        "meaning": st.column_config.TextColumn("What that means", width="large"),
+    }
+    st.dataframe(
+        frame, column_config=config, hide_index=True, height="content", key="trust", alt="Calls by where their token counts come from."
+    )
+
+
+def failures(rows: Sequence[Row], *, zone: ZoneInfo, key_shown: Callable[[str], str]) -> None:
+    """The newest failed calls."""
+    frame = pd.DataFrame(
+        [
+            {
+                "at": _clock(row["ts"].astimezone(zone)),
+                "status": outcomes.in_words(row["status"]),
+                "model": f"{row['vendor']}/{row['model']}",
+                "key": key_shown(row["key_id"]),
+                "endpoint": row["endpoint"],
+                "after": None if row["latency_ms"] is None else row["latency_ms"] / 1000,
+                "counts": SOURCES[row["usage_source"]][0],
+            }
+            for row in rows
+        ]
+    )
+    config = {
+        "at": st.column_config.TextColumn("When", width=130, pinned=True),
+        "status": st.column_config.TextColumn("Status", width=180),
+        "model": st.column_config.TextColumn("Model"),
+        "key": st.column_config.TextColumn("Key"),
+        "endpoint": st.column_config.TextColumn("Endpoint"),
+        "after": st.column_config.NumberColumn("After", format="%.1f s"),
+        "counts": st.column_config.TextColumn("Counts", help="Whether what was used up to the failure is known."),
+    }
+    st.dataframe(
+        frame,
+        column_config=config,
+        hide_index=True,
+        height=_height(frame),
+        placeholder=format.DASH,
+        key="recent-failures",
+        alt="The newest failed calls with status, model, key and duration.",
+    )
+
+
+_SPEEDS = ("ttft_p50", "ttft_p95", "latency_p50", "latency_p95")
+
+
+def _clock(moment: datetime) -> str:
+    return f"{format.day(moment)}, {moment:%H:%M:%S}"
+
+
+def _full(column: "pd.Series[float]") -> float:
+    """Where a bar is full: at the largest value, so that small ones can still be told apart."""
+    top = column.max()
+    return float(top) if top and top == top else 1.0
+
+
+def _height(frame: pd.DataFrame) -> int | Literal["content"]:
+    return "content" if len(frame) <= _TALLEST else _SCROLLED
