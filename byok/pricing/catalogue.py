@@ -55,8 +55,9 @@ class Catalogue:
         return self._by_name.get((vendor, model))
 
     def named(self, name: str) -> list[Model]:
-        """The models of that name or alias, or of that vendor/name."""
-        return [known for known in self._models if name in {known.model, f"{known.vendor}/{known.model}", *known.aliases}]
+        """The model of that vendor/name, else all of that name or alias."""
+        exact = [known for known in self._models if f"{known.vendor}/{known.model}" == name]
+        return exact or [known for known in self._models if name in {known.model, *known.aliases}]
 
     def price_at(self, vendor: str, model: str, at: datetime) -> Price:
         """The price of a call at an instant, or `PriceUnknown`.

@@ -76,16 +76,31 @@ def read(file: Traversable, faults: list[str]) -> list[Model]:
     except (OSError, UnicodeDecodeError) as error:
         faults.append(f"{file.name}: {type(error).__name__}")
         return []
-    return parse(text, file.name, faults)
+    return _parse(text, file.name, faults)
 
 
-def parse(text: str, name: str, faults: list[str]) -> list[Model]:
-    """As `read`, of a file's text."""
+def entries(text: str, name: str, faults: list[str]) -> Iterator[tuple[str, str, list[Entry]]]:
+    """Vendor, model and entries of a file's text; what is wrong with it is added to `faults`."""
+    content = _content(text, name, faults)
+    for model in content.models if content else ():
+        if found := faults_of(model.prices):
+            faults += [f"{name}: {model.model}: {fault}" for fault in found]
+        else:
+            yield content.vendor if content else "", model.model, model.prices
+
+
+def _content(text: str, name: str, faults: list[str]) -> _File | None:
     try:
         raw = yaml.load(text, _StrictLoader)  # noqa: S506 - a SafeLoader
-        content = msgspec.convert(raw, _File, strict=False)
+        return msgspec.convert(raw, _File, strict=False)
     except (yaml.YAMLError, msgspec.ValidationError) as error:
         faults.append(f"{name}: {' '.join(str(error).split())}")
+        return None
+
+
+def _parse(text: str, name: str, faults: list[str]) -> list[Model]:
+    content = _content(text, name, faults)
+    if content is None:
         return []
     models = []
     for entry in content.models:

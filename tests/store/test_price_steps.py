@@ -124,7 +124,7 @@ def costed(world):
     engine.close()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(calls=st.lists(CALL, min_size=1, max_size=30))
 def test_sql_and_python_agree_on_every_part_to_the_last_digit(costed, record, calls):
     rows = [record(call.pop("ts"), **call) for call in [dict(call) for call in calls]]
