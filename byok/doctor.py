@@ -101,7 +101,8 @@ def _directories(settings: Settings) -> Iterator[Finding]:
     if not settings.data.exists():
         yield Finding("data", True, f"{settings.data} does not exist yet; the first start makes it")
         return
-    for directory in (settings.data, settings.journal_dir, settings.usage_dir, settings.exports_dir):
+    usage = [settings.usage_dir] if isinstance(settings.usage_dir, Path) else []
+    for directory in (settings.data, settings.journal_dir, *usage, settings.exports_dir):
         if directory.exists():
             with tempfile.TemporaryFile(dir=directory) as probe:
                 probe.write(b"x")
@@ -190,13 +191,14 @@ def _table(settings: Settings) -> Iterator[Finding]:
     from byok.recording.table import Table
     from byok.store.desk import reads_whole
 
-    if not settings.usage_dir.exists():
+    if isinstance(settings.usage_dir, Path) and not settings.usage_dir.exists():
         yield Finding("usage table", True, "no table yet; the keeper makes it")
         return
     table = Table(settings.usage_dir)
     files, broken = table.snapshot().files, 0
     with duckdb.connect(":memory:") as scratch:
         for file in files:
+            table.fetch([file])
             if not reads_whole(scratch, file.path):
                 broken += 1
                 remedy = "Restore this file from a backup; until then its rows are missing from every answer."

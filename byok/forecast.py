@@ -6,6 +6,7 @@ A pure function of days and values: nothing of the future goes in, the clock is 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -118,20 +119,26 @@ class _Fit(NamedTuple):
 def _fit(values: Values, first_weekday: int) -> _Fit:
     count = len(values)
     weekday = (first_weekday + np.arange(count)) % 7
-    age = np.arange(count)[::-1]
-    weights = 0.5 ** (age / _WEEK_HALF_LIFE)
+    weights = _fading(_WEEK_HALF_LIFE)[-count:]
     calm = _capped(values, np.ones(count))  # before the weekdays are known, so that none of them takes a runaway day for its own
     calm = _capped(values, np.maximum(_week(calm, weekday, weights)[weekday], 0.05))
     week = _week(calm, weekday, weights)
-    levels = []
+    expected, levels = week[weekday], []
     for half_life, _ in _LEVELS:
-        recent = 0.5 ** (age / half_life)
-        levels.append(float((recent @ calm) / max(recent @ week[weekday], 1e-12)))
+        recent = _fading(half_life)[-count:]
+        levels.append(float((recent @ calm) / max(float(recent @ expected), 1e-12)))
     return _Fit(week, tuple(levels), _slope(calm))
 
 
+@cache
+def _fading(half_life: float) -> Values:
+    """Weights of days, the newest last."""
+    return 0.5 ** (np.arange(MOST_DAYS)[::-1] / half_life)
+
+
 def _capped(values: Values, scale: Values) -> Values:
-    usual = np.quantile((values / scale)[-_CAP_DAYS:], 0.75)
+    recent = np.sort((values / scale)[-_CAP_DAYS:])
+    usual = recent[len(recent) * 3 // 4]
     return np.minimum(values, _CAP * usual * scale) if usual > 0 else values
 
 

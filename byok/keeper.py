@@ -1,4 +1,4 @@
-"""What runs by itself: journal to Parquet, merging, purge, finishing killed deletions. One keeper at a time per data directory."""
+"""What runs by itself: journal to Parquet, merging, purge, unfinished deletions, alerts, reports. One keeper per data directory."""
 
 import contextlib
 import fcntl
@@ -14,10 +14,13 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from byok import logs
 from byok.accounts.database import Database, open_database
+from byok.erasures import cuts, kept_after
 from byok.errors import ByokError
+from byok.notify import keeping
+from byok.notify.keeping import Notifications
 from byok.recording.publisher import merge, merge_hot, publish
 from byok.recording.table import Table
-from byok.retention import Retention, kept_after
+from byok.retention import Retention
 from byok.settings import Settings
 
 MERGE_EVERY_S = 60
@@ -44,7 +47,7 @@ def once(settings: Settings, db: Database) -> None:
     """Finish killed deletions, publish and merge, now: what `byok compact` does. Other writers are waited for, never fought."""
     table = Table(settings.usage_dir)
     Retention(db, settings.usage_dir, settings.journal_dir, settings.exports_dir).finish(now=datetime.now(UTC))
-    publish(table, settings.journal_dir, lambda ids: kept_after(db, ids))
+    publish(table, settings.journal_dir, lambda ids: kept_after(db, ids), cuts=lambda ids: cuts(db, ids))
     merge(table, files_per_month=1)
 
 
@@ -54,26 +57,37 @@ def _work(settings: Settings, stop: threading.Event) -> None:
         return
     table = Table(settings.usage_dir)
     retention = Retention(db, settings.usage_dir, settings.journal_dir, settings.exports_dir)
+
+    def publishing() -> None:
+        publish(table, settings.journal_dir, lambda ids: kept_after(db, ids), cuts=lambda ids: cuts(db, ids))
+
     overdue = PURGES_PER_REWRITE * timedelta(seconds=settings.purge_every_s)
     jobs: list[tuple[str, float, Callable[[], object]]] = [
-        ("publish", settings.publish_every_s, lambda: publish(table, settings.journal_dir, lambda ids: kept_after(db, ids))),
+        ("publish", settings.publish_every_s, publishing),
         ("merge", MERGE_EVERY_S, lambda: merge_hot(table, now=datetime.now(UTC))),
         ("sweep", MERGE_EVERY_S, lambda: retention.sweep(older_than_s=SWEEP_AFTER_S)),
         ("finish", FINISH_EVERY_S, lambda: retention.finish(now=datetime.now(UTC))),
         ("purge", settings.purge_every_s, lambda: retention.purge(now=datetime.now(UTC), overdue=overdue)),
     ]
-    # One thread: the jobs take turns anyway, at the table's writer lock.
+    notifications = Notifications(settings)
+    # One thread: the jobs take turns anyway, at the table's writer lock. What is told to people has its own, and holds up nothing here.
     scheduler = BackgroundScheduler(
         timezone=UTC,
-        executors={"default": {"type": "threadpool", "max_workers": 1}},
+        executors={
+            "default": {"type": "threadpool", "max_workers": 1},
+            "notify": {"type": "threadpool", "max_workers": keeping.THREADS},
+        },
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
-    for name, every_s, job in jobs:
-        scheduler.add_job(_guarded(name, job), "interval", seconds=every_s, next_run_time=datetime.now(UTC), id=name)
+    for executor, some in (("default", jobs), ("notify", notifications.jobs)):
+        for name, every_s, job in some:
+            begin = {"next_run_time": datetime.now(UTC), "id": name, "executor": executor}
+            scheduler.add_job(_guarded(name, job), "interval", seconds=every_s, **begin)
     scheduler.start()
     log.info("started", data=str(settings.data))
     stop.wait()
     scheduler.shutdown(wait=True)
+    _guarded("notifications", notifications.close)()
     _guarded("publish", jobs[0][2])()  # what gateways sealed while stopping
     db.close()
 

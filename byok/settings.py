@@ -9,7 +9,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -20,6 +20,17 @@ from byok.errors import SettingsInvalid
 CONFIG_FILE = "byok.toml"
 _OUR_PATHS = frozenset(("v1", "usage", "auth", "healthz", "readyz", "metrics"))  # of the gateway: no vendor's own could lie under them
 _BASE_URL = re.compile(r"^BYOK_([A-Z0-9_]+)_BASE_URL$")
+
+_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.IGNORECASE)
+_MAIL_FROM = re.compile(r"[^<>@\s]+@[^<>@\s]+|[^<>@\x00-\x1f\x7f]*<[^<>@\s]+@[^<>@\s]+>")
+
+
+class RemoteStore(NamedTuple):
+    """A usage table on an S3 store: its `s3://` address, and where and up to how many MB copies of its files are kept here."""
+
+    url: str
+    cache: Path
+    cache_mb: int
 
 
 class VendorEntry(BaseModel):
@@ -48,12 +59,23 @@ class Settings(BaseSettings):
     accounts_url: str = Field(
         "", repr=False, description="URL of the accounts database, `postgresql+psycopg://…`; default: SQLite in the data directory."
     )
-    store_url: str = Field("", description="Where the usage table lies; default: `usage` in the data directory.")
-    smtp_url: SecretStr | None = Field(None, description="Mail server: smtp://host:port or smtps://user:pass@host:port.")
+    store_url: str = Field(
+        "", description="Where the usage table lies: a path or `s3://bucket/prefix`; default: `usage` in the data directory."
+    )
+    store_cache_mb: int = Field(20_000, ge=100, description="Most MB of an S3 store's files that are kept as copies in the data directory.")
+    smtp_url: SecretStr | None = Field(
+        None, description="Mail server: smtp://host:port (with STARTTLS, but for loopback) or smtps://user:pass@host:port."
+    )
     mail_from: str = Field("byok@localhost", description="Sender of mails.")
-    slack_hosts: str = Field("hooks.slack.com", description="Comma-separated hosts or origins a webhook may point to.")
+    slack_hosts: str = Field(
+        "hooks.slack.com",
+        description="Comma-separated hosts (https) or origins (http://127.0.0.1:9009) that Slack and other webhooks may point to.",
+    )
     public_url: str = Field("", description="Address under which people open the dashboard; default: http://host:web_port.")
     fsync: Literal["batch", "always"] = Field("batch", description="batch: at most 100 ms at risk on power loss; always: nothing.")
+    journal_max_mb: int = Field(
+        0, ge=0, le=10_000_000, description="Most MB of journal that may wait; beyond it records are lost and counted; 0: the disk's room."
+    )
     upstream_timeout_s: float = Field(300, gt=0, le=3600, description="Longest silence of a vendor, in seconds.")
     max_body_mb: int = Field(64, ge=1, le=1024, description="Largest request body, in MB.")
     requests_per_minute: int = Field(
@@ -94,7 +116,9 @@ class Settings(BaseSettings):
         return self.data / "journal"
 
     @property
-    def usage_dir(self) -> Path:
+    def usage_dir(self) -> Path | RemoteStore:
+        if self.store_url.startswith("s3://"):
+            return RemoteStore(self.store_url, self.data / "usage-copies", self.store_cache_mb)
         return Path(self.store_url) if self.store_url else self.data / "usage"
 
     @property
@@ -112,6 +136,11 @@ class Settings(BaseSettings):
     @property
     def dashboard_url(self) -> str:
         return (self.public_url or f"http://{self.host}:{self.web_port}").rstrip("/")
+
+    @property
+    def webhook_hosts(self) -> tuple[str, ...]:
+        """The entries of `slack_hosts`: hosts, and whole origins."""
+        return tuple(_entries(self.slack_hosts))
 
     @property
     def gateway_url(self) -> str:
@@ -133,6 +162,29 @@ class Settings(BaseSettings):
         if value and not _is_http(value):
             raise ValueError("must begin with http:// or https:// and name a host")
         return value
+
+    @field_validator("slack_hosts")
+    @classmethod
+    def _webhook_hosts(cls, value: str) -> str:
+        for entry in _entries(value):
+            bare = _HOST.fullmatch(entry)
+            if not bare and (not _is_http(entry) or urlsplit(entry).path.strip("/")):
+                raise ValueError("must list hosts (hooks.slack.com) or whole origins (http://127.0.0.1:9009), with commas between")
+        return value
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _smtp(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _is_smtp(value.get_secret_value()):
+            raise ValueError("must be smtp://host:port or smtps://host:port, with user:password@ before the host if it asks for them")
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _sender(cls, value: str) -> str:
+        if not _MAIL_FROM.fullmatch(value.strip()):
+            raise ValueError("must be an address such as byok@example.org, or a name and <byok@example.org>")
+        return value.strip()
 
     @field_validator("oidc_issuer")
     @classmethod
@@ -165,8 +217,12 @@ class Settings(BaseSettings):
     @field_validator("store_url")
     @classmethod
     def _store(cls, value: str) -> str:
+        if value.startswith("s3://"):
+            if not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._=-]+)*/?", value):
+                raise ValueError("must be s3://bucket/prefix, without credentials or anything else in it")
+            return value.rstrip("/")
         if "://" in value:
-            raise ValueError("must be a path on this machine")
+            raise ValueError("must be a path on this machine, or s3://bucket/prefix")
         return os.path.abspath(Path(value).expanduser()) if value else ""
 
     @field_validator("vendor_base_urls")
@@ -302,3 +358,17 @@ def _is_http(url: object) -> bool:
     except ValueError:
         return False
     return parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.username and not parts.query and not parts.fragment
+
+
+def _is_smtp(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    plain = not parts.path.strip("/") and not parts.query and not parts.fragment
+    return parts.scheme in ("smtp", "smtps") and bool(parts.hostname) and plain
+
+
+def _entries(text: str) -> list[str]:
+    return [entry.strip() for entry in text.split(",") if entry.strip()]

@@ -92,4 +92,4 @@ with st.container(border=True):
         on_select=lambda: narrow_to(table.clicked(table_key, ids)),
     )
 
-forecast.line(user, chosen, metric)
+forecast.line(chosen, metric)

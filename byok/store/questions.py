@@ -97,6 +97,12 @@ def extent(engine: Engine, user_id: str) -> tuple[datetime | None, datetime | No
     return row["oldest"], row["newest"], row["rows"]
 
 
+def newest(engine: Engine, scope: AnyScope) -> datetime | None:
+    """When the newest call within `scope` was made; None if there is none."""
+    found: datetime | None = engine.ask("extent", scope).to_pylist()[0]["newest"]
+    return found
+
+
 def records(engine: Engine, scope: AnyScope, *, priced: bool = False) -> Iterator[pa.RecordBatch]:
     """The records of `scope` in order of time, columns of the record (and cost_usd, price_source if `priced`).
 

@@ -1,39 +1,39 @@
 """Where the month will end: one line for the Overview, and a card with the way there."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 
 import streamlit as st
 
 from byok import services
 from byok.accounts.plans import keep_after
-from byok.accounts.users import User
-from byok.store.outlook import Metric, Outlook, outlook
+from byok.store.outlook import METRICS, Metric, Outlook, outlook
 from byok.store.scope import AnyScope
 from byok.store.zones import EARLIEST, LATEST
-from byok.ui import charts, forecast_chart, format
+from byok.ui import charts, forecast_chart, format, session
 from byok.ui.filters import Filters
 
 FRESH_S = 20
 
 
-def of(user: User, chosen: Filters, metric: Metric = "cost") -> Outlook:
+def of(chosen: Filters, metric: str = "cost") -> Outlook:
     """This month's outlook for what the bar filters by, whatever its period; as of at most `FRESH_S` seconds ago."""
     whenever = replace(chosen.scope, since=EARLIEST, until=LATEST)
-    return _of(whenever, metric, user.retention_days)
+    days_kept = round((session.now() - chosen.kept_from) / timedelta(days=1))
+    return _of(whenever, metric if metric in METRICS else "cost", days_kept)
 
 
 # The cache is shared by all sessions; the scope, which says whose data it is, is its key.
 @st.cache_data(ttl=FRESH_S, max_entries=256, show_spinner=False)
-def _of(scope: AnyScope, metric: Metric, retention_days: int) -> Outlook:
+def _of(scope: AnyScope, metric: Metric, days_kept: int) -> Outlook:
     book = services.current()
     now = book.now()
-    return outlook(book.engine, scope, now=now, metric=metric, kept_from=keep_after(retention_days, now))
+    return outlook(book.engine, scope, now=now, metric=metric, kept_from=keep_after(days_kept, now))
 
 
-def line(user: User, chosen: Filters, metric: Metric = "cost", *, budget: float | None = None) -> None:
+def line(chosen: Filters, metric: str = "cost", *, budget: float | None = None) -> None:
     """Month so far, what it will come to, and the budget if there is one. Nothing before the first call of the month."""
-    found = of(user, chosen, metric)
+    found = of(chosen, metric)
     if not found.days:
         return
     with st.container(border=True, key="month-end"):
@@ -59,9 +59,9 @@ def sentence(found: Outlook, *, budget: float | None = None) -> str:
     return words + "."
 
 
-def card(user: User, chosen: Filters, metric: Metric = "cost", *, budget: float | None = None) -> None:
+def card(chosen: Filters, metric: str = "cost", *, budget: float | None = None) -> None:
     """The month as a rising line, the band in which it will end, and the budget."""
-    found = of(user, chosen, metric)
+    found = of(chosen, metric)
     st.subheader("Where the month will end", anchor=False)
     if not found.days and not found.forecast.enough:
         st.caption(f"Nothing was used in {found.month:%B} yet. {found.forecast.basis}")

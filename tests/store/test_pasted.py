@@ -22,7 +22,7 @@ def engine(world, record):
         [
             record(
                 SINCE + timedelta(minutes=20 * n),
-                model=["gpt-4o", "gpt-4o-mini", ODD][n % 3],
+                model=models[n % 3],
                 status=[200, 429, 503, 200][n % 4],
                 latency_ms=n,
             )
