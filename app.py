@@ -22,10 +22,16 @@ what_we_store = st.Page("pages/what_we_store.py", title="What we store", icon=":
 keys = st.Page("pages/keys.py", title="Keys", icon=":material/key:", url_path="keys")
 account = st.Page("pages/account.py", title="Account", icon=":material/person:", url_path="account")
 retention = st.Page("pages/retention.py", title="Retention & deletion", icon=":material/auto_delete:", url_path="retention")
+settings = st.Page("pages/settings.py", title="Settings", icon=":material/tune:", url_path="settings")
+system = st.Page("pages/system.py", title="System", icon=":material/monitor_heart:", url_path="system")
 users = st.Page("pages/users.py", title="Users", icon=":material/group:", url_path="users")
 
-sections = {"Usage": [overview, explore, reliability], "Data": [sql, exports, what_we_store], "Manage": [keys, retention, account]}
-page = st.navigation(sections | ({"Admin": [users]} if user.admin else {}))
+sections = {
+    "Usage": [overview, explore, reliability],
+    "Data": [sql, exports, what_we_store],
+    "Manage": [keys, retention, settings, account],
+}
+page = st.navigation(sections | ({"Admin": [users, system]} if user.admin else {}))
 with st.sidebar:
     session.account(user)
 states.demo_banner()
