@@ -54,7 +54,7 @@ def _init(services: "Services") -> str:
 
     places = services.settings.usage_dir, services.settings.journal_dir
     keys = services.engine.connection().sql("from keys").to_arrow_table().to_pylist()
-    prices, found = services.catalogue.table(), unusual.everyones(services.engine)
+    prices, found = services.catalogue.tables, unusual.everyones(services.engine)
     return shell.init_sql(*places, prices=prices, keys=keys, spikes=found, retention=users.retention(services.db))
 
 
