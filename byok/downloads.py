@@ -29,6 +29,7 @@ class Offer:
     filename: str
     until: datetime
     answer: pa.Table | None = None
+    admins_only: bool = False
     group_by: tuple[str, ...] = ()  # sums by these columns instead of the records
     priced: bool = False
 
@@ -120,10 +121,13 @@ def offer(
     filename: str,
     *,
     now: datetime,
+    admins_only: bool = False,
     group_by: tuple[str, ...] = (),
     priced: bool = False,
 ) -> str:
-    """Return the relative address of a one-time download, good for `VALID`: the records of a scope, or an answer to SQL (not as jsonl).
+    """Return the relative address of a one-time download, good for `VALID`: the records of a scope, or an answer (not as jsonl).
+
+    `admins_only`: an answer about others, which only an admin may still fetch then (with the records of everyone that goes without saying).
 
     `priced` adds the cost to each record; with `group_by` the file holds the sums by these columns, with cost.
 
@@ -131,5 +135,6 @@ def offer(
     '/download/5xK…'
     """
     scope, answer = (None, content) if isinstance(content, pa.Table) else (content, None)
-    link = REGISTRY.offer(Offer(user_id, scope, format, filename, now + VALID, answer, group_by, priced))
+    admins_only = admins_only or isinstance(scope, EveryonesScope)
+    link = REGISTRY.offer(Offer(user_id, scope, format, filename, now + VALID, answer, admins_only, group_by, priced))
     return f"/download/{link}"

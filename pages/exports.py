@@ -54,7 +54,7 @@ with st.container(border=True):
         user,
         chosen,
         wanted,
-        name=offers.filename(chosen, names_of(user, everyone=chosen.everyone), wanted, what=group_by),
+        name=offers.filename(chosen, wanted, names=names_of(user, everyone=chosen.everyone), what=group_by),
         rows=None if group_by else summary["calls"],
         group_by=group_by,
         priced=content == "records-with-cost",

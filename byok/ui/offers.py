@@ -56,13 +56,25 @@ def answer_link(user: User, answer: pa.Table, fmt: str) -> None:
     st.link_button(f"Download {fmt.upper()}", address, icon=":material/download:", on_click="rerun", key=f"sql-download-{fmt}")
 
 
-def filename(chosen: Filters, names: Names, fmt: str, *, what: Sequence[str] = ()) -> str:
-    """Such as usage-2026-11-16-to-2026-11-22-by-day-model-openai.csv:"""
+@st.fragment(run_every=RENEW)
+def shown_link(user: User, answer: pa.Table, fmt: str, chosen: Filters) -> None:
+    """A button that fetches what a page shows of `chosen`."""
+    session.still(user)
+    if not session.behind_web():
+        st.caption("Downloads need the routes of `byok web`: start `byok up`.")
+        return
+    name = filename(chosen, fmt).replace("usage-", "shown-", 1)
+    address = downloads.offer(user.id, answer, fmt, name, now=session.now(), admins_only=chosen.everyone)
+    st.link_button(f"Download {fmt.upper()}", address, icon=":material/download:", on_click="rerun", key=f"shown-{fmt}")
+
+
+def filename(chosen: Filters, fmt: str, *, names: Names | None = None, what: Sequence[str] = ()) -> str:
+    """Such as usage-2026-11-16-to-2026-11-22-by-day-model-openai.csv: the first and last day, what the sums are by, and the filters."""
     last = chosen.period.until - timedelta(microseconds=1)
     words = [f"usage-{chosen.period.since:%Y-%m-%d}-to-{last:%Y-%m-%d}"]
     if what:
         words += ["by", *what]
-    keys = [names.shown("key_id", key_id) for key_id in chosen.key_ids]
+    keys = [names.shown("key_id", key_id) if names else key_id for key_id in chosen.key_ids]
     words += [*chosen.vendors, *chosen.models, *keys, *(["everyone"] if chosen.everyone else [])]
     words += [str(status) for status in chosen.statuses] if len(chosen.statuses) <= 3 else ["some-statuses"]
     safe = "-".join(re.sub(r"[^A-Za-z0-9._-]+", "-", word) for word in words)
