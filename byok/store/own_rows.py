@@ -29,8 +29,9 @@ class OwnRows:
     def __init__(self, engine: Engine, user: Asker, *, keys: Callable[[], Sequence[Mapping[str, object]]], now: datetime) -> None:
         self.engine, self.user, self.keys, self.now = engine, user, keys, now
 
-    def load(self, worker: Worker) -> object:
-        """Copy them into a started process. A usage file that turns out to be broken is left out, as everywhere."""
+    def load(self, worker: Worker, columns: Sequence[str] = ()) -> object:
+        """Copy them into a started process, or only these `columns` of them. A usage file that turns out to be broken is left out, as
+        everywhere."""
         scope = self._scope()
         extent = questions.extent(self.engine, self.user.id)
         loaded = _Loaded(self.engine.view().stamp, extent, self.keys())
@@ -39,7 +40,7 @@ class OwnRows:
         if cut:
             scope = replace(scope, since=questions.newest_since(self.engine, scope, most=worker.limits.usage_rows))
         try:
-            worker.load(questions.records_as_they_lie(self.engine, scope), beside, left_out=cut)
+            worker.load(questions.records_as_they_lie(self.engine, scope, columns), beside, left_out=cut, columns=columns)
         except (duckdb.Error, pa.ArrowException):
             worker.start()  # the fault has ended it
             worker.load(questions.records(self.engine, scope, priced=True), beside, left_out=cut)

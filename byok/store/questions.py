@@ -18,6 +18,7 @@ from byok.store.zones import EARLIEST, LATEST
 Grain = Literal["hour", "day", "month"]
 _SUMS = ("prompt_tokens", "completion_tokens", "total_tokens", "calls", "success", "failed")
 _COST_SUMS = ("cost_usd", "unpriced_calls")
+_COSTS = frozenset(("cost_usd", "price_source"))
 _SLICE_ROWS = 100_000
 _HOUR, _SHORTEST = timedelta(hours=1), timedelta(microseconds=1)
 _NANO = Decimal("1e-9")
@@ -115,9 +116,13 @@ def records(engine: Engine, scope: AnyScope, *, priced: bool = False) -> Iterato
         yield from engine.stream("records", part, priced=priced, over=view)
 
 
-def records_as_they_lie(engine: Engine, scope: AnyScope) -> Iterator[pa.RecordBatch]:
-    """As `records`, priced and in no order, at half the cost. A broken file is an error in mid-way: then ask for `records`."""
-    return engine.stream("records_as_they_lie", scope, priced=True)
+def records_as_they_lie(engine: Engine, scope: AnyScope, columns: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
+    """As `records`, priced and in no order, at half the cost; only these `columns` if any are named, at the cost of these.
+
+    A broken file is an error in mid-way: then ask for `records`.
+    """
+    priced = not columns or not _COSTS.isdisjoint(columns)
+    return engine.stream("records_as_they_lie", scope, priced=priced, columns=columns)
 
 
 def newest_since(engine: Engine, scope: AnyScope, *, most: int) -> datetime:
