@@ -18,6 +18,7 @@ def test_the_columns_are_those_of_the_view():
         ("select sum(prompt_tokens*2), max(cost_usd) from usage_priced", ["prompt_tokens", "cost_usd"]),
         ('select "Status" from usage -- and not latency_ms', ["status", "latency_ms"]),
         ("select 1", []),
+        ("select hour, model from Spikes", ["model", "spikes"]),
     ],
 )
 def test_named_columns_are_copied_first(query, columns):
@@ -36,6 +37,8 @@ def test_named_columns_are_copied_first(query, columns):
         "select TRY(model) from usage",
         "summarize usage",
         "table usage",
+        "select table_name, estimated_size from duckdb_tables()",
+        "select row_count from information_schema.tables",
         "select ts from usage natural join keys",
         "select " + ", ".join(NAMES) + " from usage_priced",
     ],
