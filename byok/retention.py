@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import structlog
 
-from byok.accounts import jobs, plans, receipts, tombstones, users
+from byok.accounts import budgets, jobs, plans, receipts, tombstones, users
 from byok.accounts.database import Database, scrub
 from byok.accounts.jobs import ERASE_USAGE_PENDING as _ERASE_USAGE
 from byok.accounts.jobs import ERASE_USERS_PENDING as _ERASE_USERS
@@ -118,6 +118,7 @@ class Retention:
         """Delete a user's records older than `before` (default: all up to now); the user stays. Raises `StillWritten`."""
         started = time.monotonic()
         moment = min(before, now) if before else now
+        budgets.carry(self._db, user_id)
         jobs.put(self._db, _ERASE_USAGE + user_id, moment.isoformat())
         return self._finish_usage(user_id, moment, started, now)
 
