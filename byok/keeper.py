@@ -1,4 +1,4 @@
-"""What runs by itself: journal to Parquet, merging, purge, finishing killed deletions. One keeper at a time per data directory."""
+"""What runs by itself: journal to Parquet, merging, purge, deletions, counting for budgets. One keeper at a time per data directory."""
 
 import contextlib
 import fcntl
@@ -14,10 +14,13 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from byok import logs
 from byok.accounts.database import Database, open_database
+from byok.budgets.counting import EVERY_S as COUNT_EVERY_S
+from byok.budgets.counting import Counting
 from byok.errors import ByokError
 from byok.recording.publisher import merge, merge_hot, publish
 from byok.recording.table import Table
 from byok.retention import Retention, kept_after
+from byok.services import Services
 from byok.settings import Settings
 
 MERGE_EVERY_S = 60
@@ -62,19 +65,24 @@ def _work(settings: Settings, stop: threading.Event) -> None:
         ("finish", FINISH_EVERY_S, lambda: retention.finish(now=datetime.now(UTC))),
         ("purge", settings.purge_every_s, lambda: retention.purge(now=datetime.now(UTC), overdue=overdue)),
     ]
-    # One thread: the jobs take turns anyway, at the table's writer lock.
+    services = Services(settings)
+    counting = Counting(db, lambda: services.engine)
+    # One thread: the jobs take turns anyway, at the table's writer lock. What only reads and must not wait for a merge has its own.
     scheduler = BackgroundScheduler(
         timezone=UTC,
-        executors={"default": {"type": "threadpool", "max_workers": 1}},
+        executors={"default": {"type": "threadpool", "max_workers": 1}, "counting": {"type": "threadpool", "max_workers": 1}},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
     for name, every_s, job in jobs:
         scheduler.add_job(_guarded(name, job), "interval", seconds=every_s, next_run_time=datetime.now(UTC), id=name)
+    count = _guarded("budgets", lambda: counting.count(now=datetime.now(UTC)))
+    scheduler.add_job(count, "interval", seconds=COUNT_EVERY_S, next_run_time=datetime.now(UTC), id="budgets", executor="counting")
     scheduler.start()
     log.info("started", data=str(settings.data))
     stop.wait()
     scheduler.shutdown(wait=True)
     _guarded("publish", jobs[0][2])()  # what gateways sealed while stopping
+    services.close()
     db.close()
 
 

@@ -3,7 +3,7 @@
 import click
 
 from byok import __version__
-from byok.cli import access, forecast, keys, models, processes, sql, upkeep, usage, users
+from byok.cli import access, budget, forecast, keys, models, processes, sql, upkeep, usage, users
 from byok.cli.frame import Group
 
 
@@ -18,7 +18,7 @@ def cli() -> None:
 
 _COMMANDS: tuple[click.Command, ...] = (
     *(processes.up, processes.gateway, processes.web, processes.keeper),
-    *(users.user, keys.key, access.token, access.access_token, models.models),
+    *(users.user, keys.key, access.token, access.access_token, models.models, budget.budget),
     *(usage.usage, forecast.forecast, sql.sql, usage.export, usage.import_),
     *(upkeep.purge, upkeep.compact, upkeep.prices, upkeep.rotate_master_key, upkeep.doctor),
 )
