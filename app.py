@@ -20,9 +20,10 @@ exports = st.Page("pages/exports.py", title="Exports", icon=":material/download:
 what_we_store = st.Page("pages/what_we_store.py", title="What we store", icon=":material/visibility:", url_path="what_we_store")
 keys = st.Page("pages/keys.py", title="Keys", icon=":material/key:", url_path="keys")
 account = st.Page("pages/account.py", title="Account", icon=":material/person:", url_path="account")
+retention = st.Page("pages/retention.py", title="Retention & deletion", icon=":material/auto_delete:", url_path="retention")
 users = st.Page("pages/users.py", title="Users", icon=":material/group:", url_path="users")
 
-sections = {"Usage": [overview, reliability], "Data": [sql, exports, what_we_store], "Manage": [keys, account]}
+sections = {"Usage": [overview, reliability], "Data": [sql, exports, what_we_store], "Manage": [keys, retention, account]}
 page = st.navigation(sections | ({"Admin": [users]} if user.admin else {}))
 with st.sidebar:
     session.account(user)

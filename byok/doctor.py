@@ -19,6 +19,7 @@ from byok.supervisor import answers_ready, port_is_free
 LEAST_FREE_BYTES = 1 << 30
 LATEST_AHEAD = timedelta(minutes=5)
 LONGEST_BACKLOG_S = 600
+LONGEST_UNCOUNTED = timedelta(minutes=2)
 _RESTORE = "Restore it from a backup (docs/operations.md)"
 _EARLIEST_CLOCK = datetime(2026, 1, 1, tzinfo=UTC)  # this software did not exist before
 
@@ -46,6 +47,7 @@ def examine(settings: Settings, environ: Mapping[str, str], *, now: datetime, re
         ("disk", lambda: _disk(settings)),
         ("master key", lambda: _master_key(settings)),
         ("accounts", lambda: _accounts(settings)),
+        ("budgets", lambda: _budgets(settings, now)),
         ("sign-in service", lambda: _sign_on(settings)),
         ("prices", _prices),
         ("usage table", lambda: _table(settings)),
@@ -101,7 +103,8 @@ def _directories(settings: Settings) -> Iterator[Finding]:
     if not settings.data.exists():
         yield Finding("data", True, f"{settings.data} does not exist yet; the first start makes it")
         return
-    for directory in (settings.data, settings.journal_dir, settings.usage_dir, settings.exports_dir):
+    usage = [settings.usage_dir] if isinstance(settings.usage_dir, Path) else []
+    for directory in (settings.data, settings.journal_dir, *usage, settings.exports_dir):
         if directory.exists():
             with tempfile.TemporaryFile(dir=directory) as probe:
                 probe.write(b"x")
@@ -158,6 +161,22 @@ def _accounts(settings: Settings) -> Iterator[Finding]:
     yield Finding("accounts", True, f"{len(everyone)} users, {admins} admins", advice)
 
 
+def _budgets(settings: Settings, now: datetime) -> Iterator[Finding]:
+    from byok.accounts import budgets, database
+
+    file = _accounts_file(settings)
+    if file is not None and not file.exists():
+        return
+    with database.open_database(settings.accounts_database) as db:
+        found = budgets.every(db)
+    oldest = min((one.figure.counted_at if one.figure else one.created_at for one in found), default=now)
+    if now - oldest > LONGEST_UNCOUNTED:
+        said = f"what is used up of {len(found)} budgets was last counted {oldest:%Y-%m-%d %H:%M}Z: hard ones stop nothing new"
+        yield _fault("budgets", said, "Start the keeper (byok keeper); its log says why it does not count.")
+    elif found:
+        yield Finding("budgets", True, f"{len(found)}, counted by the keeper")
+
+
 def _sign_on(settings: Settings) -> Iterator[Finding]:
     """Asks the service what it says of itself, and whether that is enough; nothing, where there is none."""
     if not settings.oidc_issuer:
@@ -190,13 +209,14 @@ def _table(settings: Settings) -> Iterator[Finding]:
     from byok.recording.table import Table
     from byok.store.desk import reads_whole
 
-    if not settings.usage_dir.exists():
+    if isinstance(settings.usage_dir, Path) and not settings.usage_dir.exists():
         yield Finding("usage table", True, "no table yet; the keeper makes it")
         return
     table = Table(settings.usage_dir)
     files, broken = table.snapshot().files, 0
     with duckdb.connect(":memory:") as scratch:
         for file in files:
+            table.fetch([file])
             if not reads_whole(scratch, file.path):
                 broken += 1
                 remedy = "Restore this file from a backup; until then its rows are missing from every answer."

@@ -16,10 +16,11 @@ from byok import logs
 from byok.accounts.database import Database, open_database
 from byok.budgets.counting import EVERY_S as COUNT_EVERY_S
 from byok.budgets.counting import Counting
+from byok.erasures import cuts, kept_after
 from byok.errors import ByokError
 from byok.recording.publisher import merge, merge_hot, publish
 from byok.recording.table import Table
-from byok.retention import Retention, kept_after
+from byok.retention import Retention
 from byok.services import Services
 from byok.settings import Settings
 
@@ -47,7 +48,7 @@ def once(settings: Settings, db: Database) -> None:
     """Finish killed deletions, publish and merge, now: what `byok compact` does. Other writers are waited for, never fought."""
     table = Table(settings.usage_dir)
     Retention(db, settings.usage_dir, settings.journal_dir, settings.exports_dir).finish(now=datetime.now(UTC))
-    publish(table, settings.journal_dir, lambda ids: kept_after(db, ids))
+    publish(table, settings.journal_dir, lambda ids: kept_after(db, ids), cuts=lambda ids: cuts(db, ids))
     merge(table, files_per_month=1)
 
 
@@ -57,9 +58,13 @@ def _work(settings: Settings, stop: threading.Event) -> None:
         return
     table = Table(settings.usage_dir)
     retention = Retention(db, settings.usage_dir, settings.journal_dir, settings.exports_dir)
+
+    def publishing() -> None:
+        publish(table, settings.journal_dir, lambda ids: kept_after(db, ids), cuts=lambda ids: cuts(db, ids))
+
     overdue = PURGES_PER_REWRITE * timedelta(seconds=settings.purge_every_s)
     jobs: list[tuple[str, float, Callable[[], object]]] = [
-        ("publish", settings.publish_every_s, lambda: publish(table, settings.journal_dir, lambda ids: kept_after(db, ids))),
+        ("publish", settings.publish_every_s, publishing),
         ("merge", MERGE_EVERY_S, lambda: merge_hot(table, now=datetime.now(UTC))),
         ("sweep", MERGE_EVERY_S, lambda: retention.sweep(older_than_s=SWEEP_AFTER_S)),
         ("finish", FINISH_EVERY_S, lambda: retention.finish(now=datetime.now(UTC))),

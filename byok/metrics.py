@@ -9,6 +9,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 from starlette.types import Scope
 
+from byok.errors import ByokError
 from byok.services import Services
 from byok.store import questions
 
@@ -43,6 +44,11 @@ class _Store(Collector):
         self._services = services
 
     def collect(self) -> Iterator[Metric]:
-        found = questions.freshness(self._services.engine)
+        try:
+            found = questions.freshness(self._services.engine)
+        except ByokError:
+            yield GaugeMetricFamily("byok_store_reachable", "Whether the usage files can be reached.", 0)
+            return
+        yield GaugeMetricFamily("byok_store_reachable", "Whether the usage files can be reached.", 1)
         yield GaugeMetricFamily("byok_quarantined_files", "Usage files that cannot be read and are left out.", found.quarantined)
         yield GaugeMetricFamily("byok_pending_records", "Records not yet in Parquet.", found.pending_rows)

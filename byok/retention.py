@@ -9,34 +9,39 @@ import shutil
 import string
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 import structlog
 
+from byok import erasures
 from byok.accounts import budgets, jobs, plans, receipts, tombstones, users
 from byok.accounts.database import Database, scrub
 from byok.accounts.jobs import ERASE_USAGE_PENDING as _ERASE_USAGE
 from byok.accounts.jobs import ERASE_USERS_PENDING as _ERASE_USERS
 from byok.accounts.jobs import PURGE_PENDING as _PURGE
+from byok.erasures import ALL
 from byok.errors import ByokError
 from byok.recording import journal
+from byok.recording.cut import Cut
 from byok.recording.files import TableFile, WrittenFile
 from byok.recording.publisher import publish
 from byok.recording.reader import Reader
-from byok.recording.rewriting import FilesUnreadable, Past, count_past, users_in, without
-from byok.recording.table import Table
+from byok.recording.rewriting import FilesUnreadable, Limits, Past, count_past, users_in, without
+from byok.recording.table import Overtaken, Table
+from byok.settings import RemoteStore
 from byok.store import spill
 
 SEALED_WITHIN_S = 30.0  # gateways seal their segment every 5 s
 CLOCK_SLACK = timedelta(days=2)
 AT_A_TIME = 2
-LONGEST_CALL = timedelta(days=1)
-_ALL = datetime.max.replace(tzinfo=UTC)
-_ERASED_BEFORE = "erased_before:"  # followed by the user's id
+_TRIES = 20  # of a removal on a table that other machines change, too
 _FORCED = " forced"
 
 Receipt = dict[str, Any]
@@ -70,7 +75,7 @@ class StillWritten(ByokError):
 class Retention:
     """Deletions on one data directory. Each returns a receipt {"receipt", "kind", "dry_run", "rows", "files", "seconds", "at"}."""
 
-    def __init__(self, db: Database, usage_dir: Path, journal_dir: Path, exports_dir: Path) -> None:
+    def __init__(self, db: Database, usage_dir: Path | RemoteStore, journal_dir: Path, exports_dir: Path) -> None:
         self._db = db
         self._table = Table(usage_dir)
         self._journal_dir, self._exports_dir, self._usage_dir = journal_dir, exports_dir, usage_dir
@@ -95,7 +100,7 @@ class Retention:
             begin(past)
             touched = len({found.path for found in past if found.path})
         else:
-            publish(self._table, self._journal_dir, self._kept_after)
+            self._publish()
             past, touched = self._remove(limits, begin, overdue=overdue)
         if past and not dry_run:
             self._clear_exports()
@@ -122,6 +127,17 @@ class Retention:
         jobs.put(self._db, _ERASE_USAGE + user_id, moment.isoformat())
         return self._finish_usage(user_id, moment, started, now)
 
+    def erase_cut(self, cut: Cut, *, now: datetime) -> Receipt:
+        """Delete some of a user's records, up to now; the user and all others stay. Raises `StillWritten`."""
+        started = time.monotonic()
+        cut = replace(cut, until=min(cut.until, now))
+        budgets.carry(self._db, cut.user_id)
+        return self._finish_cut(erasures.begin_cut(self._db, cut), cut, started, now)
+
+    def preview_cut(self, cut: Cut, *, now: datetime) -> int:
+        """How many rows `erase_cut` would remove now."""
+        return sum(found.rows for found in self._past(replace(cut, until=min(cut.until, now)), with_tail=True))
+
     def preview(self, user_id: str, *, now: datetime, before: datetime | None = None) -> int:
         """How many rows `erase_usage` with the same words would remove now."""
         return sum(found.rows for found in self._past({user_id: min(before, now) if before else now}, with_tail=True))
@@ -133,29 +149,29 @@ class Retention:
             done.append(self._finish_users(time.monotonic(), now))
         for name, moment in jobs.named(self._db, _ERASE_USAGE).items():
             done.append(self._finish_usage(name.removeprefix(_ERASE_USAGE), datetime.fromisoformat(moment), time.monotonic(), now))
+        for name, cut in erasures.pending_cuts(self._db).items():
+            done.append(self._finish_cut(name, cut, time.monotonic(), now))
         if begun := jobs.get(self._db, _PURGE):
             done.append(self.purge(now=now, force=begun.endswith(_FORCED)))
             jobs.drop(self._db, _PURGE)
-        for name, moment in jobs.named(self._db, _ERASED_BEFORE).items():
-            if datetime.fromisoformat(moment) < now - LONGEST_CALL:
-                jobs.drop(self._db, name)
+        erasures.forget_old(self._db, now=now)
         return done
 
     def sweep(self, *, older_than_s: float = 0) -> int:
         """Delete files that no version names any more; those younger than `older_than_s` may still be read and stay."""
         with self._table.writing():
-            return self._sweep(time.time() - older_than_s)
+            return self._table.sweep(older_than_s=older_than_s)
 
     # -- steps --
 
     def _finish_users(self, started: float, now: datetime) -> Receipt:
         dropped = self._publish_until(lambda: not self._erased(self._journal_users(journal.segments(self._journal_dir))))
-        limits = dict.fromkeys(self._erased(self._users_in_table()), _ALL)
+        self._begin_erasure()
+        limits = dict.fromkeys(self._erased(self._users_in_table()), ALL)
         past, touched = self._remove(limits, whatever_it_takes=True)
         self._clear_exports()
         shutil.rmtree(self._journal_dir / journal.QUARANTINE, ignore_errors=True)  # damaged lines cannot be told apart by user
-        for user_id in limits:
-            jobs.drop(self._db, _ERASE_USAGE + user_id)
+        erasures.forget_pending(self._db, limits)
         receipt = _receipt("erase", dropped + sum(found.rows for found in past), touched, started, now)
         receipts.keep(self._db, receipt)
         scrub(self._db)
@@ -163,27 +179,49 @@ class Retention:
         return receipt
 
     def _finish_usage(self, user_id: str, moment: datetime, started: float, now: datetime) -> Receipt:
-        there = set(journal.segments(self._journal_dir))
-        self._publish_until(lambda: user_id not in self._journal_users(there.intersection(journal.segments(self._journal_dir))))
-        self._remember(user_id, moment)
-        past, touched = self._remove({user_id: moment}, whatever_it_takes=True)
+        self._publish_all_of(user_id)
+        erasures.remember_before(self._db, user_id, moment)
+        receipt = self._erase({user_id: moment}, started, now)
+        jobs.drop(self._db, _ERASE_USAGE + user_id)
+        return receipt
+
+    def _finish_cut(self, name: str, cut: Cut, started: float, now: datetime) -> Receipt:
+        self._publish_all_of(cut.user_id)
+        erasures.remember_cut(self._db, name, cut, now=now)
+        receipt = self._erase(cut, started, now)
+        erasures.end_cut(self._db, name)
+        return receipt
+
+    def _erase(self, limits: Limits, started: float, now: datetime) -> Receipt:
+        self._begin_erasure()
+        past, touched = self._remove(limits, whatever_it_takes=True)
         self._clear_exports()
         shutil.rmtree(self._journal_dir / journal.QUARANTINE, ignore_errors=True)
         receipt = _receipt("erase", sum(found.rows for found in past), touched, started, now)
         receipts.keep(self._db, receipt)
-        jobs.drop(self._db, _ERASE_USAGE + user_id)
         return receipt
 
-    def _remember(self, user_id: str, moment: datetime) -> None:
-        """So that a call that began before this moment and ends after the erasure leaves no row."""
-        name = _ERASED_BEFORE + user_id
-        jobs.put(self._db, name, max(moment.isoformat(), jobs.get(self._db, name) or ""))
+    def _begin_erasure(self) -> None:
+        """From here on other machines publish none of these rows, as the accounts tell them; what they did publish is seen below."""
+        if self._table.place.shared:
+            with self._table.writing():
+                self._table.begin_erasure()
+
+    def _publish_all_of(self, user_id: str) -> None:
+        """Publish every segment that there is now and that holds rows of the user."""
+        there = set(journal.segments(self._journal_dir))
+        self._publish_until(lambda: user_id not in self._journal_users(there.intersection(journal.segments(self._journal_dir))))
+
+    def _publish(self) -> int:
+        """How many rows of what was erased were dropped on the way."""
+        keep_after, cuts = partial(erasures.kept_after, self._db), partial(erasures.cuts, self._db)
+        return publish(self._table, self._journal_dir, keep_after, cuts=cuts).dropped
 
     def _publish_until(self, clean: Callable[[], bool]) -> int:
         """Publish sealed segments until the journal is `clean`; how many rows of erased users were dropped on the way."""
         dropped, end = 0, time.monotonic() + SEALED_WITHIN_S
         while True:
-            dropped += publish(self._table, self._journal_dir, self._kept_after).dropped
+            dropped += self._publish()
             if clean():
                 return dropped
             if time.monotonic() > end:
@@ -200,13 +238,13 @@ class Retention:
             found.update(json.loads(line)["user_id"] for line in lines.good)
         return found
 
-    def _past(self, limits: Mapping[str, datetime], *, with_tail: bool = False, skip: Collection[TableFile] = ()) -> list[Past]:
-        """Rows before their user's moment; only files that begin before the latest moment are opened, and those that can be read."""
+    def _past(self, limits: Limits, *, with_tail: bool = False, skip: Collection[TableFile] = ()) -> list[Past]:
+        """Rows that go; only files that may hold some are opened, and those that can be read."""
         if not limits:
             return []
-        latest = max(limits.values())
         tail = Reader(self._usage_dir, self._journal_dir).view().tail if with_tail else None
-        files = [file for file in self._table.snapshot().files if file.first_ts < latest and file not in skip]
+        files = [file for file in self._table.snapshot().files if _may_hold(file, limits) and file not in skip]
+        self._table.fetch(files)
         try:
             return count_past(files, limits, tail=tail)
         except FilesUnreadable as fault:
@@ -216,16 +254,18 @@ class Retention:
 
     def _users_in_table(self) -> set[str]:
         """Whoever has rows. What cannot be read of a damaged file may be anybody's: it goes."""
+        files = self._table.snapshot().files
+        self._table.fetch(files)
         try:
-            return users_in(self._table.snapshot().files)
+            return users_in(files)
         except FilesUnreadable as fault:
             with self._table.writing():
-                self._rewrite(fault.files, {}, whatever_it_takes=True)
+                list(self._rewrite(fault.files, {}, whatever_it_takes=True))
             return self._users_in_table()
 
     def _remove(
         self,
-        limits: Mapping[str, datetime],
+        limits: Limits,
         begin: Callable[[list[Past]], None] = lambda _: None,
         *,
         overdue: timedelta = timedelta(0),
@@ -235,22 +275,46 @@ class Retention:
 
         `begin` is told what will go before anything does. `whatever_it_takes`: damaged files are not left as they are.
         """
+        gone: dict[str, list[Past]] = {}
+        for left in reversed(range(_TRIES if self._table.place.shared else 1)):
+            try:
+                self._remove_now(limits, begin, overdue, whatever_it_takes, gone)
+                break
+            except Overtaken:  # another machine merged a file or began an erasure: what is left is looked for anew
+                if not left:
+                    raise
+        return list(chain.from_iterable(gone.values())), len(gone)
+
+    def _remove_now(
+        self,
+        limits: Limits,
+        begin: Callable[[list[Past]], None],
+        overdue: timedelta,
+        whatever_it_takes: bool,
+        gone: dict[str, list[Past]],
+    ) -> None:
+        """One try of `_remove`; notes in `gone`, by file, what went."""
         with self._table.writing():
             if whatever_it_takes:
                 self._mend_damaged(limits)
             past = self._past(limits)
-            due = {found.path for found in past if limits[found.user_id] - found.oldest >= overdue}
-            past = [found for found in past if found.path in due]
-            begin(past)
-            gone = self._rewrite([file for file in self._table.snapshot().files if file.path in due], limits, whatever_it_takes)
+            due = {found.path for found in past if isinstance(limits, Cut) or limits[found.user_id] - found.oldest >= overdue}
+            begin([found for found in past if found.path in due])
+            for path in self._rewrite([file for file in self._table.snapshot().files if file.path in due], limits, whatever_it_takes):
+                gone[path] = [found for found in past if found.path == path]
             if gone or whatever_it_takes:
-                self._sweep(time.time() + 1)
-        return past, gone
+                self._table.sweep(older_than_s=-1)
+        if gone or whatever_it_takes:
+            self._table.tidy(older_than_s=0)
 
-    def _rewrite(self, files: Iterable[TableFile], limits: Mapping[str, datetime], whatever_it_takes: bool) -> int:
-        """Two at a time, as a file is written by one thread; each is a commit of its own, so that a kill loses little work."""
+    def _rewrite(self, files: Iterable[TableFile], limits: Limits, whatever_it_takes: bool) -> Iterator[str]:
+        """Two at a time, as a file is written by one thread; each is a commit of its own, so that a kill loses little work.
+
+        Gives the path of each file that went.
+        """
 
         def filtered(file: TableFile) -> tuple[TableFile, WrittenFile | None] | None:
+            self._table.fetch([file])
             try:
                 month = Path(file.path).parent.name.partition("=")[2]
                 return file, without(self._table.directory, month, file, limits, what_can_be_read=whatever_it_takes)
@@ -258,37 +322,23 @@ class Retention:
                 log.error("usage_file_unreadable", file=Path(file.path).name)
                 return None
 
-        gone = 0
         with ThreadPoolExecutor(AT_A_TIME) as pool:
             for file, kept in filter(None, pool.map(filtered, files)):
                 self._table.commit([kept] if kept else [], remove=[file])
-                gone += 1
-        return gone
+                yield file.path
 
-    def _mend_damaged(self, limits: Mapping[str, datetime]) -> None:
-        latest = max(limits.values(), default=None)
-        files = [file for file in self._table.snapshot().files if latest and file.first_ts < latest]
+    def _mend_damaged(self, limits: Limits) -> None:
+        files = [file for file in self._table.snapshot().files if _may_hold(file, limits)]
+        self._table.fetch(files)
         try:
             users_in(files)
         except FilesUnreadable as fault:
-            self._rewrite(fault.files, {}, whatever_it_takes=True)
-
-    def _sweep(self, before: float) -> int:
-        """Within `writing()` nobody else has unfinished files here."""
-        count = 0
-        for path in self._table.unreferenced():
-            if path.stat().st_ctime <= before:
-                path.unlink(missing_ok=True)
-                count += 1
-        return count
+            list(self._rewrite(fault.files, {}, whatever_it_takes=True))
 
     def _clear_exports(self) -> None:
         for path in self._exports_dir.glob("*"):
             path.unlink(missing_ok=True) if path.is_file() else shutil.rmtree(path, ignore_errors=True)
         spill.clear(self._exports_dir.with_name("spill"))  # what killed questions left on disk
-
-    def _kept_after(self, user_ids: Iterable[str]) -> dict[str, datetime]:
-        return kept_after(self._db, user_ids)
 
     def _erased(self, user_ids: Iterable[str]) -> set[str]:
         return tombstones.is_erased(self._db, user_ids)
@@ -298,17 +348,16 @@ class Retention:
         total = sum(file.rows for file in files)
         if not total or rows * 2 <= total:
             return
-        written = [datetime.fromtimestamp(Path(file.path).stat().st_mtime, UTC) for file in files if Path(file.path).exists()]
+        written = [datetime.fromtimestamp(moment, UTC) for file in files if (moment := self._table.place.added_at(file)) is not None]
         if now - max([file.last_ts for file in files] + written) > CLOCK_SLACK:
             raise ClockSuspicious(rows, total)
 
 
-def kept_after(db: Database, user_ids: Iterable[str]) -> dict[str, datetime]:
-    """For those of the users who erased records: the first moment whose rows stay. A call that was open meanwhile is booked late."""
-    erased_before = jobs.named(db, _ERASED_BEFORE)
-    wanted = list(user_ids)
-    found = {user_id: datetime.fromisoformat(moment) for user_id in wanted if (moment := erased_before.get(_ERASED_BEFORE + user_id))}
-    return found | dict.fromkeys(tombstones.is_erased(db, wanted), _ALL)
+def _may_hold(file: TableFile, limits: Limits) -> bool:
+    """Whether a file's span of time has anything that goes."""
+    if isinstance(limits, Cut):
+        return file.first_ts < limits.until and file.last_ts >= limits.since
+    return bool(limits) and file.first_ts < max(limits.values())
 
 
 def _per_user(past: list[Past]) -> Counter[str]:

@@ -9,7 +9,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -20,6 +20,14 @@ from byok.errors import SettingsInvalid
 CONFIG_FILE = "byok.toml"
 _OUR_PATHS = frozenset(("v1", "usage", "auth", "healthz", "readyz", "metrics"))  # of the gateway: no vendor's own could lie under them
 _BASE_URL = re.compile(r"^BYOK_([A-Z0-9_]+)_BASE_URL$")
+
+
+class RemoteStore(NamedTuple):
+    """A usage table on an S3 store: its `s3://` address, and where and up to how many MB copies of its files are kept here."""
+
+    url: str
+    cache: Path
+    cache_mb: int
 
 
 class VendorEntry(BaseModel):
@@ -48,12 +56,18 @@ class Settings(BaseSettings):
     accounts_url: str = Field(
         "", repr=False, description="URL of the accounts database, `postgresql+psycopg://…`; default: SQLite in the data directory."
     )
-    store_url: str = Field("", description="Where the usage table lies; default: `usage` in the data directory.")
+    store_url: str = Field(
+        "", description="Where the usage table lies: a path or `s3://bucket/prefix`; default: `usage` in the data directory."
+    )
+    store_cache_mb: int = Field(20_000, ge=100, description="Most MB of an S3 store's files that are kept as copies in the data directory.")
     smtp_url: SecretStr | None = Field(None, description="Mail server: smtp://host:port or smtps://user:pass@host:port.")
     mail_from: str = Field("byok@localhost", description="Sender of mails.")
     slack_hosts: str = Field("hooks.slack.com", description="Comma-separated hosts or origins a webhook may point to.")
     public_url: str = Field("", description="Address under which people open the dashboard; default: http://host:web_port.")
     fsync: Literal["batch", "always"] = Field("batch", description="batch: at most 100 ms at risk on power loss; always: nothing.")
+    journal_max_mb: int = Field(
+        0, ge=0, le=10_000_000, description="Most MB of journal that may wait; beyond it records are lost and counted; 0: the disk's room."
+    )
     upstream_timeout_s: float = Field(300, gt=0, le=3600, description="Longest silence of a vendor, in seconds.")
     max_body_mb: int = Field(64, ge=1, le=1024, description="Largest request body, in MB.")
     requests_per_minute: int = Field(
@@ -94,7 +108,9 @@ class Settings(BaseSettings):
         return self.data / "journal"
 
     @property
-    def usage_dir(self) -> Path:
+    def usage_dir(self) -> Path | RemoteStore:
+        if self.store_url.startswith("s3://"):
+            return RemoteStore(self.store_url, self.data / "usage-copies", self.store_cache_mb)
         return Path(self.store_url) if self.store_url else self.data / "usage"
 
     @property
@@ -165,8 +181,12 @@ class Settings(BaseSettings):
     @field_validator("store_url")
     @classmethod
     def _store(cls, value: str) -> str:
+        if value.startswith("s3://"):
+            if not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._=-]+)*/?", value):
+                raise ValueError("must be s3://bucket/prefix, without credentials or anything else in it")
+            return value.rstrip("/")
         if "://" in value:
-            raise ValueError("must be a path on this machine")
+            raise ValueError("must be a path on this machine, or s3://bucket/prefix")
         return os.path.abspath(Path(value).expanduser()) if value else ""
 
     @field_validator("vendor_base_urls")

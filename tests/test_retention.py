@@ -10,13 +10,14 @@ import pytest
 
 from byok.accounts import jobs, receipts, users
 from byok.accounts.database import open_database
+from byok.erasures import kept_after
 from byok.recording.files import SCHEMA
 from byok.recording.importer import Rounds, import_file
 from byok.recording.journal import Journal
 from byok.recording.publisher import publish
 from byok.recording.reader import Reader
 from byok.recording.table import Table
-from byok.retention import ClockSuspicious, Retention, kept_after
+from byok.retention import ClockSuspicious, Retention
 from tests.samples import NOON, usage_record
 
 

@@ -14,11 +14,13 @@ from byok.accounts.tables import jobs
 
 PURGE_PENDING, ERASE_USERS_PENDING = "purge_pending", "erase_users_pending"
 ERASE_USAGE_PENDING = "erase_usage:"  # followed by the user's id
+ERASE_CUT_PENDING = "erase_cut:"  # followed by the user's id, a colon and a word of its own
 
 
 def deletion_pending(db: Database) -> bool:
     """Whether a deletion was begun and not finished, by whatever was killed: see `byok.retention`."""
-    return bool(get(db, PURGE_PENDING) or get(db, ERASE_USERS_PENDING) or named(db, ERASE_USAGE_PENDING))
+    whole = get(db, PURGE_PENDING) or get(db, ERASE_USERS_PENDING)
+    return bool(whole or named(db, ERASE_USAGE_PENDING) or named(db, ERASE_CUT_PENDING))
 
 
 def get(db: Database, name: str) -> str | None:

@@ -22,6 +22,14 @@ def keep(db: Database, receipt: Mapping[str, Any]) -> None:
             connection.execute(sa.insert(receipts).values(**values))
 
 
+def find(db: Database, number: str) -> dict[str, Any] | None:
+    """The receipt of this number; None if there is none."""
+    columns = [receipts.c[field] for field in FIELDS]
+    with db.reading() as connection:
+        row = connection.execute(sa.select(*columns).where(receipts.c.receipt == number)).mappings().first()
+    return dict(row) if row else None
+
+
 def latest(db: Database, limit: int) -> list[dict[str, Any]]:
     """The newest receipts first, each as it was handed out."""
     columns = [receipts.c[field] for field in FIELDS]

@@ -36,6 +36,9 @@ class Metrics:
         self._sync_errors = Counter(
             "byok_journal_sync_errors", "Times the disk refused to keep what was written to the journal.", registry=self._registry
         )
+        self._waiting = Gauge(
+            "byok_journal_bytes", "Bytes of journal that wait to be published.", registry=self._registry, multiprocess_mode="max"
+        )
         self._requests = Counter("byok_requests", "Calls passed on.", ("vendor", "status"), registry=self._registry)
         self._refused = Counter("byok_refused", "Requests the gateway refused itself, by code.", ("code",), registry=self._registry)
         self._open = Gauge("byok_open_calls", "Calls being relayed now.", registry=self._registry, multiprocess_mode="livesum")
@@ -81,6 +84,9 @@ class Metrics:
         if (more := journal.sync_errors - self._sync_errors_seen) > 0:
             self._sync_errors_seen += more
             self._sync_errors.inc(more)
+
+    def waiting(self, found: int) -> None:
+        self._waiting.set(found)
 
     def quarantined(self, lines: int) -> None:
         self._quarantined.set(lines)

@@ -28,7 +28,7 @@ from byok.gateway.relay import Call, Relay
 from byok.gateway.routing import MODELS_PATH, Arrival, Routing
 from byok.gateway.upstream import Upstream
 from byok.gateway.vendors import ECHO
-from byok.recording.journal import QUARANTINE, Journal
+from byok.recording.journal import QUARANTINE, Journal, waiting_bytes
 from byok.services import Services
 from byok.settings import Settings
 from byok.usage import UsageRecord
@@ -80,7 +80,8 @@ class Gateway:
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
         if self._journal is None:
-            self._journal = Journal(self.settings.journal_dir, fsync=self.settings.fsync)
+            most_bytes = self.settings.journal_max_mb * 1_000_000
+            self._journal = Journal(self.settings.journal_dir, fsync=self.settings.fsync, most_bytes=most_bytes)
         await asyncio.to_thread(models.listing, ())  # reads the price files now, not in the first call
         self._identity.tend()
         self._tending = asyncio.create_task(self._tend())
@@ -213,6 +214,7 @@ class Gateway:
         self.metrics.settle(self._journal)
         if self.settings.gateway_workers > 1:  # the others settle in their own time
             await asyncio.sleep(TEND_EVERY_S + 0.05)
+        self.metrics.waiting(await asyncio.to_thread(waiting_bytes, self.settings.journal_dir))
         self.metrics.quarantined(await asyncio.to_thread(_lines_set_aside, self.settings.journal_dir / QUARANTINE))
         await _page(arrival, send, 200, self.metrics.page(), CONTENT_TYPE)
 

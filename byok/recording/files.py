@@ -38,13 +38,14 @@ CODED = pa.schema([pa.field(f.name, pa.dictionary(pa.int32(), f.type) if f.name 
 
 
 class TableFile(NamedTuple):
-    """One Parquet file of the table: absolute path, rows, first and last ts, size."""
+    """One Parquet file of the table: absolute path on this machine, rows, first and last ts, size, and when it was added (ms, UTC)."""
 
     path: str
     rows: int
     first_ts: datetime
     last_ts: datetime
     bytes: int
+    added_ms: int = 0
 
 
 class WrittenFile(NamedTuple):

@@ -82,7 +82,8 @@ class Journal:
     """Appends records; thread-safe; never raises after construction.
 
     With `fsync="batch"` a thread syncs every 100 ms (kill -9 loses nothing, power loss at most that); `"always"` syncs each record.
-    A record that cannot be written is counted in `lost`; `fault` says why, until writing works again.
+    A record that cannot be written is counted in `lost`; `fault` says why, until writing works again. So is one beyond `most_bytes` of
+    segments that wait to be published (0: the disk is the bound).
     """
 
     def __init__(
@@ -92,8 +93,9 @@ class Journal:
         fsync: Literal["batch", "always"] = "batch",
         seal_every_s: float = 5.0,
         disk: Disk | None = None,
+        most_bytes: int = 0,
     ) -> None:
-        self.directory = directory
+        self.directory, self._most_bytes, self._full = directory, most_bytes, False
         self.written = self.lost = self.sync_errors = 0
         self.fault: str | None = None
         self._always = fsync == "always"
@@ -115,7 +117,7 @@ class Journal:
         """Write one record; True when a kill -9 from now on cannot lose it."""
         line = encode_line(record)
         with self._lock:
-            done = (self._segment is not None or self._ready()) and self._write(line)
+            done = not self._full and (self._segment is not None or self._ready()) and self._write(line)
             if done and self._always:
                 done = self._sync_now()
             if done:
@@ -148,7 +150,7 @@ class Journal:
             self._fail(error)
             self._retry_at = time.monotonic() + RETRY_OPEN_S
             return False
-        self.fault = None
+        self.fault = self.fault if self._full else None
         return True
 
     def _open(self) -> _OpenSegment:
@@ -291,7 +293,9 @@ class Journal:
 
     def _tend_once(self) -> None:
         """Every 100 ms: sync what was written, seal what is old, open what could not be opened."""
+        full = 0 < self._most_bytes <= waiting_bytes(self.directory)
         with self._lock:
+            self._mind_bound(full)
             self._end_retired()
             segment = self._segment
             if segment is None:
@@ -300,7 +304,7 @@ class Journal:
             if not segment.path.exists():
                 self._abandon(segment)
                 return
-            if self.fault is not None:
+            if self.fault is not None and not self._full:
                 self._probe(segment)
             if self._segment is None or not segment.size:
                 return
@@ -315,6 +319,14 @@ class Journal:
             self._sync_in_background(segment, upto, lines)
         if sealing:
             os.close(segment.fd)  # lets go of the lock: from now on it is sealed
+
+    def _mind_bound(self, full: bool) -> None:
+        """Stop at the bound until publication has made room: a disk that is full hurts more than this journal."""
+        if full != self._full:
+            self._full = full
+            self.fault = "the journal is full: nothing was published for long" if full else None
+            if full:
+                log.error("journal_full", bytes=self._most_bytes)
 
     def _sync_in_background(self, segment: _OpenSegment, upto: int, lines: list[bytes]) -> None:
         """Appends go on meanwhile; only this thread and close() end a segment, so its descriptor stays valid."""
@@ -362,6 +374,15 @@ def segments(directory: Path) -> list[Segment]:
         return []
     found = (Segment(m[1], int(m[2]), directory / m[0]) for name in names if (m := _NAME.match(name)))
     return sorted(found)
+
+
+def waiting_bytes(directory: Path) -> int:
+    """How many bytes wait to be published."""
+    found = 0
+    for segment in segments(directory):
+        with contextlib.suppress(FileNotFoundError):
+            found += segment.path.stat().st_size
+    return found
 
 
 def read_lines(path: Path, offset: int = 0) -> Lines:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import structlog
 
 from byok.recording import journal
+from byok.recording.cut import Cut
 from byok.recording.files import PARTITION, SCHEMA, TableFile, WrittenFile, month_of, to_arrow, write_month
 from byok.recording.rewriting import FilesUnreadable, kept_rows, merged
 from byok.recording.table import Table
@@ -23,6 +24,7 @@ _WRITERS = 2
 log = structlog.get_logger("byok.publisher")
 
 KeepAfter = Callable[[Iterable[str]], Mapping[str, datetime]]
+Cuts = Callable[[Iterable[str]], Iterable[Cut]]
 
 
 class Published(NamedTuple):
@@ -34,16 +36,24 @@ class Published(NamedTuple):
     bad_lines: int
 
 
-def publish(table: Table, journal_dir: Path, keep_after: KeepAfter, *, rows_per_commit: int = ROWS_PER_COMMIT) -> Published:
+def no_cuts(_: Iterable[str]) -> Iterable[Cut]:
+    """Nobody erased anything of late."""
+    return ()
+
+
+def publish(
+    table: Table, journal_dir: Path, keep_after: KeepAfter, *, cuts: Cuts = no_cuts, rows_per_commit: int = ROWS_PER_COMMIT
+) -> Published:
     """Turn all sealed segments into Parquet, then delete them.
 
-    `keep_after` says for which of these users rows before which moment were erased (datetime.max: all): late ones are dropped.
+    `keep_after` says for which of these users rows before which moment were erased (datetime.max: all), `cuts` what else was: late ones
+    are dropped.
     Raises OSError when the disk fails: nothing is lost then, the segments stay.
     """
     total = Published(0, 0, 0, 0)
     while True:
         with table.writing():
-            step = _publish_some(table, journal_dir, keep_after, rows_per_commit)
+            step = _publish_some(table, journal_dir, keep_after, rows_per_commit, cuts)
         if step is None:
             return total
         total = Published(*(before + now for before, now in zip(total, step, strict=True)))
@@ -59,7 +69,7 @@ def merge_hot(table: Table, *, now: datetime) -> int:
 
     Files of like size are merged when there are many of them. A month that is over and at rest becomes one sorted file.
     """
-    return _merge(table, lambda month, files: _due(month, files, now))
+    return _merge(table, lambda month, files: _due(month, files, now, at_rest=lambda: _at_rest(table, files, now)))
 
 
 def _merge(table: Table, choose: Callable[[str, list[TableFile]], list[TableFile]]) -> int:
@@ -81,13 +91,14 @@ def _merge(table: Table, choose: Callable[[str, list[TableFile]], list[TableFile
 def _into_one(table: Table, month: str, files: list[TableFile]) -> int:
     if len(files) < 2:
         return 0
+    table.fetch(files)
     new = merged(table.directory, month, files)
     table.commit([new] if new else [], remove=files, rewrite=True)
     return len(files)
 
 
-def _due(month: str, files: list[TableFile], now: datetime) -> list[TableFile]:
-    if len(files) > 1 and month < month_of(now - CLOSED_AFTER) and _at_rest(files, now):
+def _due(month: str, files: list[TableFile], now: datetime, *, at_rest: Callable[[], bool] = lambda: False) -> list[TableFile]:
+    if len(files) > 1 and month < month_of(now - CLOSED_AFTER) and at_rest():
         return files
     tiers: dict[int, list[TableFile]] = {}
     for file in files:
@@ -96,13 +107,10 @@ def _due(month: str, files: list[TableFile], now: datetime) -> list[TableFile]:
     return [file for tier, some in tiers.items() if tier <= max(crowded, default=-1) for file in some]
 
 
-def _at_rest(files: list[TableFile], now: datetime) -> bool:
+def _at_rest(table: Table, files: list[TableFile], now: datetime) -> bool:
     """Nothing was added lately: an import of this month may be under way otherwise."""
-    try:
-        newest = max(Path(file.path).stat().st_mtime for file in files)
-    except FileNotFoundError:
-        return False
-    return now.timestamp() - newest > REST_S
+    added = [table.place.added_at(file) for file in files]
+    return all(moment is not None and now.timestamp() - moment > REST_S for moment in added)
 
 
 def by_month(files: Iterable[TableFile]) -> dict[str, list[TableFile]]:
@@ -130,7 +138,7 @@ def write_by_month(table_dir: Path, rows: pa.Table) -> list[WrittenFile]:
     return [file for file in written if file]
 
 
-def _publish_some(table: Table, journal_dir: Path, keep_after: KeepAfter, rows_per_commit: int) -> Published | None:
+def _publish_some(table: Table, journal_dir: Path, keep_after: KeepAfter, rows_per_commit: int, cuts: Cuts = no_cuts) -> Published | None:
     journal.sweep(journal_dir)
     segments = journal.segments(journal_dir)
     done = dict(table.snapshot([segment.writer for segment in segments]).done)
@@ -153,7 +161,10 @@ def _publish_some(table: Table, journal_dir: Path, keep_after: KeepAfter, rows_p
     if not finished:
         return None
     found = pa.concat_tables(parts)
-    kept = kept_rows(found, keep_after(pc.unique(found["user_id"]).to_pylist()))
+    users = pc.unique(found["user_id"]).to_pylist()
+    kept = kept_rows(found, keep_after(users))
+    for cut in cuts(users):
+        kept = kept_rows(kept, cut)
     files = write_by_month(table.directory, kept)
     table.commit(files, done={segment.writer: segment.number for segment in finished})
     for segment in finished:

@@ -4,7 +4,7 @@ A record is read as journal or as Parquet, never both: the version is looked at 
 """
 
 import threading
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from byok.recording import journal
 from byok.recording.files import SCHEMA, TableFile, to_arrow
 from byok.recording.table import Snapshot, Table
+from byok.settings import RemoteStore
 
 __all__ = ["Reader", "TableFile", "View"]
 
@@ -56,7 +57,7 @@ class _Followed:
 class Reader:
     """Reads what the keeper published and what the gateways have written since. Thread-safe; cheap when nothing changed."""
 
-    def __init__(self, usage_dir: Path, journal_dir: Path) -> None:
+    def __init__(self, usage_dir: Path | RemoteStore, journal_dir: Path) -> None:
         self._table = Table(usage_dir)
         self._journal_dir = journal_dir
         self._followed: dict[tuple[str, int], _Followed] = {}
@@ -78,6 +79,10 @@ class Reader:
                 appeared = set(journal.segments(self._journal_dir)).difference(segments)
                 if not appeared and not self._table.changed_since(snapshot.version):
                     return self._assemble(snapshot, pending)
+
+    def fetch(self, paths: Iterable[str]) -> None:
+        """Have these files of a view on this machine. Raises `StoreAway`."""
+        self._table.place.fetch(paths)
 
     def _read(self, pending: list[journal.Segment]) -> None:
         wanted = {(segment.writer, segment.number) for segment in pending}

@@ -15,8 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import structlog
 
+from byok.recording.cut import Cut
 from byok.recording.files import CODED, ROW_GROUP_ROWS, SCHEMA, TableFile, WrittenFile, open_coded, write_month
 
+Limits = Mapping[str, datetime] | Cut  # what goes: the rows of users before their moment, or one cut
 _SPILL = ".spill"
 log = structlog.get_logger("byok.rewriting")
 
@@ -45,28 +47,29 @@ def merged(table_dir: Path, month: str, files: Sequence[TableFile]) -> WrittenFi
         return write_month(table_dir, month, (batch.cast(SCHEMA) for batch in reader))
 
 
-def without(
-    table_dir: Path, month: str, file: TableFile, keep_after: Mapping[str, datetime], *, what_can_be_read: bool = False
-) -> WrittenFile | None:
-    """Write `file` again without the rows before their user's moment; not committed yet. None if no row is left.
+def without(table_dir: Path, month: str, file: TableFile, limits: Limits, *, what_can_be_read: bool = False) -> WrittenFile | None:
+    """Write `file` again without the rows before their user's moment, or those of a cut; not committed yet. None if no row is left.
 
-    `keep_after` maps a user to the first moment whose rows stay (datetime.max: none stay); users that are not named keep all.
+    A mapping names for a user the first moment whose rows stay (datetime.max: none stay); users that are not named keep all.
     Raises `FilesUnreadable`, or with `what_can_be_read` leaves out the row groups that are damaged.
     """
     groups = _row_groups(file, skip_damaged=what_can_be_read)
-    kept = (batch for group in groups for batch in kept_rows(group, keep_after).to_batches())
+    kept = (batch for group in groups for batch in kept_rows(group, limits).to_batches())
     return write_month(table_dir, month, kept, schema=CODED)
 
 
-def kept_rows(rows: pa.Table, keep_after: Mapping[str, datetime]) -> pa.Table:
-    """The rows that are not before their user's moment."""
-    if not keep_after:
+def kept_rows(rows: pa.Table, limits: Limits) -> pa.Table:
+    """The rows that are not before their user's moment, or not of the cut."""
+    if isinstance(limits, Cut):
+        kept = rows.filter(pc.invert(limits.covers(rows)))
+        return rows if len(kept) == len(rows) else _forgetful(kept)
+    if not limits:
         return rows
-    limits = _limits(keep_after)
+    moments_of = _limits(limits)
     users = rows["user_id"].unify_dictionaries() if pa.types.is_dictionary(rows["user_id"].type) else rows["user_id"].dictionary_encode()
     coded = users.combine_chunks()
-    place = pc.index_in(coded.dictionary, limits["user_id"].combine_chunks())
-    moments = limits["moment"].combine_chunks().take(place).take(coded.indices)
+    place = pc.index_in(coded.dictionary, moments_of["user_id"].combine_chunks())
+    moments = moments_of["moment"].combine_chunks().take(place).take(coded.indices)
     kept = rows.filter(pc.fill_null(pc.greater_equal(rows["ts"], moments), fill_value=True))
     return rows if len(kept) == len(rows) else _forgetful(kept)
 
@@ -82,18 +85,22 @@ def _forgetful(rows: pa.Table) -> pa.Table:
     return rows
 
 
-def count_past(files: Sequence[TableFile], keep_after: Mapping[str, datetime], *, tail: pa.Table | None = None) -> list[Past]:
-    """Rows of `files` (and of an Arrow tail, under the path "") before their user's moment. Raises `FilesUnreadable`."""
+def count_past(files: Sequence[TableFile], limits: Limits, *, tail: pa.Table | None = None) -> list[Past]:
+    """Rows of `files` (and of an Arrow tail, under the path "") that `limits` lets go. Raises `FilesUnreadable`."""
     with _connection() as db, _naming_the_broken(files):
-        db.register("keep_after", _limits(keep_after))
         db.register("tail", SCHEMA.empty_table() if tail is None else tail)
-        sources = ["select ts, user_id, '' as path from tail"]
+        columns = "ts, user_id, vendor, model, key_id" if isinstance(limits, Cut) else "ts, user_id"
+        sources = [f"select {columns}, '' as path from tail"]  # noqa: S608
         if files:
-            sources.append(f"select ts, user_id, filename as path from {_source(files, filename=True)}")  # noqa: S608
-        rows = db.sql(
-            f"select path, user_id, count(*), min(ts) from ({' union all '.join(sources)}) join keep_after using (user_id) "  # noqa: S608
-            "where ts < moment group by all"
-        ).to_arrow_table()
+            sources.append(f"select {columns}, filename as path from {_source(files, filename=True)}")  # noqa: S608
+        if isinstance(limits, Cut):
+            (which, values) = limits.condition()
+            which = f"where {which}"
+        else:
+            db.register("keep_after", _limits(limits))
+            which, values = "join keep_after using (user_id) where ts < moment", {}
+        counted = f"select path, user_id, count(*), min(ts) from ({' union all '.join(sources)}) {which} group by all"  # noqa: S608
+        rows = db.sql(counted, params=dict(values)).to_arrow_table()
         return [Past(*row.values()) for row in rows.to_pylist()]
 
 

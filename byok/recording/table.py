@@ -1,12 +1,11 @@
 """The usage table: a Delta Lake table by month. One commit adds files, removes files and says which journal segments they replace."""
 
 import contextlib
-import fcntl
 import json
-import os
+import random
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -19,9 +18,11 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from byok.errors import ByokError
 from byok.recording.files import PARTITION, SCHEMA, TableFile, WrittenFile
+from byok.recording.places import StoreAway, epoch_of, place_of
+from byok.settings import RemoteStore
 
-_LOG = "_delta_log"
-_LOCK = "_writer.lock"
+_ERASURES = "byok-erasures"  # an application transaction: how many erasures began, see `begin_erasure`
+_TRIES = 25  # of a commit that other machines come before
 _CONFIGURATION = {
     "delta.logRetentionDuration": "interval 1 days",
     "delta.enableExpiredLogCleanup": "true",
@@ -47,12 +48,14 @@ class Overtaken(ByokError):
 
 
 class Table:
-    """Opens the table lazily and follows its commits; thread-safe."""
+    """Opens the table lazily and follows its commits; thread-safe. `place` is what `Settings.usage_dir` names."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(self, place: Path | RemoteStore) -> None:
+        self.place = place_of(place)
+        self.directory = self.place.directory
         self._delta: DeltaTable | None = None
         self._files: tuple[TableFile, ...] = ()
+        self._epoch = 0
         self._mutex = threading.Lock()
 
     def snapshot(self, writers: Sequence[str] = ()) -> Snapshot:
@@ -64,24 +67,25 @@ class Table:
             return Snapshot(self._delta.version(), self._files, done)
 
     def changed_since(self, version: int) -> bool:
-        """Whether a newer commit exists; costs two looks at the disk. A version whose own entry was cleaned away is an old one."""
-        return self._entry(version + 1).exists() or (version >= 0 and not self._entry(version).exists())
+        """Whether a newer commit exists; costs a look or two at the place."""
+        return self.place.changed_since(version)
+
+    def fetch(self, files: Iterable[TableFile]) -> None:
+        """Have these files on this machine before they are read."""
+        self.place.fetch(file.path for file in files)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Hold the table's writer lock; waits for another process that holds it."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        fd = os.open(self.directory / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
+        """Hold the writer lock of this machine; waits for another process that holds it.
+
+        Erasures that begin on other machines from here on are noticed by `commit`: what says which rows are written must be asked within.
+        """
+        with self.place.writing():
             with self._mutex:
                 if not self._follow():
-                    self._delta = DeltaTable.create(
-                        str(self.directory), _delta_schema(), partition_by=[PARTITION], configuration=_CONFIGURATION
-                    )
+                    self._create()
+                self._epoch = self._erasures()
             yield
-        finally:
-            os.close(fd)
 
     def commit(
         self,
@@ -93,45 +97,125 @@ class Table:
     ) -> None:
         """Publish in one atomic step. Call it within `writing()`. `rewrite`: the rows only moved.
 
-        Raises `Overtaken` if another process did the same work meanwhile: locks can be deleted, the table's versions cannot.
+        Raises `Overtaken` if another process did the same work meanwhile, or on another machine an erasure began: locks can be deleted,
+        the table's versions cannot.
         """
         done = done or {}
-        transactions = [Transaction(writer, number) for writer, number in done.items()]
-        properties = CommitProperties(app_transactions=transactions, max_commit_retries=0)
+        delivered = self.place.deliver(add, self._epoch)
+        try:
+            with self._mutex:
+                self._follow()
+                self._commit(delivered, remove, done, rewrite)
+                self._follow(force=True)
+                assert self._delta is not None  # noqa: S101 - writing() made it
+                version = self._delta.version()
+        except Overtaken:
+            self.place.withdraw(delivered)
+            raise
+        self.place.committed(version, remove)
+
+    def begin_erasure(self) -> None:
+        """What is written by now and not committed never will be; what is written later knows whose rows must go. Within `writing()`."""
+        if not self.place.shared:
+            return  # within the lock nobody else has unfinished files
         with self._mutex:
             self._follow()
-            assert self._delta is not None  # noqa: S101 - writing() made it
-            self._refuse_if_overtaken(add, remove, done)
-            actions: list[AddAction | RemoveAction] = [
-                *(self._removal(file, data_change=not rewrite) for file in remove),
-                *(_addition(file, data_change=not rewrite) for file in add),
-            ]
-            try:
-                self._delta.create_write_transaction(actions, "append", _delta_schema(), [PARTITION], commit_properties=properties)
-            except CommitFailedError:
-                raise Overtaken from None
+            self._epoch = self._erasures()
+            self._commit([], [], {_ERASURES: self._epoch + 1}, False)
             self._follow(force=True)
-            self._make_durable(self._delta.version())
-        for file in remove:
-            with contextlib.suppress(FileNotFoundError):
-                os.utime(file.path)  # its change time now says since when it is unused: see Retention.sweep
+            self._epoch += 1
+
+    def sweep(self, *, older_than_s: float) -> int:
+        """Delete files that no version names and that were not used for so long; returns how many. Within `writing()`.
+
+        On a shared place another machine's newest file may be one that it has not named yet: those of before this moment's epoch are not.
+        """
+        snapshot = self.snapshot()
+        before = time.time() - older_than_s
+        unnamed = self.place.unnamed({self.place.name_of(file.path) for file in snapshot.files})
+        gone = [name for name in unnamed if self.place.unused_since(name) <= before]
+        if gone and self.place.shared:
+            self.begin_erasure()
+            named = {self.place.name_of(file.path) for file in self.snapshot().files}
+            gone = [name for name in gone if name not in named and epoch_of(name) < self._epoch]
+        with self.place.reaching():
+            for name in gone:
+                self.place.delete(name)
+        return len(gone)
+
+    def tidy(self, *, older_than_s: float) -> None:
+        """Drop this machine's copies of files that the table has not named for so long."""
+        if self.place.shared:
+            files = self.snapshot().files
+            with self.place.writing():
+                self.place.tidy({self.place.name_of(file.path) for file in files}, older_than_s=older_than_s)
 
     def unreferenced(self) -> list[Path]:
         """Files below the table that the newest version does not name: left by rewrites and by processes that were killed."""
-        named = {file.path for file in self.snapshot().files}
-        return [path for path in self.directory.glob(f"{PARTITION}=*/*") if str(path) not in named]
+        return [Path(self.place.path_of(name)) for name in self.place.unnamed({self.place.name_of(f.path) for f in self.snapshot().files})]
+
+    def _create(self) -> None:
+        try:
+            with self.place.reaching():
+                self._delta = DeltaTable.create(
+                    self.place.uri,
+                    _delta_schema(),
+                    partition_by=[PARTITION],
+                    configuration=_CONFIGURATION,
+                    storage_options=self.place.options,
+                )
+        except (CommitFailedError, StoreAway):
+            if not self._follow():  # else another machine was first
+                raise
 
     def _follow(self, *, force: bool = False) -> bool:
-        if self._delta is None:
-            if not DeltaTable.is_deltatable(str(self.directory)):
-                return False
-            self._delta = DeltaTable(str(self.directory))
-        elif force or self.changed_since(self._delta.version()):
-            self._delta.update_incremental()
-        else:
-            return True
-        self._files = self._list()
+        place = self.place
+        with place.reaching():
+            if self._delta is None:
+                if not DeltaTable.is_deltatable(place.uri, storage_options=place.options):
+                    return False
+                self._delta = DeltaTable(place.uri, storage_options=place.options)
+            elif force or place.changed_since(self._delta.version()):
+                self._delta.update_incremental()
+            else:
+                return True
+            self._files = self._list()
         return True
+
+    def _erasures(self) -> int:
+        assert self._delta is not None  # noqa: S101
+        return (self._delta.transaction_version(_ERASURES) or 0) if self.place.shared else 0
+
+    def _commit(self, add: Sequence[WrittenFile], remove: Sequence[TableFile], done: Mapping[str, int], rewrite: bool) -> None:
+        assert self._delta is not None  # noqa: S101
+        transactions = [Transaction(writer, number) for writer, number in done.items()]
+        properties = CommitProperties(app_transactions=transactions, max_commit_retries=0)
+        actions: list[AddAction | RemoveAction] = [
+            *(self._removal(file, data_change=not rewrite) for file in remove),
+            *(_addition(file, data_change=not rewrite) for file in add),
+        ]
+        for attempt in range(_TRIES if self.place.shared else 1):
+            self._refuse_if_overtaken(add, remove, done)
+            try:
+                with self.place.reaching():
+                    self._delta.create_write_transaction(actions, "append", _delta_schema(), [PARTITION], commit_properties=properties)
+            except CommitFailedError:  # this version's number is taken
+                if not self.place.shared:
+                    raise Overtaken from None
+                self._follow(force=True)
+                if self._is_ours(add, done):  # by us: only the answer was lost
+                    return
+                time.sleep(random.uniform(0, 0.05 * min(attempt + 1, 10)))  # noqa: S311 - spreads the writers
+            else:
+                return
+        raise Overtaken
+
+    def _is_ours(self, add: Sequence[WrittenFile], done: Mapping[str, int]) -> bool:
+        assert self._delta is not None  # noqa: S101
+        named = {file.path for file in self._files}
+        if add:
+            return all(self.place.path_of(file.path) in named for file in add)
+        return bool(done) and _ERASURES not in done and all(self._delta.transaction_version(one) == number for one, number in done.items())
 
     def _refuse_if_overtaken(self, add: Sequence[WrittenFile], remove: Sequence[TableFile], done: Mapping[str, int]) -> None:
         """A process that was stopped for long may find its locks gone and its work done, or its new files swept away."""
@@ -141,33 +225,30 @@ class Table:
         if (
             any(last is not None and last >= number for number, last in published)
             or any(file.path not in named for file in remove)
-            or any(not (self.directory / file.path).exists() for file in add)
+            or self.place.lacks(add)
+            or self._erasures() != self._epoch
         ):
             raise Overtaken
-
-    def _entry(self, version: int) -> Path:
-        return self.directory / _LOG / f"{version:020}.json"
-
-    def _make_durable(self, version: int) -> None:
-        """The journal is deleted on the strength of this commit, so it must outlive a power cut."""
-        for path in (self._entry(version), self.directory / _LOG):
-            fd = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
 
     def _list(self) -> tuple[TableFile, ...]:
         assert self._delta is not None  # noqa: S101
         adds = pa.table(self._delta.get_add_actions(flatten=True))
         return tuple(
-            TableFile(str(self.directory / row["path"]), row["num_records"], row["min.ts"], row["max.ts"], row["size_bytes"])
+            TableFile(
+                self.place.path_of(row["path"]),
+                row["num_records"],
+                row["min.ts"],
+                row["max.ts"],
+                row["size_bytes"],
+                row["modification_time"] if isinstance(row["modification_time"], int) else _ms(row["modification_time"]),
+            )
             for row in adds.to_pylist()
         )
 
     def _removal(self, file: TableFile, *, data_change: bool) -> RemoveAction:
-        path = Path(file.path).relative_to(self.directory)
-        return RemoveAction(str(path), data_change, _now_ms(), file.bytes, {PARTITION: path.parent.name.partition("=")[2]})
+        name = self.place.name_of(file.path)
+        month = Path(name).parent.name.partition("=")[2]
+        return RemoveAction(name, data_change, _now_ms(), file.bytes, {PARTITION: month})
 
 
 def _addition(file: WrittenFile, *, data_change: bool) -> AddAction:
@@ -179,6 +260,10 @@ def _addition(file: WrittenFile, *, data_change: bool) -> AddAction:
         "nullCount": {"ts": 0},
     }
     return AddAction(file.path, file.bytes, {PARTITION: file.month}, _now_ms(), data_change, json.dumps(stats))
+
+
+def _ms(moment: datetime) -> int:
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def _now_ms() -> int:

@@ -1,6 +1,6 @@
 """One DuckDB connection with the views laid out on it. Not thread-safe: whoever holds a desk is alone at it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import duckdb
 import pyarrow as pa
@@ -15,8 +15,10 @@ _NOBODY = pa.table({"user_id": pa.array([], pa.string()), "keep_after": pa.array
 class Desk:
     """Views `usage`, `usage_priced` and `prices` over chosen files and a journal tail; laid out again only if those changed."""
 
-    def __init__(self, database: duckdb.DuckDBPyConnection, prices: pa.Table, spans: pa.Table) -> None:
-        self.database = database
+    def __init__(
+        self, database: duckdb.DuckDBPyConnection, prices: pa.Table, spans: pa.Table, fetch: Callable[[Iterable[str]], None]
+    ) -> None:
+        self.database, self._fetch = database, fetch
         self.connection = connection = database.cursor()
         self._files: tuple[str, ...] = ()
         self._tail: pa.Table | None = None
@@ -32,6 +34,7 @@ class Desk:
 
     def lay_out(self, files: Sequence[str], tail: pa.Table) -> None:
         """Make the views answer from exactly these files and this tail."""
+        self._fetch(files)
         chosen, before, laid = tuple(files), self._files, self._tail is not None
         if self._tail is not tail:
             self.connection.register("usage_tail", tail)

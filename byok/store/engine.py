@@ -172,7 +172,7 @@ class Engine:
                 "allow_persistent_secrets": "false",
             },
         )
-        sit_down = partial(Desk, database, self._prices, self._spans)
+        sit_down = partial(Desk, database, self._prices, self._spans, self._reader.fetch)
         return database, Remembered(database, sit_down, from_rows=self._remember_from_rows, busy_rows=self._busy_rows)
 
     def _at_a_desk(
@@ -221,7 +221,7 @@ class Engine:
             if self._idle:
                 return self._idle.pop()
             database = self._database
-        return Desk(database, self._prices, self._spans)
+        return Desk(database, self._prices, self._spans, self._reader.fetch)
 
     def _leave(self, desk: Desk) -> None:
         """Keep a desk for the next question; one whose work failed or was left early never comes here."""

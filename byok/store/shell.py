@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from byok.recording import journal
 from byok.recording.table import Snapshot, Table
+from byok.settings import RemoteStore
 from byok.store import tables, wording
 from byok.usage import COLUMNS
 
@@ -20,10 +21,17 @@ _HEAD = """-- The views usage, usage_priced, prices and keys for any DuckDB shel
 
 
 def init_sql(
-    usage_dir: Path, journal_dir: Path, *, prices: pa.Table, keys: Iterable[Mapping[str, object]], retention: Mapping[str, int]
+    usage_dir: Path | RemoteStore,
+    journal_dir: Path,
+    *,
+    prices: pa.Table,
+    keys: Iterable[Mapping[str, object]],
+    retention: Mapping[str, int],
 ) -> str:
     """Return the text. `prices` is the catalogue's table, `keys` are rows of the view `keys`, `retention` says user id -> days."""
-    snapshot, segments = _settled(Table(usage_dir), journal_dir)
+    table = Table(usage_dir)
+    snapshot, segments = _settled(table, journal_dir)
+    table.fetch(snapshot.files)
     files = [file.path for file in snapshot.files]
     days = ", ".join(f"({_literal(user_id)}, {days:d})" for user_id, days in sorted(retention.items()))
     parts = [

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from byok.accounts import users
+from byok.erasures import kept_after
 from byok.pricing import catalogue
 from byok.recording import publisher
 from byok.recording.journal import Journal
 from byok.recording.publisher import merge_hot, publish
 from byok.recording.reader import Reader
-from byok.retention import kept_after
 from byok.store import questions
 from byok.store.engine import Engine
 from byok.store.scope import Scope

@@ -184,3 +184,18 @@ def test_a_line_that_moves_while_a_reader_looks_is_not_missed(tmp_path, monkeypa
     assert reader.view().tail.num_rows == 1
     log.close()
     assert log.sync_errors == 1 and reader.view().tail.num_rows == 1
+
+
+def test_beyond_its_bound_the_journal_takes_nothing_until_something_was_published(tmp_path):
+    journal_ = Journal(tmp_path, seal_every_s=0.05, most_bytes=2000)
+    try:
+        wait_until(lambda: not journal_.append(usage_record()), 60)
+        assert "full" in (journal_.fault or "")
+        assert journal_.lost >= 1
+        assert journal.waiting_bytes(tmp_path) >= 2000
+        wait_until(lambda: all(journal.is_sealed(segment.path) for segment in journal.segments(tmp_path)[:-1]), 60)
+        table = Table(tmp_path / "usage")
+        wait_until(lambda: publish(table, tmp_path, lambda _: {}) and journal_.fault is None, 60)
+        assert journal_.append(usage_record())
+    finally:
+        journal_.close()

@@ -34,12 +34,12 @@ PUBLISHING = (
     Step("publish: Parquet not synced", "byok.recording.files:_sync", "before"),
     Step("publish: Parquet written, not committed", "byok.recording.publisher:write_by_month", "after"),
     Step("commit: checked, not made", "byok.recording.table:Table._refuse_if_overtaken", "after"),
-    Step("commit: made, not synced", "byok.recording.table:Table._make_durable", "before"),
+    Step("commit: made, not synced", "byok.recording.places:LocalPlace.committed", "before"),
     Step("commit: done, nothing cleaned up", "byok.recording.table:Table.commit", "after"),
     Step("publish: one segment deleted", "pathlib:Path.unlink", "after", ".jsonl"),
     Step("merge: begun", "byok.recording.publisher:merged", "before"),
     Step("merge: written, not committed", "byok.recording.publisher:merged", "after"),
-    Step("sweep: begun", "byok.retention:Retention._sweep", "before"),
+    Step("sweep: begun", "byok.recording.table:Table.sweep", "before"),
     Step("sweep: one file deleted", "pathlib:Path.unlink", "after", ".parquet"),
 )
 DELETING = (
@@ -48,7 +48,7 @@ DELETING = (
     Step("delete: before a file is filtered", "byok.retention:without", "before"),
     Step("delete: a file filtered, not committed", "byok.retention:without", "after"),
     Step("delete: committed, old files there", "byok.retention:Retention._rewrite", "after"),
-    Step("delete: old files gone", "byok.retention:Retention._sweep", "after"),
+    Step("delete: old files gone", "byok.recording.table:Table.sweep", "after"),
     Step("delete: before exports go", "byok.retention:Retention._clear_exports", "before"),
     Step("delete: exports gone", "byok.retention:Retention._clear_exports", "after"),
     Step("delete: before the receipt", "byok.accounts.receipts:keep", "before"),

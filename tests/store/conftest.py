@@ -50,6 +50,9 @@ class FakeReader:
         self.version += 1
         return path
 
+    def fetch(self, paths: object) -> None:
+        """They are here."""
+
     def append(self, rows: list[dict[str, Any]]) -> None:
         self.tail = pa.concat_tables([self.tail, pa.Table.from_pylist(rows, SCHEMA)])
         self.version += 1
