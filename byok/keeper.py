@@ -1,4 +1,4 @@
-"""What runs by itself: journal to Parquet, merging, purge, deletions, counting for budgets. One keeper at a time per data directory."""
+"""What runs by itself: journal to Parquet, merging, purge, deletions, budgets, alerts, reports. One keeper per data directory."""
 
 import contextlib
 import fcntl
@@ -18,14 +18,16 @@ from byok.budgets.counting import EVERY_S as COUNT_EVERY_S
 from byok.budgets.counting import Counting
 from byok.erasures import cuts, kept_after
 from byok.errors import ByokError
+from byok.notify import keeping
+from byok.notify.keeping import Notifications
 from byok.recording.publisher import merge, merge_hot, publish
 from byok.recording.table import Table
 from byok.retention import Retention
-from byok.services import Services
 from byok.settings import Settings
 
 MERGE_EVERY_S = 60
 SWEEP_AFTER_S = 900  # longest time that a reader may still want a file that was merged away
+LOCK = "keeper.lock"
 FINISH_EVERY_S = 20
 LOOK_AGAIN_S = 1.0
 PURGES_PER_REWRITE = 12  # rows past retention are hidden at once; a month's file need not be rewritten every hour for the newest of them
@@ -70,24 +72,30 @@ def _work(settings: Settings, stop: threading.Event) -> None:
         ("finish", FINISH_EVERY_S, lambda: retention.finish(now=datetime.now(UTC))),
         ("purge", settings.purge_every_s, lambda: retention.purge(now=datetime.now(UTC), overdue=overdue)),
     ]
-    services = Services(settings)
-    counting = Counting(db, lambda: services.engine)
-    # One thread: the jobs take turns anyway, at the table's writer lock. What only reads and must not wait for a merge has its own.
+    notifications = Notifications(settings)
+    counting = Counting(db, lambda: notifications.services.engine)
+    budgets = [("budgets", COUNT_EVERY_S, lambda: counting.count(now=datetime.now(UTC)))]
+    # One thread: the jobs take turns anyway, at the table's writer lock. What is told to people has its own, and so has
+    # what the gateways wait for.
     scheduler = BackgroundScheduler(
         timezone=UTC,
-        executors={"default": {"type": "threadpool", "max_workers": 1}, "counting": {"type": "threadpool", "max_workers": 1}},
+        executors={
+            "default": {"type": "threadpool", "max_workers": 1},
+            "counting": {"type": "threadpool", "max_workers": 1},
+            "notify": {"type": "threadpool", "max_workers": keeping.THREADS},
+        },
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
-    for name, every_s, job in jobs:
-        scheduler.add_job(_guarded(name, job), "interval", seconds=every_s, next_run_time=datetime.now(UTC), id=name)
-    count = _guarded("budgets", lambda: counting.count(now=datetime.now(UTC)))
-    scheduler.add_job(count, "interval", seconds=COUNT_EVERY_S, next_run_time=datetime.now(UTC), id="budgets", executor="counting")
+    for executor, some in (("default", jobs), ("counting", budgets), ("notify", notifications.jobs)):
+        for name, every_s, job in some:
+            begin = {"next_run_time": datetime.now(UTC), "id": name, "executor": executor}
+            scheduler.add_job(_guarded(name, job), "interval", seconds=every_s, **begin)
     scheduler.start()
     log.info("started", data=str(settings.data))
     stop.wait()
     scheduler.shutdown(wait=True)
+    _guarded("notifications", notifications.close)()
     _guarded("publish", jobs[0][2])()  # what gateways sealed while stopping
-    services.close()
     db.close()
 
 
@@ -126,7 +134,7 @@ def _only_one(data: Path, stop: threading.Event) -> Iterator[bool]:
             try:
                 if fd is None:
                     data.mkdir(parents=True, exist_ok=True)
-                    fd = os.open(data / "keeper.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+                    fd = os.open(data / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 if not waited:
