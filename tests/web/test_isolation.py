@@ -19,6 +19,7 @@ MATRIX: dict[tuple[str, str], tuple[str, dict | None, set[int], set[int]]] = {
     ("GET", "/usage/series"): ("/usage/series?key_id={key}", None, {200}, {401}),
     ("GET", "/usage/export"): ("/usage/export?format=jsonl&key_id={key}", None, {200}, {401}),
     ("GET", "/costs"): ("/costs?key_id={key}", None, {200}, {401}),
+    ("GET", "/costs/what-if"): ("/costs/what-if?key_id={key}&cached_share=0.5", None, {200}, {401}),
     ("GET", "/costs/forecast"): ("/costs/forecast?key_id={key}", None, {200}, {401}),
     ("POST", "/auth/token"): ("/auth/token", None, {200}, {401}),
     ("GET", "/me"): ("/me", None, {200}, {401}),
