@@ -74,6 +74,15 @@ class SeriesQuery(PeriodQuery):
     )
 
 
+class SpikesQuery(Query):
+    since: _Short | None = Field(
+        None, description="ISO date (midnight of `tz`) or instant; included. Default: all that your plan keeps.", examples=["2026-11-01"]
+    )
+    until: _Short | None = Field(None, description="ISO date (midnight of `tz`) or instant; not included.", examples=["2026-12-01"])
+    tz: _Short | None = Field(None, description="IANA time zone of dates. Default: yours.", examples=["Europe/Berlin"])
+    limit: int = Field(1000, ge=1, le=10_000, description="At most so many, the newest.", examples=[20])
+
+
 class ExportQuery(PeriodQuery):
     format: Literal["csv", "json", "jsonl", "parquet"] = Field("csv", description="The file's format.", examples=["jsonl"])
 
@@ -196,6 +205,32 @@ class Series(BaseModel):
     series: list[dict[str, Any]]
     grain: str
     tz: str
+
+
+class Spike(BaseModel):
+    hour: str
+    vendor: str
+    model: str
+    metric: Literal["tokens", "calls", "failed", "cost"]
+    actual: float
+    usual: float
+    times: float | None = Field(description="actual / usual; null where usual is 0.")
+    score: float = Field(description="From 0 to 1; 0.5 and more is a spike.")
+    why: str
+
+
+class EveryonesSpike(Spike):
+    user_id: str
+
+
+class Spikes(BaseModel):
+    spikes: list[Spike]
+    checked_until: str
+
+
+class EveryonesSpikes(BaseModel):
+    spikes: list[EveryonesSpike]
+    checked_until: str
 
 
 class Receipt(BaseModel):
