@@ -21,6 +21,7 @@ MATRIX: dict[tuple[str, str], tuple[str, dict | None, set[int], set[int]]] = {
     ("GET", "/usage/spikes"): ("/usage/spikes", None, {200}, {401}),
     ("GET", "/usage/export"): ("/usage/export?format=jsonl&key_id={key}", None, {200}, {401}),
     ("GET", "/costs"): ("/costs?key_id={key}", None, {200}, {401}),
+    ("GET", "/costs/what-if"): ("/costs/what-if?key_id={key}&cached_share=0.5", None, {200}, {401}),
     ("GET", "/costs/forecast"): ("/costs/forecast?key_id={key}", None, {200}, {401}),
     ("POST", "/auth/token"): ("/auth/token", None, {200}, {401}),
     ("GET", "/me"): ("/me", None, {200}, {401}),
