@@ -75,17 +75,6 @@ async def spikes(me: Me, query: Annotated[shapes.SpikesQuery, Query()], request:
     return await me.ask(unusual_hours, me.services, scope, query.limit, without=frozenset({"user_id"}))
 
 
-@router.get("/costs", response_model=shapes.Costs)
-async def costs(me: Me, query: Annotated[shapes.CostsQuery, Query()], request: Request) -> ExactJson:
-    """What your calls cost, dearest first; a null cost is unknown, not zero."""
-    scope = scope_of(request, me.user, me.now)
-    groups = parse_group_by(query.group_by, everyone=me.user.admin)
-    found = await me.ask(questions.usage, me.services.engine, scope, group_by=groups, cost=True)
-    rows = sorted(found.rows, key=lambda row: (row["cost_usd"] is None, -(row["cost_usd"] or 0)))
-    totals = {name: found.totals[name] for name in ("cost_usd", "unpriced_calls", "total_calls")}
-    return ExactJson({"costs": rows, **totals}, headers=_said(found.incomplete))
-
-
 @router.get("/usage/export", response_class=StreamingResponse)
 async def export_records(me: Me, query: Annotated[shapes.ExportQuery, Query()], request: Request) -> StreamingResponse:
     """Your records, oldest first, every column: a stream of any length."""
@@ -139,7 +128,7 @@ def _from_first(first: bytes, rest: Any) -> Any:
 def summed(services: Services, scope: AnyScope, groups: Sequence[str], *, cost: bool) -> ExactJson:
     """The answer of GET /usage."""
     found = questions.usage(services.engine, scope, group_by=tuple(groups), cost=cost)
-    return ExactJson(found.body(), headers=_said(found.incomplete))
+    return ExactJson(found.body(), headers=said(found.incomplete))
 
 
 def unusual_hours(services: Services, scope: AnyScope, limit: int, *, without: frozenset[str] = frozenset()) -> ExactJson:
@@ -152,10 +141,10 @@ def unusual_hours(services: Services, scope: AnyScope, limit: int, *, without: f
 
 def completeness(services: Services) -> dict[str, str]:
     """A header that says so when a broken file was left out."""
-    return _said(bool(services.engine.quarantined))
+    return said(bool(services.engine.quarantined))
 
 
-def _said(incomplete: bool) -> dict[str, str]:
+def said(incomplete: bool) -> dict[str, str]:
     return {"x-byok-incomplete": "1"} if incomplete else {}
 
 
