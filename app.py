@@ -18,7 +18,7 @@ explore = st.Page("pages/explore.py", title="Explore", icon=":material/query_sta
 costs = st.Page("pages/costs.py", title="Costs", icon=":material/payments:", url_path="costs")
 reliability = st.Page("pages/reliability.py", title="Reliability", icon=":material/heart_check:", url_path="reliability")
 sql = st.Page("pages/sql.py", title="SQL", icon=":material/database:", url_path="sql")
-exports = st.Page("pages/exports.py", title="Exports", icon=":material/download:", url_path="exports")
+exports = st.Page("pages/exports.py", title="Exports & API", icon=":material/download:", url_path="exports")
 what_we_store = st.Page("pages/what_we_store.py", title="What we store", icon=":material/visibility:", url_path="what_we_store")
 keys = st.Page("pages/keys.py", title="Keys", icon=":material/key:", url_path="keys")
 account = st.Page("pages/account.py", title="Account", icon=":material/person:", url_path="account")

@@ -119,6 +119,22 @@ class NewAccessToken(BaseModel):
     models: Annotated[list[_Short], Field(max_length=100, description="Only these: names, vendor/name, * for any part. None: all.")] = []
 
 
+class NewBudget(BaseModel):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"usd": "49.50", "vendor": "openai", "hard": True}]})
+
+    usd: Annotated[Decimal | None, Field(description="USD a month; this or `tokens`.")] = None
+    tokens: Annotated[int | None, Field(description="Tokens a month.")] = None
+    vendor: Annotated[str | None, Field(max_length=64, description="Only calls of this vendor.")] = None
+    key_id: Annotated[str | None, Field(max_length=64, description="Only calls with this vendor key.")] = None
+    hard: Annotated[bool, Field(description="Refuse calls when it is used up; else it only warns.")] = False
+
+
+class NewBudgetOfUser(NewBudget):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"user_id": "usr_…", "tokens": 50_000_000}]})
+
+    user_id: _Short
+
+
 class ErrorFacts(BaseModel):
     code: str
     message: str
@@ -292,6 +308,37 @@ class AccessTokens(BaseModel):
 
 class NewAccessTokenFacts(AccessTokenFacts):
     token: str
+
+
+class Budget(BaseModel):
+    """`limit` and `spent` in USD or tokens. What this month has used up is null until it was counted, which takes a few seconds."""
+
+    id: str
+    vendor: str | None
+    key_id: str | None
+    metric: Literal["usd", "tokens"]
+    limit: Decimal
+    hard: bool
+    by_admin: bool
+    spent: Decimal | None
+    share: float | None
+    used_up: bool
+    unpriced_calls: int | None
+    month: str | None
+    month_ends: str | None
+    counted_at: str | None
+
+
+class EveryonesBudget(Budget):
+    user_id: str
+
+
+class Budgets(BaseModel):
+    budgets: list[Budget]
+
+
+class EveryonesBudgets(BaseModel):
+    budgets: list[EveryonesBudget]
 
 
 class Models(BaseModel):
