@@ -40,6 +40,8 @@ class Receiver:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
+                if len(body) < int(self.headers["content-length"]):
+                    return  # the sender died
                 post = Post(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
                 receiver.posts.append(post)
                 status, headers = receiver.script(post, len(receiver.posts) - 1)
