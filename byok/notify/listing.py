@@ -104,7 +104,7 @@ def delivery(one: Delivery) -> dict[str, Any]:
 def when(rule: Rule) -> str:
     """What a rule waits for, in words."""
     terms = rule.terms
-    who = "anybody's" if terms.all_users else "my" if terms.kind == "silence" else "own"
+    who = "anybody's" if terms.all_users else "own"
     where = "/".join(filter(None, (terms.vendor, terms.model)))
     scope = f"{who} {where + ' ' if where else ''}calls"
     if terms.kind == "silence":
