@@ -25,6 +25,7 @@ from byok.settings import Settings
 
 MERGE_EVERY_S = 60
 SWEEP_AFTER_S = 900  # longest time that a reader may still want a file that was merged away
+LOCK = "keeper.lock"
 FINISH_EVERY_S = 20
 LOOK_AGAIN_S = 1.0
 PURGES_PER_REWRITE = 12  # rows past retention are hidden at once; a month's file need not be rewritten every hour for the newest of them
@@ -127,7 +128,7 @@ def _only_one(data: Path, stop: threading.Event) -> Iterator[bool]:
             try:
                 if fd is None:
                     data.mkdir(parents=True, exist_ok=True)
-                    fd = os.open(data / "keeper.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+                    fd = os.open(data / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 if not waited:

@@ -184,6 +184,18 @@ allowed_models = sa.Table(
     sa.Column("allowed_at", Instant, nullable=False),
 )
 
+price_overrides = sa.Table(
+    "price_overrides",
+    METADATA,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("vendor", sa.String, nullable=False),
+    sa.Column("model", sa.String, nullable=False),
+    sa.Column("since", sa.String, nullable=False),  # a day: it holds from its midnight UTC
+    sa.Column("entry", sa.String),  # JSON; null: the catalogue's price again
+    sa.Column("set_at", Instant, nullable=False),
+    sa.Column("withdrawn_at", Instant),
+)
+
 jobs = sa.Table(
     "jobs",
     METADATA,
