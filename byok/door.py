@@ -24,8 +24,21 @@ log = structlog.get_logger("byok.web")
 
 API_PATHS = frozenset(
     (
-        *("usage", "costs", "models", "me", "keys", "access-tokens", "alerts", "admin", "download"),
-        *("docs", "openapi.json", "healthz", "readyz", "metrics"),
+        "usage",
+        "costs",
+        "budgets",
+        "models",
+        "me",
+        "keys",
+        "access-tokens",
+        "alerts",
+        "admin",
+        "download",
+        "docs",
+        "openapi.json",
+        "healthz",
+        "readyz",
+        "metrics",
     )
 )
 NEVER_PAGES = frozenset(("v1", "api"))  # a typing error there must not be answered with a page
