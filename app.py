@@ -14,6 +14,7 @@ if user is None:
     st.stop()
 
 overview = st.Page("pages/overview.py", title="Overview", icon=":material/monitoring:", default=True)
+explore = st.Page("pages/explore.py", title="Explore", icon=":material/query_stats:", url_path="explore")
 reliability = st.Page("pages/reliability.py", title="Reliability", icon=":material/heart_check:", url_path="reliability")
 sql = st.Page("pages/sql.py", title="SQL", icon=":material/database:", url_path="sql")
 exports = st.Page("pages/exports.py", title="Exports", icon=":material/download:", url_path="exports")
@@ -21,10 +22,16 @@ what_we_store = st.Page("pages/what_we_store.py", title="What we store", icon=":
 keys = st.Page("pages/keys.py", title="Keys", icon=":material/key:", url_path="keys")
 account = st.Page("pages/account.py", title="Account", icon=":material/person:", url_path="account")
 retention = st.Page("pages/retention.py", title="Retention & deletion", icon=":material/auto_delete:", url_path="retention")
+settings = st.Page("pages/settings.py", title="Settings", icon=":material/tune:", url_path="settings")
+system = st.Page("pages/system.py", title="System", icon=":material/monitor_heart:", url_path="system")
 users = st.Page("pages/users.py", title="Users", icon=":material/group:", url_path="users")
 
-sections = {"Usage": [overview, reliability], "Data": [sql, exports, what_we_store], "Manage": [keys, retention, account]}
-page = st.navigation(sections | ({"Admin": [users]} if user.admin else {}))
+sections = {
+    "Usage": [overview, explore, reliability],
+    "Data": [sql, exports, what_we_store],
+    "Manage": [keys, retention, settings, account],
+}
+page = st.navigation(sections | ({"Admin": [users, system]} if user.admin else {}))
 with st.sidebar:
     session.account(user)
 states.demo_banner()
@@ -32,6 +39,7 @@ st.title(page.title, anchor=False)
 # Pages with the bar, and what each makes use of beside period and filters.
 parts: dict[str, tuple[bar.Part, ...]] = {
     overview.url_path: ("summed", "by", "cmp", "grain"),
+    explore.url_path: ("metric", "by", "by2", "cmp", "grain"),
     reliability.url_path: ("cmp", "grain"),
     exports.url_path: (),
 }

@@ -1,7 +1,12 @@
 """Sample usage for `byok up --demo`: six people, a year, believable days. The same day always gets the same calls.
 
-What there is to find: working hours in four time zones, quiet weekends, slow growth; a team that left gpt-4o for gpt-4o-mini; an agent
-that ran away in a loop at night, twice; an afternoon on which one vendor was overloaded; a key that expired; plans that keep less.
+What there is to find stands in `EPISODES`; besides, working hours in four time zones, quiet weekends, slow growth, and plans that keep
+less.
+
+The shapes are those of public traces. Lengths are log-normal: in Azure's LLM inference trace of 2023 the logarithms of prompts spread by
+1.36 (code) and 0.93 (conversation), those of completions by 0.85 and 0.92. Minutes of one hour are uneven: calls per minute vary by 0.78
+of their mean (code) and 0.21 (conversation). In llmperf's measurements of 2024 the first token takes around 0.22 s, spread by 0.2 around a
+host's own; a further token 4 to 30 ms, the same within 0.1 for a host and model; rate limits come in long runs, hardly ever alone.
 """
 
 import json
@@ -41,6 +46,17 @@ class _Person:
     admin: bool = False
 
 
+class _Traits(NamedTuple):
+    """How far the logarithms of lengths spread, and how uneven the minutes of an hour are (standard deviation over mean)."""
+
+    prompt: float
+    completion: float
+    unevenness: float
+
+
+CONVERSATION, CODE = _Traits(0.93, 0.92, 0.21), _Traits(1.36, 0.85, 0.78)
+
+
 @dataclass(frozen=True)
 class _Series:
     """One habit: who calls what, how often (calls on a full working day), with how many tokens (medians), from and to which day.
@@ -63,6 +79,8 @@ class _Series:
     growth: float = 1.0
     first_day: int = -DAYS
     last_day: int | None = None
+    ms_per_token: float = 14.0
+    traits: "_Traits" = CONVERSATION
 
 
 PEOPLE = (
@@ -77,14 +95,41 @@ _SWITCH = -118
 SERIES = (
     _Series("ada@demo.example", "support bot", "openai", "gpt-4o", 85, 1900, 320, cached=0.35, growth=1.8, last_day=_SWITCH),
     _Series("ada@demo.example", "support bot", "openai", "gpt-4o-mini", 110, 1900, 330, cached=0.35, growth=1.3, first_day=_SWITCH),
-    _Series("ada@demo.example", "writing", "anthropic", "claude-sonnet-4-5", 28, 3200, 900, endpoint="messages", growth=1.5),
+    _Series(
+        "ada@demo.example", "writing", "anthropic", "claude-sonnet-4-5", 28, 3200, 900, endpoint="messages", growth=1.5, ms_per_token=19
+    ),
     _Series(
         "ada@demo.example", "side project", "gemini", "gemini-2.5-flash", 9, 900, 260, hours=_EVENINGS, week=_EVERY_DAY, endpoint="generate"
     ),
-    _Series("ben@demo.example", "review", "anthropic", "claude-sonnet-4-5", 45, 9000, 1100, endpoint="messages", cached=0.6, growth=2.2),
+    _Series(
+        "ben@demo.example",
+        "review",
+        "anthropic",
+        "claude-sonnet-4-5",
+        45,
+        5200,
+        700,
+        endpoint="messages",
+        cached=0.6,
+        growth=2.2,
+        ms_per_token=19,
+        traits=CODE,
+    ),
     _Series("ben@demo.example", "nightly agent", "openai", "gpt-4o", 14, 5200, 700, hours=_AROUND_THE_CLOCK, week=_EVERY_DAY),
-    _Series("ben@demo.example", "review", "anthropic", "claude-haiku-4", 60, 1500, 220, endpoint="messages", first_day=-210),
-    _Series("chen@demo.example", "research", "deepseek", "deepseek-v4-pro", 55, 2600, 1400, reasoning=0.55, growth=1.4),
+    _Series(
+        "ben@demo.example",
+        "review",
+        "anthropic",
+        "claude-haiku-4",
+        60,
+        1500,
+        220,
+        endpoint="messages",
+        first_day=-210,
+        ms_per_token=8,
+        traits=CODE,
+    ),
+    _Series("chen@demo.example", "research", "deepseek", "deepseek-v4-pro", 55, 2600, 1400, reasoning=0.55, growth=1.4, ms_per_token=30),
     _Series("chen@demo.example", "research", "qwen", "qwen3-max", 32, 2100, 640, growth=0.8),
     _Series("chen@demo.example", "translation", "minimax", "minimax-m3", 24, 1200, 1150, hours=_AROUND_THE_CLOCK, week=_EVERY_DAY),
     _Series("dora@demo.example", "reports", "gemini", "gemini-2.5-flash", 48, 7400, 520, endpoint="generate", cached=0.2),
@@ -93,9 +138,34 @@ SERIES = (
 )
 _RUNAWAY_DAYS = (-87, -9)
 _LOOP_CALLS, _LOOP_FROM_S, _LOOP_S = 2400, 8000, 12_000  # 02:13 to 05:33, an answer every five seconds, each with all of those before
+_LIMITED_DAYS, _LIMITED_S, _LIMITED_SHARE = (
+    0.09,
+    2400,
+    0.55,
+)  # on how many days a vendor's limit is hit, how long, how many calls it refuses
 _OUTAGE_DAY, _OUTAGE_HOURS = -24, tuple(range(13, 17))
 _EXPIRED_DAY, _EXPIRED_HOURS = -41, tuple(range(12))
-_STATUSES = {200: 0.972, 429: 0.010, 500: 0.004, 400: 0.005, 499: 0.007, 504: 0.002}
+_STATUSES = {200: 0.979, 429: 0.003, 500: 0.004, 400: 0.005, 499: 0.007, 504: 0.002}
+
+
+class Episode(NamedTuple):
+    """Something planted: whose, on which days (counted as in `_Series`, the last included), in which column it shows, and what it is."""
+
+    name: str
+    email: str
+    first_day: int
+    last_day: int
+    shows_in: str
+    what: str
+
+
+EPISODES = (
+    Episode("switch", "ada@demo.example", _SWITCH, _SWITCH, "model", "The support bot left gpt-4o for gpt-4o-mini."),
+    *(Episode("runaway", "ben@demo.example", day, day, "tokens", "The nightly agent called itself in a loop.") for day in _RUNAWAY_DAYS),
+    Episode("outage", "ada@demo.example", _OUTAGE_DAY, _OUTAGE_DAY, "status", "Anthropic was overloaded for an afternoon."),
+    Episode("outage", "ben@demo.example", _OUTAGE_DAY, _OUTAGE_DAY, "status", "Anthropic was overloaded for an afternoon."),
+    Episode("expired key", "chen@demo.example", _EXPIRED_DAY, _EXPIRED_DAY, "status", "The deepseek key had expired; a new one by noon."),
+)
 
 
 def is_sample(db: Database) -> bool:
@@ -164,6 +234,7 @@ class _Drawn(NamedTuple):
     loop: Any  # how far a runaway loop had come (0 to 1), -1 outside of one
     uniform: Any  # three numbers in [0, 1)
     normal: Any  # five standard normal numbers
+    limited: Any  # whether the vendor's limit of calls was used up just then
 
 
 def _draw(series: _Series, index: int, number: int, anchor: date, zone: ZoneInfo) -> _Drawn:
@@ -177,11 +248,15 @@ def _draw(series: _Series, index: int, number: int, anchor: date, zone: ZoneInfo
     if series.label == "nightly agent" and number in _RUNAWAY_DAYS:
         loop = np.concatenate([loop, np.linspace(0, 1, _LOOP_CALLS)])
     uniform = rng.random((len(loop), 3))
-    odds = np.cumsum(series.hours) / sum(series.hours)
-    second = (np.searchsorted(odds, uniform[:, 0], side="right") + uniform[:, 1]) * 3600
+    shape = series.traits.unevenness**-2
+    odds = np.cumsum(np.repeat(series.hours, 60) * rng.gamma(shape, 1 / shape, 1440))
+    second = (np.searchsorted(odds / odds[-1], uniform[:, 0], side="right") + uniform[:, 1]) * 60
     second = np.where(loop < 0, second, _LOOP_FROM_S + loop * _LOOP_S + uniform[:, 1] * 4)
+    begun = rng.uniform(8, 18) * 3600 if rng.random() < _LIMITED_DAYS else 1e9
+    limited = (second >= begun) & (second < begun + _LIMITED_S)
     midnight = datetime.combine(day, time(), zone).timestamp()
-    return _Drawn(np.full(len(loop), number), np.full(len(loop), midnight), second, loop, uniform, rng.standard_normal((len(loop), 5)))
+    normal = rng.standard_normal((len(loop), 5))
+    return _Drawn(np.full(len(loop), number), np.full(len(loop), midnight), second, loop, uniform, normal, limited)
 
 
 def _joined(days: list[_Drawn]) -> _Drawn | None:
@@ -198,10 +273,14 @@ def _columns(series: _Series, drawn: _Drawn) -> dict[str, Any]:
     normal, status = drawn.normal.T, _statuses(series, drawn)
     left = status == 499
     known = (status == 200) | left
-    prompt = np.where(drawn.loop < 0, series.prompt * np.exp(0.7 * normal[0]), 4000 + 54_000 * drawn.loop).clip(12).astype(np.int64)
-    completion = (series.completion * np.exp(0.6 * normal[1]) / np.where(left, 3, 1)).clip(1).astype(np.int64)
-    ttft = 380 * np.exp(0.45 * normal[2]) + prompt / 60
-    latency = np.where(known, ttft + completion * (14 + 2 * normal[3]).clip(6), 160 * np.exp(0.6 * normal[4]))
+    prompt = (
+        np.where(drawn.loop < 0, series.prompt * np.exp(series.traits.prompt * normal[0]), 4000 + 54_000 * drawn.loop)
+        .clip(12, 180_000)
+        .astype(np.int64)
+    )
+    completion = (series.completion * np.exp(series.traits.completion * normal[1]) / np.where(left, 3, 1)).clip(1, 16_000).astype(np.int64)
+    ttft = 220 * np.exp(0.2 * normal[2]) + prompt / 60
+    latency = np.where(known, ttft + completion * series.ms_per_token * np.exp(0.1 * normal[3]), 160 * np.exp(0.6 * normal[4]))
 
     def where_known(values: Any) -> "pa.Array":
         return pa.array(values.astype(np.int64), mask=~known)
@@ -227,6 +306,7 @@ def _statuses(series: _Series, drawn: _Drawn) -> Any:
     chance = drawn.uniform[:, 2]
     status = np.array(list(_STATUSES))[np.searchsorted(np.cumsum(list(_STATUSES.values())), chance * 0.999_999, side="right")]
     hour = (drawn.second // 3600).astype(int)
+    status = np.where(drawn.limited & (chance < _LIMITED_SHARE), 429, status)
     if series.vendor == "anthropic":
         status = np.where((drawn.number == _OUTAGE_DAY) & np.isin(hour, _OUTAGE_HOURS) & (chance < 0.7), 529, status)
     if series.vendor == "deepseek":

@@ -28,6 +28,7 @@ class Offer:
     filename: str
     until: datetime
     answer: pa.Table | None = None
+    admins_only: bool = False
 
 
 class Registry:
@@ -74,12 +75,22 @@ class Registry:
 REGISTRY = Registry()
 
 
-def offer(user_id: str, content: Scope | EveryonesScope | pa.Table, format: str, filename: str, *, now: datetime) -> str:
-    """Return the relative address of a one-time download, good for `VALID`: the records of a scope, or an answer to SQL (not as jsonl).
+def offer(
+    user_id: str,
+    content: Scope | EveryonesScope | pa.Table,
+    format: str,
+    filename: str,
+    *,
+    now: datetime,
+    admins_only: bool = False,
+) -> str:
+    """Return the relative address of a one-time download, good for `VALID`: the records of a scope, or an answer (not as jsonl).
+
+    `admins_only`: an answer about others, which only an admin may still fetch then (with the records of everyone that goes without saying).
 
     >>> downloads.offer(user.id, scope, "csv", "usage-2026-11.csv", now=services.now())
     '/download/5xK…'
     """
     scope, answer = (None, content) if isinstance(content, pa.Table) else (content, None)
-    link = REGISTRY.offer(Offer(user_id, scope, format, filename, now + VALID, answer))
+    link = REGISTRY.offer(Offer(user_id, scope, format, filename, now + VALID, answer, admins_only or isinstance(scope, EveryonesScope)))
     return f"/download/{link}"

@@ -1,4 +1,4 @@
-"""What runs by itself: journal to Parquet, merging, purge, finishing killed deletions. One keeper at a time per data directory."""
+"""What runs by itself: journal to Parquet, merging, purge, unfinished deletions, alerts, reports. One keeper per data directory."""
 
 import contextlib
 import fcntl
@@ -18,6 +18,8 @@ from byok.accounts.database import Database, open_database
 from byok.erasures import cuts, kept_after
 from byok.errors import ByokError
 from byok.leading import Leading
+from byok.notify import keeping
+from byok.notify.keeping import Notifications
 from byok.recording.journal import sealed
 from byok.recording.publisher import merge, merge_hot, publish
 from byok.recording.table import Table
@@ -26,6 +28,7 @@ from byok.settings import Settings
 
 MERGE_EVERY_S = 60
 SWEEP_AFTER_S = 900  # longest time that a reader may still want a file that was merged away
+LOCK = "keeper.lock"
 FINISH_EVERY_S = 20
 EVERYWHERE = frozenset(("publish", "tidy"))  # what each machine does for itself; all else is done by one
 LOOK_AGAIN_S = 1.0
@@ -79,14 +82,20 @@ def _work(settings: Settings, stop: threading.Event) -> None:
         ("finish", FINISH_EVERY_S, lambda: retention.finish(now=datetime.now(UTC))),
         ("purge", settings.purge_every_s, lambda: retention.purge(now=datetime.now(UTC), overdue=overdue)),
     ]
-    # One thread: the jobs take turns anyway, at the table's writer lock.
+    notifications = Notifications(settings)
+    # One thread: the jobs take turns anyway, at the table's writer lock. What is told to people has its own, and holds up nothing here.
     scheduler = BackgroundScheduler(
         timezone=UTC,
-        executors={"default": {"type": "threadpool", "max_workers": 1}},
+        executors={
+            "default": {"type": "threadpool", "max_workers": 1},
+            "notify": {"type": "threadpool", "max_workers": keeping.THREADS},
+        },
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
-    for name, every_s, job in jobs:
-        scheduler.add_job(_guarded(name, job), "interval", seconds=every_s, next_run_time=datetime.now(UTC), id=name)
+    for executor, some in (("default", jobs), ("notify", notifications.jobs)):
+        for name, every_s, job in some:
+            begin = {"next_run_time": datetime.now(UTC), "id": name, "executor": executor}
+            scheduler.add_job(_guarded(name, job), "interval", seconds=every_s, **begin)
     for found in scheduler.get_jobs():
         if found.id not in EVERYWHERE:
             found.modify(func=leading.only(found.func))
@@ -94,6 +103,7 @@ def _work(settings: Settings, stop: threading.Event) -> None:
     log.info("started", data=str(settings.data))
     stop.wait()
     scheduler.shutdown(wait=True)
+    _guarded("notifications", notifications.close)()
     _guarded("publish", lambda: publishing(stopped=True))()  # what gateways sealed while stopping
     leading.close()
     db.close()
@@ -134,7 +144,7 @@ def _only_one(data: Path, stop: threading.Event) -> Iterator[bool]:
             try:
                 if fd is None:
                     data.mkdir(parents=True, exist_ok=True)
-                    fd = os.open(data / "keeper.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+                    fd = os.open(data / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 if not waited:

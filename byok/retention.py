@@ -28,6 +28,7 @@ from byok.accounts.jobs import ERASE_USERS_PENDING as _ERASE_USERS
 from byok.accounts.jobs import PURGE_PENDING as _PURGE
 from byok.erasures import ALL
 from byok.errors import ByokError
+from byok.notify import outbox
 from byok.recording import journal
 from byok.recording.cut import Cut
 from byok.recording.files import TableFile, WrittenFile
@@ -188,6 +189,7 @@ class Retention:
     def _finish_usage(self, user_id: str, moment: datetime, started: float, now: datetime) -> Receipt:
         self._publish_all_of(user_id)
         erasures.remember_before(self._db, user_id, moment)
+        self._forget_told(user_id, before=moment)
         receipt = self._erase({user_id: moment}, started, now)
         jobs.drop(self._db, _ERASE_USAGE + user_id)
         return receipt
@@ -195,9 +197,14 @@ class Retention:
     def _finish_cut(self, name: str, cut: Cut, started: float, now: datetime) -> Receipt:
         self._publish_all_of(cut.user_id)
         erasures.remember_cut(self._db, name, cut, now=now)
+        self._forget_told(cut.user_id, since=cut.since, before=cut.until)
         receipt = self._erase(cut, started, now)
         erasures.end_cut(self._db, name)
         return receipt
+
+    def _forget_told(self, user_id: str, **between: datetime) -> None:
+        if outbox.forget_about(self._db, user_id, **between):
+            scrub(self._db)
 
     def _erase(self, limits: Limits, started: float, now: datetime) -> Receipt:
         self._begin_erasure()

@@ -21,6 +21,9 @@ CONFIG_FILE = "byok.toml"
 _OUR_PATHS = frozenset(("v1", "usage", "auth", "healthz", "readyz", "metrics"))  # of the gateway: no vendor's own could lie under them
 _BASE_URL = re.compile(r"^BYOK_([A-Z0-9_]+)_BASE_URL$")
 
+_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.IGNORECASE)
+_MAIL_FROM = re.compile(r"[^<>@\s]+@[^<>@\s]+|[^<>@\x00-\x1f\x7f]*<[^<>@\s]+@[^<>@\s]+>")
+
 
 class RemoteStore(NamedTuple):
     """A usage table on an S3 store: its `s3://` address, and where and up to how many MB copies of its files are kept here."""
@@ -61,9 +64,14 @@ class Settings(BaseSettings):
         "", description="Where the usage table lies: a path or `s3://bucket/prefix`; default: `usage` in the data directory."
     )
     store_cache_mb: int = Field(20_000, ge=100, description="Most MB of an S3 store's files that are kept as copies in the data directory.")
-    smtp_url: SecretStr | None = Field(None, description="Mail server: smtp://host:port or smtps://user:pass@host:port.")
+    smtp_url: SecretStr | None = Field(
+        None, description="Mail server: smtp://host:port (with STARTTLS, but for loopback) or smtps://user:pass@host:port."
+    )
     mail_from: str = Field("byok@localhost", description="Sender of mails.")
-    slack_hosts: str = Field("hooks.slack.com", description="Comma-separated hosts or origins a webhook may point to.")
+    slack_hosts: str = Field(
+        "hooks.slack.com",
+        description="Comma-separated hosts (https) or origins (http://127.0.0.1:9009) that Slack and other webhooks may point to.",
+    )
     public_url: str = Field("", description="Address under which people open the dashboard; default: http://host:web_port.")
     fsync: Literal["batch", "always"] = Field("batch", description="batch: at most 100 ms at risk on power loss; always: nothing.")
     journal_max_mb: int = Field(
@@ -132,6 +140,11 @@ class Settings(BaseSettings):
         return (self.public_url or f"http://{self.host}:{self.web_port}").rstrip("/")
 
     @property
+    def webhook_hosts(self) -> tuple[str, ...]:
+        """The entries of `slack_hosts`: hosts, and whole origins."""
+        return tuple(_entries(self.slack_hosts))
+
+    @property
     def gateway_url(self) -> str:
         return f"http://{self.host}:{self.gateway_port}"
 
@@ -151,6 +164,29 @@ class Settings(BaseSettings):
         if value and not _is_http(value):
             raise ValueError("must begin with http:// or https:// and name a host")
         return value
+
+    @field_validator("slack_hosts")
+    @classmethod
+    def _webhook_hosts(cls, value: str) -> str:
+        for entry in _entries(value):
+            bare = _HOST.fullmatch(entry)
+            if not bare and (not _is_http(entry) or urlsplit(entry).path.strip("/")):
+                raise ValueError("must list hosts (hooks.slack.com) or whole origins (http://127.0.0.1:9009), with commas between")
+        return value
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _smtp(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _is_smtp(value.get_secret_value()):
+            raise ValueError("must be smtp://host:port or smtps://host:port, with user:password@ before the host if it asks for them")
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _sender(cls, value: str) -> str:
+        if not _MAIL_FROM.fullmatch(value.strip()):
+            raise ValueError("must be an address such as byok@example.org, or a name and <byok@example.org>")
+        return value.strip()
 
     @field_validator("oidc_issuer")
     @classmethod
@@ -324,3 +360,17 @@ def _is_http(url: object) -> bool:
     except ValueError:
         return False
     return parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.username and not parts.query and not parts.fragment
+
+
+def _is_smtp(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    plain = not parts.path.strip("/") and not parts.query and not parts.fragment
+    return parts.scheme in ("smtp", "smtps") and bool(parts.hostname) and plain
+
+
+def _entries(text: str) -> list[str]:
+    return [entry.strip() for entry in text.split(",") if entry.strip()]

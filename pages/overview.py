@@ -4,7 +4,7 @@ import streamlit as st
 
 from byok import services
 from byok.store import questions
-from byok.ui import breakdown, cards, charts, filters, forecast, session, states, table, theme
+from byok.ui import breakdown, cards, charts, explored, filters, forecast, session, states, table, theme
 from byok.ui.measures import MEASURES
 from byok.ui.names import names_of
 from byok.ui.periods import buckets
@@ -57,7 +57,14 @@ with st.container(border=True):
     looks = names.looks(column, also=[part.name for part in series.parts])
     charts.draw(
         charts.stacked_bars(
-            series, metric=metric, grain=chosen.grain, looks=looks, shown=shown, mode=st.context.theme.type, running=chosen.period.running
+            series,
+            metric=metric,
+            grain=chosen.grain,
+            looks=looks,
+            shown=shown,
+            mode=st.context.theme.type,
+            running=chosen.period.running,
+            earlier=explored.earlier(engine, chosen, metric),
         ),
         alt=charts.described(series, metric=metric, by=chosen.by, grain=chosen.grain, shown=shown),
         key=chart_key,

@@ -131,7 +131,7 @@ else:
             st.subheader("Who fails most", anchor=False, width="content")
             by = st.segmented_control(
                 "Who",
-                ("model", "key", "vendor"),
+                ("model", "key", "vendor", *(("user",) if chosen.everyone else ())),
                 default="model",
                 required=True,
                 key="who",

@@ -129,7 +129,7 @@ TRAPS: dict[str, list[str]] = {
     "a purge leaves files behind": ["test_retention.py::test_nothing_that_a_purge_removed_lies_in_any_file"],
     "days of another zone add up to more": ["store/test_questions.py::test_days_hours_and_months_are_those_of_the_zone"],
     "a key stands in an address or a log": ["gateway/test_routing.py::test_a_key_in_the_address_is_taken_out"],
-    "what was said is kept after all": ["e2e/test_privacy.py::test_no_prompt_answer_header_or_key_reaches_disk_or_log"],
+    "what was said is kept after all": ["privacy/test_canaries.py::test_no_canary_is_anywhere_but_where_it_belongs"],
     "clients break on a chunk that they did not ask for": [RELAY + "test_the_usage_chunk_is_asked_for_and_taken_out_again"],
 }
 

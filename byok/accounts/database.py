@@ -20,7 +20,7 @@ from sqlalchemy.pool import StaticPool
 from byok.accounts.errors import AccountsDriverMissing, AccountsTooNew, AccountsUnavailable
 from byok.accounts.tables import METADATA
 
-HEAD = "0003"  # the newest step in migrations/versions
+HEAD = "0005"  # the newest step in migrations/versions
 PATIENCE_MS = 10_000
 NOTE_PATIENCE_MS = 50
 _MIGRATION = "migration"
@@ -207,13 +207,17 @@ def _sqlite_engine(place: URL) -> Engine:
 
 
 def _make_private_file(path: Path) -> None:
+    # Only a file that is missing is opened here: closing one that this process has open elsewhere would drop SQLite's locks on it, and
+    # the next process to leave would take the write-ahead log along.
+    if path.exists():
+        return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # SQLite gives its -wal and -shm files the mode of this one.
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        with contextlib.suppress(FileExistsError):
+            # SQLite gives its -wal and -shm files the mode of this one.
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except OSError as error:
-        if not path.exists():
-            raise AccountsUnavailable(f"{type(error).__name__} at its place") from None
+        raise AccountsUnavailable(f"{type(error).__name__} at its place") from None
 
 
 def _prepared(raw: sqlite3.Connection, *, in_memory: bool) -> sqlite3.Connection:

@@ -152,7 +152,7 @@ class RecordBroken(ByokError):
     def __init__(self, record_id: str) -> None:
         super().__init__(
             f"The stored secret {record_id} does not open: its record was changed. The master key is still the old one.",
-            remedy="Restore accounts.db from a backup, or give that secret up (byok key revoke ID), then rotate again.",
+            remedy="Restore accounts.db from a backup, or give that secret up (byok key revoke, byok alert remove), then rotate again.",
         )
 
 
@@ -181,3 +181,20 @@ class VendorKeyUnreadable(ByokError):
             "The stored vendor key does not open: its record was changed, or belongs to another master key.",
             remedy="Revoke the key and add it again; byok doctor checks all of them.",
         )
+
+
+class WebhookUnreadable(ByokError):
+    status, code = 409, "webhook_unreadable"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The stored address of this rule does not open: its record was changed, or belongs to another master key.",
+            remedy="Remove the rule and add it again.",
+        )
+
+
+class RulesTooMany(ByokError):
+    status, code = 409, "rules_too_many"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"There are {most} alert rules already, the most that one user can have.", remedy="Remove one that is not needed.")

@@ -22,7 +22,7 @@ from byok.accounts.errors import MasterKeyInvalid, MasterKeyWrong
 from byok.accounts.tables import master_keys
 from byok.settings import Settings
 
-Purpose = Literal["vendor-key-wrap", "jwt", "csrf", "session", "check"]
+Purpose = Literal["vendor-key-wrap", "webhook-wrap", "jwt", "csrf", "session", "unsubscribe", "check"]
 KEY_BYTES = 32
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from byok.accounts import envelope, key_vault
+from byok.accounts import alert_rules, envelope, key_vault
 from byok.accounts.database import Database
 from byok.accounts.errors import MasterKeyInvalid, MasterKeyWrong, RecordBroken
 from byok.accounts.master_key import (
@@ -35,6 +35,7 @@ from byok.accounts.master_key import (
     read_key_file,
     write_key_file,
 )
+from byok.accounts.tables import alert_rules as alert_rules_table
 from byok.accounts.tables import master_keys, vendor_keys
 from byok.errors import ByokError
 from byok.settings import Settings
@@ -51,7 +52,10 @@ class Wrapped:
     identity: Callable[[Any], tuple[str, ...]]
 
 
-WRAPPED = (Wrapped(vendor_keys, key_vault.PURPOSE, lambda row: (row.user_id, row.id, row.vendor)),)
+WRAPPED = (
+    Wrapped(vendor_keys, key_vault.PURPOSE, lambda row: (row.user_id, row.id, row.vendor)),
+    Wrapped(alert_rules_table, alert_rules.PURPOSE, alert_rules.identity),
+)
 
 
 @dataclass(frozen=True, slots=True)

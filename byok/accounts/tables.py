@@ -184,9 +184,105 @@ allowed_models = sa.Table(
     sa.Column("allowed_at", Instant, nullable=False),
 )
 
+price_overrides = sa.Table(
+    "price_overrides",
+    METADATA,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("vendor", sa.String, nullable=False),
+    sa.Column("model", sa.String, nullable=False),
+    sa.Column("since", sa.String, nullable=False),  # a day: it holds from its midnight UTC
+    sa.Column("entry", sa.String),  # JSON; null: the catalogue's price again
+    sa.Column("set_at", Instant, nullable=False),
+    sa.Column("withdrawn_at", Instant),
+)
+
 jobs = sa.Table(
     "jobs",
     METADATA,
     sa.Column("name", sa.String, primary_key=True),
     sa.Column("value", sa.String, nullable=False),
+)
+
+alert_rules = sa.Table(
+    "alert_rules",
+    METADATA,
+    sa.Column("id", sa.String, primary_key=True),
+    _owner(),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),  # spike, above or silence
+    sa.Column("all_users", sa.Boolean, nullable=False),
+    sa.Column("metric", sa.String),  # null: any
+    sa.Column("vendor", sa.String),  # null: all
+    sa.Column("model", sa.String),  # the same
+    sa.Column("least_score", sa.Float, nullable=False),
+    sa.Column("min_tokens", sa.BigInteger, nullable=False),
+    sa.Column("warn_at", sa.Float),
+    sa.Column("alert_at", sa.Float),
+    sa.Column("window", sa.String),  # hour or day
+    sa.Column("silent_hours", sa.Integer),
+    sa.Column("quiet_from", sa.String),  # HH:MM in the owner's zone
+    sa.Column("quiet_until", sa.String),
+    sa.Column("channel", sa.String, nullable=False),  # slack, webhook or mail
+    sa.Column("address", sa.String),  # of a mail; null: the owner's e-mail
+    sa.Column("host", sa.String),  # of a web address, and its last four characters: all that is shown of it
+    sa.Column("last_four", sa.String),
+    sa.Column("version", sa.Integer),  # of the envelope around the web address; null for mail
+    sa.Column("kek_id", sa.String, index=True),
+    sa.Column("wrapped_key", sa.LargeBinary),
+    sa.Column("sealed_secret", sa.LargeBinary),
+)
+
+
+def _of_rule(*, nullable: bool) -> sa.Column[str]:
+    return sa.Column("rule_id", sa.String, sa.ForeignKey("alert_rules.id", ondelete="CASCADE"), nullable=nullable, index=True)
+
+
+alert_episodes = sa.Table(
+    "alert_episodes",
+    METADATA,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    _of_rule(nullable=False),
+    _owner(),  # whom it is about
+    sa.Column("vendor", sa.String, nullable=False),  # empty: all
+    sa.Column("model", sa.String, nullable=False),
+    sa.Column("began_at", Instant, nullable=False),
+    sa.Column("last_at", Instant, nullable=False),  # begin of its last unusual hour or window
+    sa.Column("level", sa.String, nullable=False),  # warn or alert: the higher one that was told
+    sa.Column("facts", sa.String, nullable=False),  # its strongest hour, as JSON
+    sa.Column("told_at", Instant, nullable=False),
+    sa.Column("closed_at", Instant),
+)
+
+deliveries = sa.Table(
+    "deliveries",
+    METADATA,
+    sa.Column("id", sa.String, primary_key=True),
+    _of_rule(nullable=True),  # null: a report
+    _owner(),
+    sa.Column("about_user_id", sa.String, sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("kind", sa.String, nullable=False),  # alert, resolved, test or report
+    sa.Column("dedupe_key", sa.String, nullable=False, unique=True),
+    sa.Column("facts", sa.String, nullable=False),  # JSON; the words are made when it is sent
+    sa.Column("status", sa.String, nullable=False),  # pending, sent, refused, expired
+    sa.Column("result", sa.String),  # of the last try: a status or one of our own words, never the receiver's
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("in_flight", sa.Boolean, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("next_try_at", Instant, nullable=False),
+    sa.Column("expires_at", Instant, nullable=False),
+    sa.Column("last_try_at", Instant),
+    sa.Column("ended_at", Instant),
+)
+sa.Index("ix_deliveries_due", deliveries.c.status, deliveries.c.next_try_at)
+
+report_schedules = sa.Table(
+    "report_schedules",
+    METADATA,
+    _owner(primary_key=True),
+    sa.Column("period", sa.String, nullable=False),  # day, week or month
+    sa.Column("at", sa.String, nullable=False),  # HH:MM in tz
+    sa.Column("tz", sa.String, nullable=False),
+    sa.Column("csv", sa.Boolean, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("next_at", Instant, nullable=False, index=True),
 )

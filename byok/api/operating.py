@@ -16,7 +16,6 @@ from byok.forms import signed_in
 from byok.metrics import CONTENT_TYPE, WebMetrics
 from byok.services import Services
 from byok.store import formatting
-from byok.store.scope import EveryonesScope
 
 
 class NotReady(ByokError):
@@ -66,7 +65,7 @@ async def download(request: Request, link: str) -> Response:
         raise Unauthorized
     now: datetime = services.now()
     offer = downloads.REGISTRY.take(link, user.id, now=now)
-    if offer is None or (isinstance(offer.scope, EveryonesScope) and not user.admin):
+    if offer is None or (offer.admins_only and not user.admin):
         raise NotFound("This download link was used, is too old, or is not yours.", remedy="Press the download button again.")
     if offer.scope is None:
         return downloaded(pool.pieces(formatting.file(offer.format, offer.answer)), offer.format, offer.filename)

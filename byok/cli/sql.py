@@ -51,7 +51,7 @@ def _init(services: "Services") -> str:
 
     places = services.settings.usage_dir, services.settings.journal_dir
     keys = services.engine.connection().sql("from keys").to_arrow_table().to_pylist()
-    return shell.init_sql(*places, prices=services.catalogue.table(), keys=keys, retention=users.retention(services.db))
+    return shell.init_sql(*places, prices=services.catalogue.tables, keys=keys, retention=users.retention(services.db))
 
 
 def _answer(services: "Services", query: str, email: str | None, kind: str) -> None:

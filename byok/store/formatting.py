@@ -7,7 +7,7 @@ import csv
 import io
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -18,6 +18,7 @@ _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _DAYS_IN_400_YEARS = 146_097
 _RISKY_IN_A_CELL = ("=", "+", "-", "@", "\t", "\r")
 _WIDEST_CELL = 60
+_HEAD = b"byok.filters"
 
 
 def write(fmt: str, answer: Any) -> Iterator[str]:
@@ -31,13 +32,36 @@ def write(fmt: str, answer: Any) -> Iterator[str]:
 
 
 def file(fmt: str, answer: pa.Table) -> Iterator[bytes]:
-    """The pieces of a file of `answer`: as `write`, or `parquet`."""
+    """The pieces of a file of `answer`: as `write`, or `parquet`. What made it (see `with_head`) is named in it."""
     if fmt != "parquet":
-        yield from (piece.encode() for piece in write(fmt, answer))
+        before, after = _around(fmt, answer.schema.metadata)
+        yield from (piece.encode() for piece in itertools.chain(before, write(fmt, answer), after))
         return
     sink = pa.BufferOutputStream()
-    pq.write_table(answer.rename_columns(unique(answer.column_names)), sink, compression="zstd")
+    named = answer.rename_columns(unique(answer.column_names)).replace_schema_metadata(answer.schema.metadata)
+    pq.write_table(named, sink, compression="zstd")
     yield bytes(sink.getvalue())
+
+
+def with_head(answer: pa.Table, about: Mapping[str, str]) -> pa.Table:
+    """The same answer with a word on what made it: lines with # before the header of a csv, an object around the rows (`filters`, `rows`)
+    in json, metadata `byok.filters` in parquet."""
+    return answer.replace_schema_metadata({_HEAD: json.dumps(dict(about), ensure_ascii=False)})
+
+
+def _around(fmt: str, metadata: Mapping[bytes, bytes] | None) -> tuple[list[str], list[str]]:
+    head = (metadata or {}).get(_HEAD)
+    if head is None:
+        return [], []
+    if fmt == "json":
+        return [f'{{"filters": {head.decode()},\n"rows": '], ["}\n"]
+    lines = (f"# {name}: {' '.join(str(words).split())}" for name, words in json.loads(head).items())
+    return [f"{_csv_cell(line)}\r\n" for line in lines], []
+
+
+def _csv_cell(text: str) -> str:
+    quoted = text.replace('"', '""')
+    return f'"{quoted}"' if any(mark in text for mark in ',"') else text
 
 
 def unique(names: Sequence[str]) -> list[str]:

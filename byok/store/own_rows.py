@@ -16,6 +16,7 @@ from byok.store.scope import Asker, Scope, parse_scope
 @dataclass(frozen=True)
 class _Loaded:
     stamp: object
+    prices: object
     extent: tuple[datetime | None, datetime | None, int]
     keys: Sequence[Mapping[str, object]]
 
@@ -33,7 +34,7 @@ class OwnRows:
         """Copy them into a started process. A usage file that turns out to be broken is left out, as everywhere."""
         scope = self._scope()
         extent = questions.extent(self.engine, self.user.id)
-        loaded = _Loaded(self.engine.view().stamp, extent, self.keys())
+        loaded = _Loaded(self.engine.view().stamp, self.engine.catalogue, extent, self.keys())
         beside = {"prices": self.engine.ask("all_prices"), "keys": tables.keys(loaded.keys)}
         cut = extent[2] > worker.limits.usage_rows
         if cut:
@@ -46,8 +47,8 @@ class OwnRows:
         return loaded
 
     def is_current(self, loaded: object) -> bool:
-        """Whether no record came, went or expired since, and no key changed."""
-        if not isinstance(loaded, _Loaded) or loaded.keys != self.keys():
+        """Whether no record came, went or expired since, and no key and no price changed."""
+        if not isinstance(loaded, _Loaded) or loaded.keys != self.keys() or loaded.prices is not self.engine.catalogue:
             return False
         oldest = loaded.extent[0]
         if self.engine.view().stamp == loaded.stamp and (oldest is None or oldest >= self._scope().since):

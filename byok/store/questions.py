@@ -57,19 +57,18 @@ def usage(engine: Engine, scope: AnyScope, *, group_by: Sequence[str] = ("vendor
     return UsageAnswer(rows, _totals(rows, cost), bool(engine.quarantined))
 
 
-def series(engine: Engine, scope: AnyScope, *, grain: Grain, by: str | None = None) -> pa.Table:
-    """One row per local hour, day or month (and value of `by`) in which something happened, in order of time.
+def series(engine: Engine, scope: AnyScope, *, grain: Grain, by: str | tuple[str, ...] | None = None) -> pa.Table:
+    """One row per local hour, day or month (and value of `by`, one column or several) in which something happened, in order of time.
 
     Columns: bucket (as `GET /usage` writes it), start (its first instant, timestamptz), `by` under its own name if given, calls, failed,
     prompt_tokens, completion_tokens, total_tokens, cost_usd (decimal, null if nothing is priced), unpriced_calls.
     """
-    group_by = (grain, by) if by else (grain,)
-    table = engine.ask("usage_by_time", scope, group_by=group_by, priced=True)
+    more = (by,) if isinstance(by, str) else by or ()
+    table = engine.ask("usage_by_time", scope, group_by=(grain, *more), priced=True)
     buckets = table[grain].to_pylist()
     starts = {bucket: _start(bucket, grain, scope.tz) for bucket in dict.fromkeys(buckets)}
     columns: dict[str, Any] = {"bucket": table[grain], "start": pa.array([starts[b] for b in buckets], pa.timestamp("us", "UTC"))}
-    if by:
-        columns[by] = table[by]
+    columns |= {name: table[name] for name in more}
     sums = ("calls", "failed", "prompt_tokens", "completion_tokens", "total_tokens", "cost_usd", "unpriced_calls")
     return pa.table(columns | {name: table[name] for name in sums})
 
@@ -96,6 +95,12 @@ def extent(engine: Engine, user_id: str) -> tuple[datetime | None, datetime | No
     """A user's oldest and newest record that the plan keeps, and how many there are."""
     row = engine.ask("extent", Scope(user_id, EARLIEST, LATEST)).to_pylist()[0]
     return row["oldest"], row["newest"], row["rows"]
+
+
+def newest(engine: Engine, scope: AnyScope) -> datetime | None:
+    """When the newest call within `scope` was made; None if there is none."""
+    found: datetime | None = engine.ask("extent", scope).to_pylist()[0]["newest"]
+    return found
 
 
 def records(engine: Engine, scope: AnyScope, *, priced: bool = False) -> Iterator[pa.RecordBatch]:

@@ -53,7 +53,16 @@ def midnight(day: date, name: str) -> datetime:
     >>> midnight(date(2026, 3, 29), "Europe/Berlin").isoformat()
     '2026-03-28T23:00:00+00:00'
     """
-    where, wanted = zone(name), datetime.combine(day, time())
+    return moment(day, time(), name)
+
+
+def moment(day: date, clock: time, name: str) -> datetime:
+    """The first instant at which a local clock shows that time of that day, in UTC; of a time that a change skips, the change.
+
+    >>> moment(date(2026, 3, 29), time(2, 30), "Europe/Berlin").isoformat()
+    '2026-03-29T01:00:00+00:00'
+    """
+    where, wanted = zone(name), datetime.combine(day, clock)
     try:
         first, last = sorted(wanted.replace(tzinfo=where, fold=fold).astimezone(UTC) for fold in (0, 1))
     except OverflowError:

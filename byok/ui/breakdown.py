@@ -16,14 +16,18 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Part:
-    """One entity's values, one per bucket; None where it has calls but none of them a value (cost without a price)."""
+    """One entity's values, one per bucket; None where it has calls but none of them a value (cost without a price).
+
+    `whole` is the value over all buckets where that is no sum.
+    """
 
     name: str
     values: tuple[Value | None, ...]
+    whole: Value | None = None
 
     @property
-    def total(self) -> Value:
-        return sum((value for value in self.values if value is not None), 0)
+    def total(self) -> Any:
+        return self.whole if self.whole is not None else sum((value for value in self.values if value is not None), 0)
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Breakdown:
     parts: tuple[Part, ...]
 
     @property
-    def totals(self) -> tuple[Value, ...]:
+    def totals(self) -> tuple[Any, ...]:
         return tuple(sum((part.values[at] or 0 for part in self.parts), 0) for at in range(len(self.buckets)))
 
 
@@ -51,6 +55,21 @@ def breakdown(rows: Iterable[Row], buckets: Sequence[datetime], metric: str, *, 
     parts = sorted((Part(name, tuple(values)) for name, values in by_name.items()), key=lambda part: (-part.total, part.name))
     shown = parts if len(parts) <= most + 1 else [*parts[:most], _folded(parts[most:])]
     return Breakdown(tuple(buckets), tuple(shown))
+
+
+def apart(rows: Iterable[Row], totals: Sequence[Row], buckets: Sequence[datetime], metric: str, *, column: str, most: int) -> Breakdown:
+    """As `breakdown` for a measure that is no sum: the parts with most calls, each for itself, without Other; no calls is None, not 0.
+
+    `totals` has one row per value of `column`, over all buckets.
+    """
+    of = MEASURES[metric].of
+    largest = sorted(totals, key=lambda row: (-row["calls"], str(row[column])))[:most]
+    starts = [bucket.astimezone(UTC) for bucket in buckets]
+    by_name: dict[str, list[Value | None]] = {str(row[column]): [None] * len(buckets) for row in largest}
+    for row in rows:
+        if (values := by_name.get(str(row[column]))) is not None:
+            values[max(bisect_right(starts, row["start"].astimezone(UTC)) - 1, 0)] = of(row)
+    return Breakdown(tuple(buckets), tuple(Part(str(row[column]), tuple(by_name[str(row[column])]), of(row)) for row in largest))
 
 
 def sparks(rows: Iterable[Row], buckets: Sequence[datetime], metric: str, *, column: str) -> dict[str, list[float]]:
@@ -73,5 +92,5 @@ def _folded(parts: Sequence[Part]) -> Part:
 
 
 def _sum(values: tuple[Value | None, ...]) -> Value | None:
-    known = [value for value in values if value is not None]
+    known: list[Any] = [value for value in values if value is not None]
     return sum(known, 0) if known else None

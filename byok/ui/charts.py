@@ -1,19 +1,22 @@
 """Charts: a Plotly figure as a plain dict, drawn by one helper (building one with plotly's own classes costs ten times as much)."""
 
+import html
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import streamlit as st
 
 from byok.ui import format, theme
-from byok.ui.breakdown import Breakdown
+from byok.ui.breakdown import Breakdown, Part
 from byok.ui.measures import MEASURES, Value
 from byok.ui.periods import Grain
 from byok.ui.theme import OTHER, Looks
 
 HERO_HEIGHT = 320
 _CONFIG = {"displayModeBar": False, "scrollZoom": False, "showTips": False, "responsive": True, "doubleClick": False}
+HOVER = "<b>%{customdata[1]}</b>  %{fullData.name}<br>%{customdata[2]}<extra></extra>"
 _MOST_TICKS = 7  # fits a phone
 LEGEND = {
     "orientation": "h",
@@ -48,54 +51,134 @@ def clicked(key: str) -> str | None:
     chosen = st.session_state.get(key) or {}
     points = chosen.get("selection", {}).get("points", [])
     data = points[0].get("customdata") if points else None
-    return str(data[0]) if data else None
+    return str(data[0]) if data and data[0] else None
+
+
+def clicked_bucket(key: str) -> datetime | None:
+    """The first instant of the bucket of the mark that was clicked."""
+    points = (st.session_state.get(key) or {}).get("selection", {}).get("points", [])
+    data = points[0].get("customdata") if points else None
+    return datetime.fromisoformat(str(data[3])) if data and len(data) > 3 else None
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """The whole of the period compared with, bucket by bucket: what it is called, its values, and the name of each bucket."""
+
+    name: str
+    values: Sequence[Value | None]
+    buckets: Sequence[datetime]
 
 
 def stacked_bars(
-    series: Breakdown, *, metric: str, grain: Grain, looks: Looks, shown: Callable[[str], str], mode: str | None, running: bool
+    series: Breakdown,
+    *,
+    metric: str,
+    grain: Grain,
+    looks: Looks,
+    shown: Callable[[str], str],
+    mode: str | None,
+    running: bool,
+    earlier: Earlier | None = None,
+    share: bool = False,
 ) -> dict[str, Any]:
-    """Bars over time, one colour per entity. With `running`, the last bucket is drawn lighter and named "so far"."""
+    """Bars over time, one colour per entity. With `running`, the last bucket is drawn lighter and named "so far".
+
+    `earlier` is drawn as a dotted line; `share` draws every bar as 100 %.
+    """
     colours = theme.palette(mode)
     x = [bucket.isoformat() for bucket in series.buckets]
     strength = [1.0] * (len(x) - 1) + [0.55 if running else 1.0]
-    names = [_bucket_name(bucket, grain) for bucket in series.buckets]
+    totals = [float(total) for total in series.totals]
+    traces: list[dict[str, Any]] = []
+    for part in series.parts:
+        shares = [float(value or 0) / total if total else 0.0 for value, total in zip(part.values, totals, strict=True)]
+        plain = [None if value is None else float(value) for value in part.values]
+        look = looks.of(part.name)
+        traces.append(
+            {
+                "type": "bar",
+                "name": html.escape(shown(part.name)),
+                "x": x,
+                "y": [100 * value for value in shares] if share else plain,
+                "customdata": said(part, series.buckets, metric, grain, running=running, shares=shares if share else None),
+                "hovertemplate": HOVER,
+                "marker": {
+                    "color": look.colour(mode),
+                    "opacity": strength,
+                    "line": {"width": 0.5, "color": colours.background},
+                    "pattern": {"shape": look.fill, "size": 6, "solidity": 0.35},
+                },
+                "selected": {"marker": {"opacity": 1}},
+                "unselected": {"marker": {"opacity": 0.35}},
+            }
+        )
+    tops = [100.0 if total else 0.0 for total in totals] if share else totals
+    top = 0.0
+    if earlier and not share:
+        traces.append(dotted(earlier, x, metric, grain, colours))
+        top = max([float(value) for value in earlier.values[: len(x)] if value is not None], default=0.0)
+    return {"data": traces, "layout": layout(series.buckets, grain, metric, colours, tops, running=running, top=top, share=share)}
+
+
+def said(
+    part: Part, buckets: Sequence[datetime], metric: str, grain: Grain, *, running: bool, shares: Sequence[float] | None = None
+) -> list[list[str]]:
+    """What each mark of a part carries: entity, value in words, bucket in words, the bucket's first instant. See `clicked`."""
+    write = MEASURES[metric].write
+    values = [write(value) for value in part.values]
+    if shares is not None:
+        values = [f"{format.percent(share)} ({value})" for share, value in zip(shares, values, strict=True)]
+    names = [bucket_name(bucket, grain) for bucket in buckets]
     if running and names:
         names[-1] += ", so far"
+    return [[part.name, value, name, bucket.isoformat()] for value, name, bucket in zip(values, names, buckets, strict=True)]
+
+
+def dotted(earlier: Earlier, x: Sequence[str], metric: str, grain: Grain, colours: theme.Palette) -> dict[str, Any]:
+    """The period compared with, laid over this one bucket by bucket."""
     write = MEASURES[metric].write
-    traces = [
-        {
-            "type": "bar",
-            "name": shown(part.name),
-            "x": x,
-            "y": [None if value is None else float(value) for value in part.values],
-            "customdata": [[part.name, write(value), name] for value, name in zip(part.values, names, strict=True)],
-            "hovertemplate": "<b>%{customdata[1]}</b>  %{fullData.name}<br>%{customdata[2]}<extra></extra>",
-            "marker": {
-                "color": looks.of(part.name).colour(mode),
-                "opacity": strength,
-                "line": {"width": 0.5, "color": colours.background},
-                "pattern": {"shape": looks.of(part.name).fill, "size": 6, "solidity": 0.35},
-            },
-            "selected": {"marker": {"opacity": 1}},
-            "unselected": {"marker": {"opacity": 0.35}},
-        }
-        for part in series.parts
-    ]
-    return {"data": traces, "layout": _layout(series, x, grain, metric, colours, running)}
+    values = list(earlier.values)[: len(x)]
+    return {
+        "type": "scatter",
+        "mode": "lines+markers" if len(values) == 1 else "lines",
+        "name": html.escape(earlier.name),
+        "x": list(x)[: len(values)],
+        "y": [None if value is None else float(value) for value in values],
+        "customdata": [["", write(value), bucket_name(bucket, grain)] for value, bucket in zip(values, earlier.buckets, strict=False)],
+        "hovertemplate": HOVER,
+        "line": {"dash": "dot", "width": 2, "color": colours.muted},
+        "marker": {"size": 6, "color": colours.muted},
+        "selected": {"marker": {"opacity": 1}},
+        "unselected": {"marker": {"opacity": 1}},
+    }
 
 
-def described(series: Breakdown, *, metric: str, by: str, grain: Grain, shown: Callable[[str], str]) -> str:
+def described(series: Breakdown, *, metric: str, by: str, grain: Grain, shown: Callable[[str], str], kind: str = "Stacked bars") -> str:
     """The chart in a sentence, for those who cannot see it."""
-    write = MEASURES[metric].write
-    total: Value = sum(series.totals, 0)
-    parts = ", ".join(f"{part.name if part.name == OTHER else shown(part.name)} {write(part.total)}" for part in series.parts)
-    return f"Stacked bars: {metric} per {grain} by {by}, {write(total)} in total. {parts}."
+    measure = MEASURES[metric]
+    parts = ", ".join(f"{part.name if part.name == OTHER else shown(part.name)} {measure.write(part.total)}" for part in series.parts)
+    whole = f", {measure.write(sum(series.totals, 0))} in total" if measure.additive else ""
+    return f"{kind}: {metric} per {grain} by {by}{whole}. {parts}."
 
 
-def _layout(series: Breakdown, x: Sequence[str], grain: Grain, metric: str, colours: theme.Palette, running: bool) -> dict[str, Any]:
-    at, text = ticks(series.buckets, grain)
+def layout(
+    buckets: Sequence[datetime],
+    grain: Grain,
+    metric: str,
+    colours: theme.Palette,
+    tops: Sequence[float],
+    *,
+    running: bool,
+    top: float = 0.0,
+    share: bool = False,
+) -> dict[str, Any]:
+    """Axes, legend and looks over time; `tops` is how high the marks of each bucket reach, `top` how high anything else does."""
+    x = [bucket.isoformat() for bucket in buckets]
+    at, text = ticks(buckets, grain)
     axis = {"fixedrange": True, "title": {"text": ""}, "tickfont": {"size": 12, "color": colours.muted}, "zeroline": False}
-    layout: dict[str, Any] = {
+    unit = {"tickformat": ",d", "ticksuffix": " %", "range": [0, 104]} if share else _unit(metric, max([top, *tops]))
+    found: dict[str, Any] = {
         "barmode": "stack",
         "bargap": 0.25 if len(x) <= 45 else 0.1,
         "height": HERO_HEIGHT,
@@ -118,14 +201,13 @@ def _layout(series: Breakdown, x: Sequence[str], grain: Grain, metric: str, colo
         | {"type": "category", "tickmode": "array", "tickvals": [x[i] for i in at], "ticktext": text, "tickangle": 0, "showgrid": False}
         | {"automargin": "height", "showline": True, "linecolor": colours.border},
         "yaxis": axis
-        | {"tickprefix": "$" if metric == "cost" else "", "tickformat": _axis_format(metric, max(map(float, series.totals), default=0.0))}
-        | {"rangemode": "tozero", "nticks": 5, "automargin": "width", "gridcolor": colours.border, "ticklabelposition": "outside"},
+        | {"rangemode": "tozero", "nticks": 5, "automargin": "width", "gridcolor": colours.border, "ticklabelposition": "outside"}
+        | unit,
     }
-    if running and x and series.totals[-1]:
-        top = float(series.totals[-1])
-        note = {"x": x[-1], "y": top, "text": "so far", "showarrow": False, "yshift": 9, "xanchor": "right", "xshift": 14}
-        layout["annotations"] = [note | {"font": {"size": 12, "color": colours.muted}}]
-    return layout
+    if running and x and tops and tops[-1]:
+        note = {"x": x[-1], "y": tops[-1], "text": "so far", "showarrow": False, "yshift": 9, "xanchor": "right", "xshift": 14}
+        found["annotations"] = [note | {"font": {"size": 12, "color": colours.muted}}]
+    return found
 
 
 def ticks(buckets: Sequence[datetime], grain: Grain, *, most: int = _MOST_TICKS) -> tuple[list[int], list[str]]:
@@ -149,13 +231,17 @@ def ticks(buckets: Sequence[datetime], grain: Grain, *, most: int = _MOST_TICKS)
     return at, [format.day(buckets[i]) if new else str(buckets[i].day) for i, new in zip(at, new_month, strict=True)]
 
 
-def _axis_format(metric: str, top: float) -> str:
-    if metric != "cost":
-        return "~s" if top >= 10_000 else ",d"
-    return ",.0f" if top >= 10 else ",.2f" if top >= 0.1 else "~g"
+def _unit(metric: str, top: float) -> dict[str, Any]:
+    if metric == "cost":
+        return {"tickprefix": "$", "tickformat": ",.0f" if top >= 10 else ",.2f" if top >= 0.1 else "~g"}
+    if MEASURES[metric].timing:
+        return {"ticksuffix": " s", "tickformat": "~g"}
+    if not MEASURES[metric].additive:
+        return {"ticksuffix": " %", "tickformat": "~g"}
+    return {"tickformat": "~s" if top >= 10_000 else ",d"}
 
 
-def _bucket_name(bucket: datetime, grain: Grain) -> str:
+def bucket_name(bucket: datetime, grain: Grain) -> str:
     if grain == "hour":
         return f"{bucket:%a} {format.day(bucket)}, {bucket:%H:%M}"
     return f"{bucket:%a} {format.day(bucket, year=True)}" if grain == "day" else f"{bucket:%B %Y}"

@@ -84,6 +84,18 @@ def seconds(ms: Number | None) -> str:
     return f"{value:.2f} s" if value < 10 else f"{value:.1f} s" if value < 100 else f"{value:,.0f} s"
 
 
+def size(number: int) -> str:
+    """Bytes in the unit that suits.
+
+    >>> size(999), size(12_345), size(1_580_000_000)
+    ('999 B', '12.3 kB', '1.6 GB')
+    """
+    for unit, least in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if number >= least:
+            return f"{number / least:,.1f} {unit}"
+    return f"{number} B"
+
+
 def change(now: Number | None, before: Number | None) -> float | None:
     """How much `now` differs from `before`, as a share of `before`; None if that cannot be said."""
     if now is None or before is None or not before:

@@ -35,6 +35,18 @@ def answer_link(user: User, answer: pa.Table, fmt: str) -> None:
     st.link_button(f"Download {fmt.upper()}", address, icon=":material/download:", on_click="rerun", key=f"sql-download-{fmt}")
 
 
+@st.fragment(run_every=RENEW)
+def shown_link(user: User, answer: pa.Table, fmt: str, chosen: Filters) -> None:
+    """A button that fetches what a page shows of `chosen`."""
+    session.still(user)
+    if not session.behind_web():
+        st.caption("Downloads need the routes of `byok web`: start `byok up`.")
+        return
+    name = filename(chosen, fmt).replace("usage-", "shown-", 1)
+    address = downloads.offer(user.id, answer, fmt, name, now=session.now(), admins_only=chosen.everyone)
+    st.link_button(f"Download {fmt.upper()}", address, icon=":material/download:", on_click="rerun", key=f"shown-{fmt}")
+
+
 def filename(chosen: Filters, fmt: str) -> str:
     """Such as usage-2026-11-16-to-2026-11-22.csv: the first and the last day that it holds, in the reader's zone."""
     last = chosen.period.until - timedelta(microseconds=1)

@@ -229,3 +229,16 @@ def test_scrub_waits_for_readers_and_gives_up_in_words(sqlite_url, now, monkeypa
             scrub(db)
         threading.Timer(0.1, reader.close).start()
         scrub(db)
+
+
+def test_opening_it_twice_in_one_process_leaves_its_locks_alone(sqlite_url, now):
+    """A process that ends deletes the write-ahead log unless somebody's lock says that the log is in use."""
+    with open_database(sqlite_url) as first:
+        users.add(first, "ada@example.org", now=now)
+        with open_database(sqlite_url) as second:
+            assert users.by_email(second, "ada@example.org")
+            other = f"from byok.accounts.database import open_database as o\nwith o({sqlite_url!r}) as db: db.reading().__enter__()"
+            subprocess.run([sys.executable, "-c", other], check=True)
+            assert Path(sqlite_url.removeprefix("sqlite:///") + "-wal").exists()
+            users.add(first, "bob@example.org", now=now)
+            assert users.by_email(second, "bob@example.org")

@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from byok.accounts import access_tokens, identities, jobs, key_vault, passwords, receipts, sessions, users
+from byok.accounts import access_tokens, alert_rules, identities, jobs, key_vault, passwords, receipts, sessions, users
+from byok.accounts.alert_rules import Target, Terms
 from byok.accounts.database import open_database, scrub
 from byok.accounts.identities import Identity
+from byok.accounts.key_vault import Secret
 from byok.accounts.tables import METADATA
 from byok.errors import TooManyRequests
+from byok.notify import episodes, findings, outbox, schedules
 
 EMAIL = "erased.person@canary-host.example"
 
@@ -30,9 +33,19 @@ def everything_of(db, master, now) -> list[bytes]:
     with pytest.raises(TooManyRequests):
         for _ in range(9):
             passwords.check(db, EMAIL, "wrong canary password", now=now, address="203.0.113.77")
+    _everything_told(db, master, user, now)
     shown = [user.id, EMAIL, EMAIL.upper(), "Canary Name", key.id, "canary label", "token canary", "canary", "x6w", "Kathmandu", "$argon2"]
     stored = [row for table in METADATA.sorted_tables for row in texts_of(db, table, user.id)]
     return [text.encode() for text in [*shown, token, token[5:13], session, link, *stored]]
+
+
+def _everything_told(db, master, user, now) -> None:
+    """Rules, what they found, what lies in the outbox, a schedule."""
+    url = Secret("https://hooks.slack.com/services/T0/B0/canarypath9z8y")
+    rule = alert_rules.add(db, master, user.id, Terms(), Target("slack", url, "hooks.slack.com"), now=now)[0]
+    alert_rules.add(db, master, user.id, Terms(), Target("mail", address="canary-mail@host.example"), now=now)
+    episodes.tell(db, rule, [findings.sample(user.id, now)], now=now)
+    schedules.put(db, user.id, "week", at="07:31", tz="Asia/Kathmandu", now=now)
 
 
 def texts_of(db, table, user_id) -> list[str]:
@@ -97,3 +110,16 @@ def test_removal_leaves_rows_of_nobody(db, master, now, bob):
             with db.reading() as connection:
                 assert set(connection.execute(sa.select(table.c.user_id)).scalars()) <= {bob.id}
     assert len(key_vault.of_user(db, bob.id)) == 1
+
+
+def test_what_an_admin_was_told_of_the_user_goes_and_the_rule_stays(sqlite_url, master, now):
+    with open_database(sqlite_url) as db:
+        admin, gone = users.add(db, "root@example.org", now=now, admin=True), users.add(db, EMAIL, now=now)
+        rule = alert_rules.add(db, master, admin.id, Terms(all_users=True), Target("mail"), now=now)[0]
+        assert episodes.tell(db, rule, [findings.sample(gone.id, now), findings.sample(admin.id, now)], now=now) == 2
+        assert gone.id.encode() in b"".join(files_of(sqlite_url).values())
+        users.remove(db, gone.id, now=now)
+        scrub(db)
+        assert gone.id.encode() not in b"".join(files_of(sqlite_url).values())
+        assert [one.about_user_id for one in outbox.of_user(db, admin.id)] == [admin.id]
+        assert alert_rules.get(db, rule.id) == rule

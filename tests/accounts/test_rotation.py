@@ -13,8 +13,16 @@ import pytest
 import sqlalchemy as sa
 
 from byok import settings as settings_module
-from byok.accounts import api_tokens, database, envelope, key_vault, master_key, rotation, tables, users
-from byok.accounts.errors import MasterKeyInvalid, MasterKeyReplaced, MasterKeyWrong, RecordBroken, VendorKeyUnreadable
+from byok.accounts import alert_rules, api_tokens, database, envelope, key_vault, master_key, rotation, tables, users
+from byok.accounts.alert_rules import Target, Terms
+from byok.accounts.errors import (
+    MasterKeyInvalid,
+    MasterKeyReplaced,
+    MasterKeyWrong,
+    RecordBroken,
+    VendorKeyUnreadable,
+    WebhookUnreadable,
+)
 from byok.accounts.tables import METADATA
 from byok.errors import ByokError
 from byok.gateway.identity import Identity
@@ -70,6 +78,40 @@ def test_after_a_rotation_the_new_key_opens_everything_and_the_old_one_nothing(w
         with services.db.reading() as connection:
             assert set(connection.execute(sa.select(tables.vendor_keys.c.kek_id)).scalars()) == {done.kek_id}
             assert list(connection.execute(sa.select(tables.master_keys.c.kek_id)).scalars()) == [done.kek_id]
+
+
+def test_web_addresses_of_alert_rules_are_wrapped_anew_too(world):
+    url = key_vault.Secret("https://hooks.slack.com/services/T0/B0/canarypath9z8y")
+    with Services(world.settings) as services:
+        master, db = services.master, services.db
+        target = Target("webhook", url, "hooks.slack.com")
+        rule, key = alert_rules.add(db, master, world.user_id, Terms(), target, now=world.now)
+        alert_rules.add(db, master, world.user_id, Terms(), Target("mail"), now=world.now)
+    assert world.rotate().rows == 4
+    with Services(world.settings) as services:
+        opened = alert_rules.web_address(services.db, services.master, rule)
+        assert [secret.reveal() for secret in opened] == [url.reveal(), key.reveal()]
+        with pytest.raises(WebhookUnreadable):
+            alert_rules.web_address(services.db, master, rule)
+
+
+def test_a_web_address_opens_for_its_own_rule_and_purpose_only(world):
+    with Services(world.settings) as services:
+        made = []
+        for name in ("one", "two"):
+            target = Target("slack", key_vault.Secret(f"https://hooks.slack.com/{name}"), "hooks.slack.com")
+            made.append(alert_rules.add(services.db, services.master, world.user_id, Terms(), target, now=world.now)[0])
+        sealed = ("version", "kek_id", "wrapped_key", "sealed_secret")
+        with services.db.writing() as connection:
+            rows = {row.id: row for row in connection.execute(sa.select(tables.alert_rules))}
+            moved = {name: getattr(rows[made[0].id], name) for name in sealed}
+            connection.execute(sa.update(tables.alert_rules).where(tables.alert_rules.c.id == made[1].id).values(**moved))
+        assert alert_rules.web_address(services.db, services.master, made[0])[0].reveal().endswith("/one")
+        with pytest.raises(WebhookUnreadable):
+            alert_rules.web_address(services.db, services.master, made[1])
+        found = envelope.Envelope(*moved.values())
+        with pytest.raises(envelope.EnvelopeBroken):
+            envelope.unseal(services.master, key_vault.PURPOSE, (world.user_id, made[0].id, "slack"), found)
 
 
 def test_the_old_key_stays_beside_the_new_one_for_old_backups(world):

@@ -103,3 +103,45 @@ def test_an_installation_of_somebody_is_not_filled(installation):
     with Services(settings.load(installation.env)) as services:
         users.add(services.db, "ada@example.org", now=NOW)
         assert not demo.is_sample(services.db)
+
+
+def test_what_is_planted_is_there(year):
+    """Each episode, by its name, in the column in which it is said to show."""
+    users_of = {person.email: f"usr_demo{person.name}" for person in demo.PEOPLE}
+
+    def day(number: int) -> str:
+        return str(NOW.date() + timedelta(days=number))
+
+    for episode in demo.EPISODES:
+        first = day(episode.first_day)
+        mine = f"from usage where user_id = '{users_of[episode.email]}' and"
+        days = f"{mine} ts::date between '{first}' and '{day(episode.last_day)}'"
+        around = f"{mine} abs(date_diff('day', ts::date, date '{first}')) between 2 and 20"
+        if episode.shows_in == "tokens":
+            ((inside,),) = ask(year, f"select sum(total_tokens) {days}")
+            ((usual,),) = ask(year, f"select median(n) from (select sum(total_tokens) n {around} group by ts::date)")
+            assert inside > 10 * usual, episode
+        elif episode.shows_in == "status":
+            ((inside,),) = ask(year, f"select avg((status in (401, 529))::int) {days}")
+            ((usual,),) = ask(year, f"select avg((status in (401, 529))::int) {around}")
+            assert inside > 0.02 and usual == 0, episode
+        else:
+            before, after = (
+                {model for (model,) in ask(year, f"select distinct model {around} and ts::date {side} '{first}'")} for side in "<>"
+            )
+            assert before != after, episode
+
+
+def test_lengths_and_limits_have_the_shapes_of_the_traces(year):
+    spread = "stddev(ln(prompt_tokens)), stddev(ln(completion_tokens))"
+    calm = "status = 200 and prompt_tokens between 20 and 150000"
+    ((prompt, completion),) = ask(year, f"select {spread} from usage where user_id = 'usr_demoDora' and {calm}")
+    assert (round(prompt, 1), round(completion, 1)) == (0.9, 0.9)
+    ((code, _),) = ask(year, f"select {spread} from usage where user_id = 'usr_demoBen' and model = 'claude-sonnet-4-5' and {calm}")
+    assert 1.2 < code < 1.45
+    ((alone, after),) = ask(
+        year,
+        "select avg(limited), avg(limited) filter (where before = 1) from (select (status = 429)::int as limited, "
+        "lag((status = 429)::int) over (partition by key_id, model order by ts) as before from usage)",
+    )
+    assert after > 10 * alone, "rate limits come in runs"

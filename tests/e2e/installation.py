@@ -43,6 +43,7 @@ class Installation:
             "BYOK_WEB_PORT": str(self.web_port),
             **settings,
         }
+        self.before: dict[str, list[str]] = {}  # what a process is started under, such as a tracer
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def command(self, *words: str, stdin: str = "") -> str:
@@ -51,6 +52,15 @@ class Installation:
         done = subprocess.run(run, cwd=PROJECT, env=self.env, input=stdin, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, f"byok {' '.join(words)}: {done.stderr or done.stdout}"
         return done.stdout
+
+    def attempt(self, *words: str) -> str:
+        """Run `byok …`; all that it said, whether or not it did it."""
+        run = [sys.executable, "-m", "byok", *words]
+        done = subprocess.run(run, cwd=PROJECT, env=self.env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+        return done.stdout + done.stderr
+
+    def pid(self, name: str) -> int:
+        return self._processes[name].pid
 
     def add_user(self, email: str, **options: str) -> str:
         """A new user; returns the access token that is shown once."""
@@ -67,7 +77,7 @@ class Installation:
     def start(self, *names: str, ready: bool = True) -> None:
         for name in names:
             log = (self.root / f"{name}.log").open("ab")
-            run = [sys.executable, "-m", "byok", name]
+            run = [*self.before.get(name, ()), sys.executable, "-m", "byok", name]
             self._processes[name] = subprocess.Popen(run, cwd=PROJECT, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
             log.close()
         for name in names if ready else ():

@@ -132,3 +132,15 @@ def test_a_link_of_another_user_shows_ones_own(ada, book, record, open_app):
     record(ada)
     app = open_app(ada, page=PAGE, key=["key_eves1"])
     assert "Error rate 0 %" in text_of(app)
+
+
+def test_an_admin_sees_which_user_fails_most(book, ada, record, open_app):
+    from byok.accounts import users
+
+    root = users.add(book.db, "root@example.org", now=NOW - timedelta(days=50), plan="enterprise", admin=True)
+    a_bad_day(ada, record)
+    record(root)
+    app = open_app(root, page=PAGE, user=["everyone"], who="user")
+    assert "Error rate 18 %" in text_of(app)
+    app.segmented_control(key="who").set_value("user").run()
+    assert frame(app, "mostly")[["name", "failed", "calls"]].values.tolist() == [["ada", 2, 10], ["root", 0, 1]]

@@ -62,7 +62,7 @@ def figure(rows: list[dict[str, object]], *, mode: str = "light", running: bool 
 
 def test_a_bar_says_what_it_is_and_which_one_was_clicked():
     trace = figure([row(0, "a", 2, "1234.5")])["data"][0]
-    assert trace["customdata"][0] == ["a", "$1,234.50", "Fri Nov 20, 2026"]
+    assert trace["customdata"][0] == ["a", "$1,234.50", "Fri Nov 20, 2026", "2026-11-20T00:00:00+00:00"]
     assert trace["customdata"][2][2] == "Sun Nov 22, 2026, so far"
 
 

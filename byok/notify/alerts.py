@@ -1,0 +1,200 @@
+"""Who is told what, once: every rule looks at the last day, and what is new goes into the outbox. Causal and repeatable: looking again
+at the same hours tells nothing again, so a check that was killed is simply made anew."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from byok.accounts import alert_rules
+from byok.accounts.alert_rules import Rule
+from byok.notify import episodes
+from byok.notify.findings import Finding, amount
+from byok.notify.source import Spikes
+from byok.services import Services
+from byok.spikes.episodes import Spike
+from byok.store import questions, zones
+from byok.store.scope import AnyScope, EveryonesScope, Scope
+
+TOLD_UNTIL = timedelta(hours=24)  # hours that ended longer ago are told to nobody
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+_KNOWN_FOR = timedelta(days=7)  # silence is news only of somebody who called within the week before
+_MOST_SILENT = 200  # whose last call is looked up in one check
+_FIELD = {"tokens": "total_tokens", "calls": "calls", "failed": "failed", "cost": "cost_usd"}
+
+
+def check(services: Services, spikes: Spikes, *, now: datetime) -> int:
+    """Look at all rules and put what is new into the outbox; how many messages that were. `spikes` gives the rows of a scope."""
+    rules = [rule for rule in alert_rules.all_rules(services.db) if _holds(rule)]
+    put = _spikes(services, [rule for rule in rules if rule.terms.kind == "spike"], spikes, now)
+    for rule in rules:
+        if rule.terms.kind == "above":
+            put += _told(services, rule, _above(services, rule, now), now)
+        elif rule.terms.kind == "silence":
+            put += _silence(services, rule, now)
+    return put
+
+
+def quiet_until(rule: Rule, now: datetime) -> datetime | None:
+    """When the quiet hours in which `now` lies end; None outside of them. Times of day are of the owner's zone."""
+    if rule.terms.quiet_from is None or rule.terms.quiet_until is None:
+        return None
+    begin, end = time.fromisoformat(rule.terms.quiet_from), time.fromisoformat(rule.terms.quiet_until)
+    here = now.astimezone(ZoneInfo(rule.owner.tz))
+    clock = here.time().replace(tzinfo=None)
+    quiet = begin <= clock < end if begin < end else clock >= begin or clock < end
+    if not quiet:
+        return None
+    day = here.date() + (DAY if clock >= end else timedelta(0))
+    return zones.moment(day, end, rule.owner.tz)
+
+
+def matches(rule: Rule, one: Spike, tokens: float) -> bool:
+    """Whether a rule speaks of this spike, in an hour of so many tokens."""
+    terms = rule.terms
+    return (
+        (terms.all_users or one.user_id == rule.owner.id)
+        and terms.metric in (None, one.metric)
+        and terms.vendor in (None, one.vendor)
+        and terms.model in (None, one.model)
+        and one.score >= terms.least_score
+        and tokens >= terms.min_tokens
+    )
+
+
+def _holds(rule: Rule) -> bool:
+    return not rule.owner.disabled and (rule.owner.admin or not rule.terms.all_users)
+
+
+def _told(services: Services, rule: Rule, found: Sequence[Finding], now: datetime) -> int:
+    held = quiet_until(rule, now)
+    put = episodes.tell(services.db, rule, found, now=now, not_before=held)
+    return put + episodes.close(services.db, rule, now=now, not_before=held)
+
+
+def _spikes(services: Services, rules: Sequence[Rule], spikes: Spikes, now: datetime) -> int:
+    if not rules:
+        return 0
+    everyone = any(rule.terms.all_users for rule in rules)
+    owners = () if everyone else tuple(sorted({rule.owner.id for rule in rules}))
+    since = _floor(now - TOLD_UNTIL)  # an hour that began before it has ended by then
+    recent = [one for one in spikes(EveryonesScope(since, now, user_ids=owners)) if now - TOLD_UNTIL < one.hour + HOUR and one.hour <= now]
+    tokens = _tokens(services, recent, now)
+    put = 0
+    for rule in rules:
+        found = [_of_spike(one) for one in recent if matches(rule, one, tokens[_key(one)])]
+        put += _told(services, rule, found, now)
+    return put
+
+
+def _tokens(services: Services, spikes: Sequence[Spike], now: datetime) -> Mapping[tuple[datetime, str, str, str], float]:
+    """The tokens of each spike's hour: its own figure, or for another metric those of the same hour and series."""
+    known = {_key(one): one.actual if one.metric == "tokens" else 0.0 for one in spikes}
+    others = [one for one in spikes if one.metric != "tokens"]
+    if others:
+        users = tuple(sorted({one.user_id for one in others}))
+        scope = EveryonesScope(min(one.hour for one in others), now, user_ids=users)
+        for row in questions.usage(services.engine, scope, group_by=("hour", "user_id", "vendor", "model")).rows:
+            key = (datetime.fromisoformat(row["hour"]).astimezone(UTC), row["user_id"], row["vendor"], row["model"])
+            if key in known:
+                known[key] = float(row["total_tokens"])
+    return known
+
+
+def _key(one: Spike) -> tuple[datetime, str, str, str]:
+    return one.hour.astimezone(UTC), one.user_id, one.vendor, one.model
+
+
+def _of_spike(one: Spike) -> Finding:
+    figures = (float(one.actual), float(one.usual), None if one.times is None else float(one.times), float(one.score))
+    return Finding("spike", one.user_id, one.vendor, one.model, one.metric, one.hour.astimezone(UTC), HOUR, *figures, "alert", one.why)
+
+
+def _above(services: Services, rule: Rule, now: datetime) -> list[Finding]:
+    """The running window and the one before it, in which the threshold may have been reached since the last look."""
+    terms = rule.terms
+    found = []
+    for since, until in _windows(terms.window or "hour", rule.owner.tz, now):
+        if until < rule.created_at:
+            continue
+        for user_id, value in _sums(services, rule, since, until).items():
+            reached = [(level, at) for level, at in (("alert", terms.alert_at), ("warn", terms.warn_at)) if at is not None and value >= at]
+            if reached:
+                found.append(_of_window(rule, user_id, since, value, *reached[0]))
+    return found
+
+
+def _of_window(rule: Rule, user_id: str, since: datetime, value: float, level: str, at: float) -> Finding:
+    terms = rule.terms
+    metric = terms.metric or "tokens"
+    step = HOUR if terms.window == "hour" else DAY
+    why = f"{'Warning' if level == 'warn' else 'Alert'} at {amount(metric, at)} per {terms.window}."
+    series = (terms.vendor or "", terms.model or "")
+    return Finding("above", user_id, *series, metric, since.astimezone(UTC), step, value, at, value / at, 1.0, level, why)
+
+
+def _windows(window: str, tz: str, now: datetime) -> list[tuple[datetime, datetime]]:
+    if window == "hour":
+        return [(_floor(now) - HOUR, _floor(now)), (_floor(now), now)]
+    today = now.astimezone(ZoneInfo(tz)).date()
+    begin = zones.midnight(today, tz)
+    return [(zones.midnight(today - DAY, tz), begin), (begin, now)]
+
+
+def _sums(services: Services, rule: Rule, since: datetime, until: datetime) -> dict[str, float]:
+    """User id -> the rule's metric within a window."""
+    metric = rule.terms.metric or "tokens"
+    groups: tuple[str, ...] = ("user_id",) if rule.terms.all_users else ("vendor",)
+    answer = questions.usage(services.engine, _scope(rule, since, until), group_by=groups, cost=metric == "cost")
+    sums: dict[str, float] = {}
+    for row in answer.rows:
+        user_id = row["user_id"] if rule.terms.all_users else rule.owner.id
+        sums[user_id] = sums.get(user_id, 0.0) + float(row[_FIELD[metric]] or 0)
+    return sums
+
+
+def _silence(services: Services, rule: Rule, now: datetime) -> int:
+    hours = rule.terms.silent_hours or 1
+    since = now - timedelta(hours=hours)
+    calling = _callers(services, rule, since, now)
+    silent = _callers(services, rule, since - _KNOWN_FOR, since) - calling
+    series = (rule.terms.vendor or "", rule.terms.model or "")
+    told = episodes.open_series(services.db, rule)
+    new = sorted(user_id for user_id in silent if (user_id, *series) not in told)[:_MOST_SILENT]
+    held = quiet_until(rule, now)
+    put = episodes.tell(services.db, rule, _last_calls(services, rule, new, now), now=now, not_before=held)
+    still = {one for one in told if one[0] not in calling} | {(user_id, *series) for user_id in new}
+    return put + episodes.close(services.db, rule, now=now, still=still, not_before=held)
+
+
+def _callers(services: Services, rule: Rule, since: datetime, until: datetime) -> set[str]:
+    answer = questions.usage(services.engine, _scope(rule, since, until), group_by=("user_id",) if rule.terms.all_users else ("vendor",))
+    return {row["user_id"] if rule.terms.all_users else rule.owner.id for row in answer.rows}
+
+
+def _last_calls(services: Services, rule: Rule, user_ids: Iterable[str], now: datetime) -> list[Finding]:
+    found = []
+    for user_id in user_ids:
+        last = questions.newest(services.engine, _of_one(rule, user_id, now - _KNOWN_FOR - DAY * 8, now))
+        if last is not None:
+            hours = (now - last) / HOUR
+            series = (rule.terms.vendor or "", rule.terms.model or "")
+            found.append(Finding("silence", user_id, *series, "calls", last.astimezone(UTC), HOUR, hours, 0.0, None, 1.0, "alert", ""))
+    return found
+
+
+def _scope(rule: Rule, since: datetime, until: datetime) -> AnyScope:
+    if rule.terms.all_users:
+        return EveryonesScope(since, until, vendors=_one(rule.terms.vendor), models=_one(rule.terms.model))
+    return _of_one(rule, rule.owner.id, since, until)
+
+
+def _of_one(rule: Rule, user_id: str, since: datetime, until: datetime) -> Scope:
+    return Scope(user_id, since, until, vendors=_one(rule.terms.vendor), models=_one(rule.terms.model))
+
+
+def _one(name: str | None) -> tuple[str, ...]:
+    return (name,) if name else ()
+
+
+def _floor(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)

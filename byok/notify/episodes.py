@@ -1,0 +1,139 @@
+"""Hours in a row are one episode: told when it begins, told when it is over. Decided and put into the outbox in one transaction."""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from byok.accounts.alert_rules import Rule
+from byok.accounts.database import Database
+from byok.accounts.tables import alert_episodes, alert_rules, users
+from byok.notify import findings, outbox
+from byok.notify.findings import Finding
+
+SPIKES_PAUSE = timedelta(hours=3)  # one that pauses for no longer is the same spike
+_LEVELS = ("warn", "alert")
+Series = tuple[str, str, str]  # user, vendor, model; the latter two may be empty: all
+
+
+def tell(db: Database, rule: Rule, found: Iterable[Finding], *, now: datetime, not_before: datetime | None = None) -> int:
+    """Remember what a rule found and put what is new into the outbox; how many messages that were. Nothing is told twice.
+
+    `not_before`: when quiet hours end.
+    """
+    put = 0
+    ordered = sorted(found, key=lambda one: one.hour)
+    if not ordered:
+        return 0
+    with db.writing() as connection:
+        # Gone meanwhile, with its rule or its user: then there is nothing to tell.
+        if not connection.execute(sa.select(alert_rules.c.id).where(alert_rules.c.id == rule.id)).first():
+            return 0
+        about = {one.user_id for one in ordered}
+        known = set(connection.execute(sa.select(users.c.id).where(users.c.id.in_(about))).scalars())
+        for one in ordered:
+            if one.user_id in known:
+                put += _tell_one(connection, rule, one, now, not_before)
+    return put
+
+
+def close(db: Database, rule: Rule, *, now: datetime, still: Collection[Series] = (), not_before: datetime | None = None) -> int:
+    """End the episodes of a rule that have paused for long enough and are not in `still`; how many were told to be over.
+
+    One that was over before it was told of ends without a word: its message spoke of the past already.
+    """
+    told = 0
+    with db.writing() as connection:
+        for row in connection.execute(sa.select(alert_episodes).where(_open_of(rule))).all():
+            peak = findings.load(row.facts)
+            if series_of(row) in still or now < row.last_at + _pause(peak) + peak.step:
+                continue
+            connection.execute(sa.update(alert_episodes).where(alert_episodes.c.seq == row.seq).values(closed_at=now))
+            went_on = row.told_at < row.last_at + peak.step or peak.kind == "silence"
+            if went_on and not _starts_anew(peak):
+                told += _put(connection, rule, row.seq, "resolved", peak, now, not_before)
+    return told
+
+
+def open_series(db: Database, rule: Rule) -> set[Series]:
+    """Of which series a rule has an episode that is not over."""
+    with db.reading() as connection:
+        return {series_of(row) for row in connection.execute(sa.select(alert_episodes).where(_open_of(rule)))}
+
+
+def series_of(one: Any) -> Series:
+    """User, vendor and model of a finding or of a row."""
+    return one.user_id, one.vendor, one.model
+
+
+def _open_of(rule: Rule) -> sa.ColumnElement[bool]:
+    return (alert_episodes.c.rule_id == rule.id) & alert_episodes.c.closed_at.is_(None)
+
+
+def _starts_anew(one: Finding) -> bool:
+    """A threshold per day is told of each day, and a day is over by itself."""
+    return one.kind == "above" and one.step > timedelta(hours=1)
+
+
+def _pause(one: Finding) -> timedelta:
+    """How far apart two findings of one episode may be."""
+    if one.kind == "spike":
+        return SPIKES_PAUSE
+    return timedelta(0) if one.kind == "silence" or _starts_anew(one) else one.step
+
+
+def _tell_one(connection: Connection, rule: Rule, one: Finding, now: datetime, not_before: datetime | None) -> int:
+    row = _episode(connection, rule, one)
+    if row is None:
+        values = {
+            "rule_id": rule.id,
+            "user_id": one.user_id,
+            "vendor": one.vendor,
+            "model": one.model,
+            "began_at": one.hour,
+            "last_at": one.hour,
+            "level": one.level,
+            "facts": one.dump(),
+            "told_at": now,
+        }
+        seq = connection.execute(sa.insert(alert_episodes).values(**values).returning(alert_episodes.c.seq)).scalar_one()
+        return _put(connection, rule, seq, "alert", one, now, not_before)
+    values = {
+        "began_at": min(row.began_at, one.hour),
+        "last_at": max(row.last_at, one.hour),
+        "facts": findings.stronger(findings.load(row.facts), one).dump(),
+        "level": max(row.level, one.level, key=_LEVELS.index),
+    }
+    connection.execute(sa.update(alert_episodes).where(alert_episodes.c.seq == row.seq).values(**values))
+    return _put(connection, rule, row.seq, "alert", one, now, not_before) if values["level"] != row.level else 0
+
+
+def _episode(connection: Connection, rule: Rule, one: Finding) -> Any:
+    """The episode that this hour belongs to, if there is one."""
+    near = _pause(one)
+    mine = (
+        (alert_episodes.c.rule_id == rule.id)
+        & (alert_episodes.c.user_id == one.user_id)
+        & (alert_episodes.c.vendor == one.vendor)
+        & (alert_episodes.c.model == one.model)
+        & (alert_episodes.c.began_at <= one.hour + near)
+        & (alert_episodes.c.last_at >= one.hour - near)
+    )
+    return connection.execute(sa.select(alert_episodes).where(mine).order_by(alert_episodes.c.began_at.desc())).first()
+
+
+def _put(connection: Connection, rule: Rule, seq: int, what: str, one: Finding, now: datetime, not_before: datetime | None) -> int:
+    made = outbox.put(
+        connection,
+        kind=what,
+        dedupe_key=f"{rule.id}:{seq}:{what}:{one.level if what == 'alert' else ''}",
+        rule_id=rule.id,
+        user_id=rule.owner.id,
+        about_user_id=one.user_id,
+        facts=one.dump(),
+        now=now,
+        not_before=not_before,
+    )
+    return int(made is not None)

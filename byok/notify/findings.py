@@ -1,0 +1,144 @@
+"""What an alert rule found, as facts that lie in the outbox, and the words for it that every channel shares.
+
+Words are made when a message is sent, from facts of ours; whatever a user named (e-mail, key labels in `why`) is escaped by the channel.
+"""
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from byok.ui import links
+
+_UNITS = {"tokens": "tokens", "calls": "calls", "failed": "failed calls", "cost": "USD"}
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One unusual hour (or window) of one user. `vendor` and `model` may be empty: all. `kind` is that of the rule that found it.
+
+    `actual` and `usual` are in the metric's unit (cost: USD); for `above`, `usual` is the threshold. `times` is actual / usual.
+    """
+
+    kind: str
+    user_id: str
+    vendor: str
+    model: str
+    metric: str
+    hour: datetime
+    step: timedelta
+    actual: float
+    usual: float
+    times: float | None
+    score: float
+    level: str
+    why: str
+
+    def dump(self) -> str:
+        """As JSON text."""
+        return json.dumps(asdict(self) | {"hour": self.hour.astimezone(UTC).isoformat(), "step": self.step.total_seconds()})
+
+
+def load(text: str) -> Finding:
+    """The finding of a JSON text that `Finding.dump` made."""
+    held = json.loads(text)
+    return Finding(**held | {"hour": datetime.fromisoformat(held["hour"]), "step": timedelta(seconds=held["step"])})
+
+
+def sample(user_id: str, now: datetime) -> Finding:
+    """What a test message tells of."""
+    hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    why = "This is a test: nothing happened. 12.3 × the usual of this hour."
+    return Finding("spike", user_id, "openai", "gpt-4o-mini", "tokens", hour, _HOUR, 1_234_567, 100_371, 12.3, 1.0, "alert", why)
+
+
+def stronger(one: Finding, other: Finding) -> Finding:
+    """The one that says more about an episode."""
+    return max(one, other, key=lambda found: (found.score, found.actual))
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A finding in words. None of them is escaped."""
+
+    title: str
+    text: str
+    rows: tuple[tuple[str, str], ...]
+    url: str
+
+
+def words(found: Finding, what: str, email: str, tz: str, base_url: str) -> Words:
+    """What to tell about a finding: `what` is alert, resolved or test; `email` that of the user it is about; hours are of `tz`.
+
+    `text` names the e-mail, vendor/model, actual, usual, times as `12.3x`, the hour with its zone, and why.
+    """
+    zone = ZoneInfo(tz)
+    series = "/".join(filter(None, (found.vendor, found.model))) or "all models"
+    when = window(found.hour, found.step, zone)
+    actual, usual = amount(found.metric, found.actual), amount(found.metric, found.usual)
+    times = f"{found.times:,.1f}x" if found.times is not None else "no usual to compare with"
+    head = {"alert": "", "resolved": "Over: ", "test": "Test: "}[what]
+    if found.kind == "silence":
+        told = "calls again" if what == "resolved" else f"no call for {found.actual:,.0f} hours"
+        title, sentence = f"{head}{series}: {told}", f"{series}: {told}. Last call in {when}."
+    elif found.kind == "above":
+        title = f"{head}{'warning: ' if found.level == 'warn' else ''}{series}: {actual} in {_span(found.step)}"
+        sentence = f"{series}: {actual} in {when}, threshold {usual} ({times})."
+    else:
+        title = f"{head}{series}: {actual}, {times} the usual"
+        sentence = f"{series}: {actual} in {when}, usually {usual} ({times})."
+    lead = {"alert": "Warning" if found.level == "warn" else "Alert", "resolved": "Over", "test": "Test"}[what]
+    rows = [("User", email), ("Model", series), ("When", when)]
+    if found.kind != "silence":
+        rows += [("Actual", actual), ("Threshold" if found.kind == "above" else "Usual", usual), ("Times", times)]
+    return Words(title, plain(f"{lead} for {email}: {sentence} {found.why}"), tuple(rows), chart(found, base_url, zone))
+
+
+def amount(metric: str, value: float) -> str:
+    """A figure with its unit.
+
+    >>> amount("tokens", 1234567.4), amount("cost", 12.345)
+    ('1,234,567 tokens', '$12.35')
+    """
+    if metric == "cost":
+        return f"${value:,.2f}" if value >= 0.01 or value == 0 else f"${value:.4f}"
+    return f"{value:,.0f} {_UNITS[metric]}" if value >= 10 or value == int(value) else f"{value:,.1f} {_UNITS[metric]}"
+
+
+def window(start: datetime, step: timedelta, zone: ZoneInfo) -> str:
+    """An hour or a day with its zone.
+
+    >>> window(datetime(2026, 11, 25, 14, tzinfo=UTC), timedelta(hours=1), ZoneInfo("UTC"))
+    '2026-11-25 14:00 UTC'
+    """
+    here = start.astimezone(zone)
+    if step >= _DAY:
+        return f"{here:%Y-%m-%d} ({zone.key})"
+    offset = f"{here:%z}"
+    return f"{here:%Y-%m-%d %H:%M} {zone.key}" + ("" if zone.key == "UTC" else f" (UTC{offset[:3]}:{offset[3:]})")
+
+
+def chart(found: Finding, base_url: str, zone: ZoneInfo) -> str:
+    """Where the dashboard shows that time: the day it fell on, by hour where it was an hour."""
+    day = found.hour.astimezone(zone).date().isoformat()
+    filters: dict[str, str] = {"range": "custom", "from": day, "to": day, "tz": zone.key, "by": "model"}
+    filters |= {name: value for name, value in (("vendor", found.vendor), ("model", found.model)) if value}
+    filters["metric"] = {"failed": "calls"}.get(found.metric, found.metric)
+    return links.page(base_url, "overview", filters)
+
+
+def plain(text: str) -> str:
+    """One line without control characters: for headers and plain text."""
+    return " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", " ", text).split())
+
+
+def body(found: Finding) -> dict[str, Any]:
+    """The facts as a webhook gets them."""
+    return asdict(found) | {"hour": f"{found.hour.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}", "step": found.step.total_seconds()}
+
+
+def _span(step: timedelta) -> str:
+    return "a day" if step >= _DAY else "an hour"

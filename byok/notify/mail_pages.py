@@ -1,0 +1,50 @@
+"""Mails from templates of ours: every value is escaped in HTML, and no value is a template."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import css_inline
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from byok.ui import format
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def html(template: str, *, preview: bool = False, **facts: Any) -> str:
+    """The HTML part, its style in each tag; the colours of dark mode stay a style sheet, as no tag can hold them.
+
+    A `preview` for a page of ours carries a policy that loads and runs nothing.
+    """
+    dark = (_TEMPLATES / "dark.css").read_text(encoding="utf-8")
+    page = _environment(True).get_template(template).render(**facts, dark=dark, preview=preview, change=_change)
+    return _inliner().inline("\n".join(line for line in page.splitlines() if line.strip()))
+
+
+def text(template: str, **facts: Any) -> str:
+    """The plain part."""
+    return _environment(False).get_template(template).render(**facts, change=_change)
+
+
+def _change(figure: Any) -> str:
+    if not figure.before:
+        return ""
+    return f"{format.signed_percent(figure.change)} from {figure.before}" if figure.change is not None else f"before: {figure.before}"
+
+
+@cache
+def _environment(escaped: bool) -> Environment:
+    return Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=escaped,  # noqa: S701 - off for plain text only
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+@cache
+def _inliner() -> css_inline.CSSInliner:
+    style = (_TEMPLATES / "mail.css").read_text(encoding="utf-8")
+    return css_inline.CSSInliner(inline_style_tags=False, keep_style_tags=True, load_remote_stylesheets=False, extra_css=style)

@@ -1,0 +1,15 @@
+"""Where spikes come from: rows of the view `spikes`, as `alerts` and `reports` ask for them."""
+
+from collections.abc import Callable, Iterable
+
+from byok.services import Services
+from byok.spikes.episodes import Spike
+from byok.store import unusual
+from byok.store.scope import AnyScope
+
+Spikes = Callable[[AnyScope], Iterable[Spike]]
+
+
+def spikes(services: Services) -> Spikes:
+    """The rows of a scope, newest first."""
+    return lambda scope: unusual.spikes(services.engine, scope)

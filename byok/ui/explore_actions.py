@@ -1,0 +1,71 @@
+"""What one can do with what the Explore page shows: go deeper, filter, take it along as a file, ask it as SQL."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+import streamlit as st
+
+from byok.accounts.users import User
+from byok.store import formatting, pasted
+from byok.store.scope import Scope
+from byok.ui import filters, format, offers, shown
+from byok.ui.explored import Answer, columns_of
+from byok.ui.filters import Filters
+from byok.ui.measures import MEASURES
+from byok.ui.names import Names
+
+FORMATS = ("csv", "json", "parquet")
+
+
+def deeper(chosen: Filters, bucket: datetime | None, otherwise: Callable[[], None]) -> None:
+    """Show the month or day that was clicked, in the next finer grain (a callback); an hour has none, so its entity is filtered by."""
+    if bucket is None or chosen.grain == "hour":
+        otherwise()
+        return
+    first = bucket.astimezone(chosen.zone).date()
+    last = first if chosen.grain == "day" else (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+    values = {"range": "custom", "from": first, "to": last, "grain": "hour" if chosen.grain == "day" else "day"}
+    for word, value in values.items():
+        st.session_state[word] = value
+
+
+def narrow(chosen: Filters, names: Names, values: Sequence[str]) -> None:
+    """Filter by the values of the one or two levels of a row (a callback)."""
+    levels = (chosen.by, chosen.by2) if chosen.by2 else (chosen.by,)
+    for by, value in zip(levels, values, strict=True):
+        st.session_state[by] = [names.shown(filters.COLUMN_OF[by], value)]
+    if len(values) == 1:
+        filters.narrow(chosen.by, names.shown(filters.COLUMN_OF[chosen.by], values[0]))
+
+
+def hint(chosen: Filters) -> str:
+    """What a click does."""
+    finer = {"month": "shows that month by day", "day": "shows that day by hour", "hour": f"filters by that {chosen.by}"}[chosen.grain]
+    return f":material/touch_app: A click on the chart {finer}; a click on a row filters by it."
+
+
+def row(user: User, chosen: Filters, names: Names, found: Answer) -> None:
+    """The files and the SQL."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        fmt = st.segmented_control("This as a file", FORMATS, default="csv", required=True, key="shown-format")
+        answer = formatting.with_head(shown.rows(found, chosen.metric, chosen.grain), shown.about(chosen, names, chosen.metric))
+        offers.shown_link(user, answer, fmt, chosen)
+        _as_sql(chosen)
+
+
+def _as_sql(chosen: Filters) -> None:
+    scope, columns = chosen.scope, columns_of(chosen)
+    if not isinstance(scope, Scope) or "user_id" in columns:
+        st.button(
+            "Open in SQL", disabled=True, icon=":material/database:", help="The SQL page asks of your own calls only; for others: byok sql."
+        )
+        return
+    title = f"{MEASURES[chosen.metric].title} by {' and '.join(filter(None, (chosen.by, chosen.by2)))}, {format_period(chosen)}"
+    text = pasted.as_sql(scope, measure=chosen.metric, grain=chosen.grain, by=columns, title=title)
+    if st.button("Open in SQL", icon=":material/database:", shortcut="Shift+Q", help="This very question in the SQL page, to go on from."):
+        st.switch_page("pages/sql.py", query_params={"q": text})
+
+
+def format_period(chosen: Filters) -> str:
+    """The period and its zone in words."""
+    return f"{chosen.period.words()} ({chosen.zone.key})".replace(format.DASH, "-")

@@ -1,0 +1,86 @@
+"""The parts of a chart as a table: one row per part, its whole, its share, and a column per bucket. A click on a row filters."""
+
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+import streamlit as st
+
+from byok.ui import charts, course_charts, format
+from byok.ui.breakdown import Breakdown
+from byok.ui.measures import MEASURES
+from byok.ui.periods import Grain
+from byok.ui.theme import OTHER
+
+MOST_COLUMNS = 100
+_FIXED = 4
+
+
+def frame(series: Breakdown, metric: str, grain: Grain, *, shown: Callable[[str], str]) -> pd.DataFrame:
+    """Columns: id, name, whole, share (0-100; for sums only), and one per bucket, oldest first, at most `MOST_COLUMNS` of the newest."""
+    measure, factor = MEASURES[metric], course_charts.scale(metric)
+    total = float(sum(series.totals, 0)) if measure.additive else 0.0
+    first = max(0, len(series.buckets) - MOST_COLUMNS)
+    rows = []
+    for part in series.parts:
+        known = not measure.additive or any(value is not None for value in part.values)
+        whole = float(part.total) * factor if known and (measure.additive or part.whole is not None) else None
+        rows.append(
+            {
+                "id": part.name,
+                "name": part.name if part.name == OTHER else shown(part.name),
+                "whole": whole,
+                "share": 100 * whole / total if measure.additive and total and whole is not None else None,
+                **{
+                    charts.bucket_name(bucket, grain): None if value is None else float(value) * factor
+                    for bucket, value in zip(series.buckets[first:], part.values[first:], strict=True)
+                },
+            }
+        )
+    return pd.DataFrame(rows, columns=["id", "name", "whole", "share", *(charts.bucket_name(one, grain) for one in series.buckets[first:])])
+
+
+def draw(found: pd.DataFrame, metric: str, *, title: str, key: str, on_select: Callable[[], None]) -> None:
+    """Show it; `on_select` is called when a cell is clicked (see `byok.ui.table.clicked`)."""
+    measure = MEASURES[metric]
+    form = _form(metric, found["whole"])
+    config = {
+        "name": st.column_config.TextColumn(title, width=190, pinned=True),
+        "whole": st.column_config.NumberColumn("Total" if measure.additive else "Whole period", format=form),
+        "share": st.column_config.ProgressColumn("Share", format="%.0f%%", min_value=0, max_value=100, width=110),
+    } | {name: st.column_config.NumberColumn(_short(name), format=form) for name in found.columns[_FIXED:]}
+    st.dataframe(
+        found,
+        column_config=config,
+        column_order=[name for name in found.columns if name != "id" and (name != "share" or measure.additive)],
+        hide_index=True,
+        width="stretch",
+        height="content" if len(found) <= 15 else 560,
+        placeholder=format.DASH,
+        on_select=on_select,
+        selection_mode="single-cell",
+        key=key,
+        alt=f"{measure.title} as a table: one row per {title.lower()}, one column per bucket of time.",
+    )
+
+
+def _form(metric: str, wholes: "pd.Series[float]") -> str:
+    measure = MEASURES[metric]
+    if metric == "cost":
+        known = wholes.dropna()
+        least = known[known > 0].min() if (known > 0).any() else 1.0
+        return "$%,.2f" if least >= 0.1 else "$%,.4f" if least >= 0.001 else "$%,.6f"
+    return "localized" if measure.additive else "%.2f s" if measure.timing else "%.1f%%"
+
+
+def _short(name: str) -> str:
+    """Without the year, which the period says already.
+
+    >>> _short("Fri Nov 20, 2026"), _short("Fri Nov 20, 14:00")
+    ('Fri Nov 20', 'Fri Nov 20, 14:00')
+    """
+    return name[:-6] if name[-6:-4] == ", " else name
+
+
+def buckets_left_out(buckets: Sequence[object]) -> int:
+    """How many of the oldest buckets have no column."""
+    return max(0, len(buckets) - MOST_COLUMNS)

@@ -1,0 +1,83 @@
+"""Explore: any measure, by one or two things, over time; drawn in four ways, as a table, a file, or SQL."""
+
+import streamlit as st
+
+from byok import services
+from byok.ui import charts, course_charts, explore_actions, explored, filters, pivot, session, states, table
+from byok.ui.course_charts import VIEWS, VIEWS_OF_RATIOS
+from byok.ui.measures import MEASURES
+from byok.ui.names import names_of
+from byok.ui.theme import OTHER
+
+TOPS = ("6", "12", "24")
+
+user = session.require_user()
+chosen = filters.current(user)
+engine = services.current().engine
+
+if states.newest_of(user, everyone=chosen.everyone) is None:
+    states.no_data_yet(user)
+    st.stop()
+if chosen.gone:
+    states.out_of_retention(user, chosen)
+    st.stop()
+states.cut_by_retention(user, chosen)
+
+measure = MEASURES[chosen.metric]
+levels = " and ".join(filter(None, (chosen.by, chosen.by2)))
+names = names_of(user, everyone=chosen.everyone)
+
+with st.container(border=True):
+    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+        st.subheader(f"{measure.title} by {levels}", anchor=False, width="content")
+        with st.container(horizontal=True, vertical_alignment="bottom", width="content", gap="small"):
+            view = st.segmented_control("As", VIEWS, default="bars", required=True, key="view", bind="query-params")
+            top = st.segmented_control("Top", TOPS, default="6", required=True, key="top", bind="query-params")
+    found = explored.answer(engine, chosen, chosen.metric, most=int(top))
+    if not found.series.parts:
+        states.nothing_matches(chosen)
+        st.stop()
+    if not measure.additive and view not in VIEWS_OF_RATIOS:
+        view = "lines"
+        st.caption(f"{measure.title} of parts does not add up to that of the whole, so these are lines: the {top} with most calls.")
+
+    def shown(part: str) -> str:
+        return explored.shown(names, found.columns, part)
+
+    def narrow_to(part: str | None) -> None:
+        if part and part != OTHER:
+            explore_actions.narrow(chosen, names, explored.values_of(part, found.columns))
+
+    chart_key = f"explore-{view}-{top}-{chosen.fingerprint}"
+    common = {
+        "metric": chosen.metric,
+        "grain": chosen.grain,
+        "looks": explored.looks(names, found.columns, found.series),
+        "shown": shown,
+        "mode": st.context.theme.type,
+        "running": chosen.period.running,
+    }
+    if view != "table":
+        if view == "lines":
+            figure = course_charts.lines(found.series, **common, earlier=found.earlier, whole=found.whole)
+        elif view == "cumulative":
+            figure = course_charts.cumulative(found.series, **common, earlier=found.earlier)
+        else:
+            figure = charts.stacked_bars(found.series, **common, earlier=found.earlier, share=view == "share")
+        charts.draw(
+            figure,
+            alt=charts.described(found.series, metric=chosen.metric, by=levels, grain=chosen.grain, shown=shown, kind=view.capitalize()),
+            key=chart_key,
+            on_select=lambda: explore_actions.deeper(
+                chosen, charts.clicked_bucket(chart_key), lambda: narrow_to(charts.clicked(chart_key))
+            ),
+        )
+        st.caption(explore_actions.hint(chosen))
+    pivot_key = f"pivot-{chart_key}"
+    pivoted = pivot.frame(found.series, chosen.metric, chosen.grain, shown=shown)
+    ids = pivoted["id"].tolist()
+    pivot.draw(pivoted, chosen.metric, title=levels.capitalize(), key=pivot_key, on_select=lambda: narrow_to(table.clicked(pivot_key, ids)))
+    if left_out := pivot.buckets_left_out(found.series.buckets):
+        st.caption(f"The oldest {left_out} of {len(found.series.buckets)} {chosen.grain}s have no column here; the file has them all.")
+
+explore_actions.row(user, chosen, names, found)
