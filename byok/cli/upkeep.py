@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from byok.cli.frame import StoreCommand, show_json, utc_now
+from byok.errors import NotFound
 from byok.settings import Settings
 
 

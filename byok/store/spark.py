@@ -3,10 +3,11 @@
 DuckDB remains for what is asked in other people's words (`byok sql`, the SQL page) and for a table's health.
 """
 
+import json
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,9 @@ from byok.store.engine import BATCH_ROWS, Engine, _Seating, _values
 from byok.store.scope import AnyScope
 from byok.store.spark_sql import transpile
 
-_VIEWS = ("prices", "usage", "usage_priced")
+_VIEWS = ("prices", "usage", "usage_costed", "usage_priced")
+_PRICES = ("prices", "price_spans", "price_steps")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SUM = pa.decimal128(38, 9)
 log = structlog.get_logger("byok.spark")
 
@@ -58,6 +61,7 @@ class SparkTables:
         self._master, self._place, self._remote = master, place_of(usage), isinstance(usage, RemoteStore)
         self._local = master.startswith("local")
         self._session: Any = None
+        self._beside: dict[str, pa.Table] = {}
         self._lock = threading.Lock()
 
     def ask(self, sql: str, values: Mapping[str, object], seating: _Seating, view: View, beside: Mapping[str, pa.Table]) -> pa.Table:
@@ -68,7 +72,9 @@ class SparkTables:
                 self._place.fetch(seating.files)
             try:
                 for name, table in {**beside, "usage_kept": seating.kept}.items():
-                    session.createDataFrame(table).createOrReplaceTempView(name)
+                    if self._beside.get(name) is not table:
+                        session.createDataFrame(table).createOrReplaceTempView(name)
+                        self._beside[name] = table
                 self._records(session, seating.files, view.tail).createOrReplaceTempView("usage_rows")
                 for name in _VIEWS:
                     session.sql(transpile(wording.text(f"view_{name}")))
@@ -84,6 +90,7 @@ class SparkTables:
             if self._session is not None:
                 self._session.stop()
                 self._session = None
+                self._beside.clear()
 
     def _opened(self) -> Any:
         if self._session is None:
@@ -135,11 +142,12 @@ class SparkEngine(Engine):
         over: View | None = None,
         **values: object,
     ) -> pa.Table:
+        self._reprice()
         view = over or self._reader.view()
         seating = self._seating(view, scope, summed=False)
         sql = wording.question(question, scope, group_by=group_by, priced=priced)
         given = wording.values(sql, _values(scope, sql, seating) | values)
-        beside = {"usage_prices": self._prices, "usage_price_spans": self._spans}
+        beside = {f"usage_{name}": table for name, table in zip(_PRICES, self._prices, strict=True)}
         return _as_duckdb_says(tables.whole_numbers(self._spark.ask(sql, given, seating, view, beside)))
 
     def stream(
@@ -170,12 +178,11 @@ def _ddl() -> str:
 
 
 def _arguments(values: Mapping[str, object]) -> dict[str, object]:
-    from pyspark.sql import functions
+    return {name: json.dumps([_plain(one) for one in value]) if isinstance(value, list) else value for name, value in values.items()}
 
-    def given(value: object) -> object:
-        return functions.array(*[functions.lit(one) for one in value]) if isinstance(value, list) else value
 
-    return {name: given(value) for name, value in values.items()}
+def _plain(value: object) -> object:
+    return (value - _EPOCH) // timedelta(microseconds=1) if isinstance(value, datetime) else value
 
 
 def _as_duckdb_says(answer: pa.Table) -> pa.Table:

@@ -12,6 +12,7 @@ from sqlglot import exp
 # Spark reads the files itself; remembered sums are DuckDB's own.
 NOT_FOR_SPARK = frozenset(
     (
+        "macros",
         "read_whole_file",
         "view_rows",
         "view_rows_tail_only",
@@ -24,6 +25,10 @@ NOT_FOR_SPARK = frozenset(
     )
 )
 _HUGE = "pico"  # what is 128 bits wide in our SQL is called so
+_MACROS = {
+    "nano_of_pico": "bround(cast(x as decimal(38, 0)) / 1000, 0)",  # half even, as the macro says with whole numbers
+    "usd_of_nano": "cast(cast(x as decimal(18, 0)) * cast(0.000000001 as decimal(9, 9)) as decimal(18, 9))",
+}
 _NAMES = {"epoch_us": "UNIX_MICROS", "make_timestamptz": "TIMESTAMP_MICROS"}
 
 
@@ -50,11 +55,33 @@ def _functions(node: exp.Expression) -> exp.Expression:
     return node
 
 
+def _macros(node: exp.Expression) -> exp.Expression:
+    """Those of macros.sql, spelled out."""
+    if isinstance(node, exp.Anonymous) and (text := _MACROS.get(str(node.this).lower())):
+        found = sqlglot.parse_one(text, read="duckdb")
+        for column in list(found.find_all(exp.Column)):
+            column.replace(exp.Paren(this=node.expressions[0].copy()))
+        return found
+    return node
+
+
+def _lists(node: exp.Expression) -> exp.Expression:
+    """A list comes as text: Spark takes no list that holds a negative number."""
+    if isinstance(node, exp.Cast) and node.to.this == exp.DataType.Type.ARRAY and isinstance(node.this, exp.Placeholder):
+        held = node.to.expressions[0].sql(dialect="spark").lower()
+        if held.startswith("timestamp"):
+            micros = "TRANSFORM(FROM_JSON(:x, 'array<bigint>'), one -> TIMESTAMP_MICROS(one))"
+            return sqlglot.parse_one(micros.replace(":x", f":{node.this.name}"), read="spark")
+        kind = exp.Literal.string(f"array<{held}>")
+        return exp.Anonymous(this="FROM_JSON", expressions=[node.this.copy(), kind])
+    return node
+
+
 def _quantiles(node: exp.Expression) -> exp.Expression:
     """An aggregate of ordered values, of the type of what it orders."""
     if isinstance(node, exp.PercentileDisc) and node.expression is not None:
         order = exp.Order(expressions=[exp.Ordered(this=node.this.copy())])
-        found = exp.WithinGroup(this=exp.PercentileDisc(this=node.expression.copy()), expression=order)
+        found = exp.WithinGroup(this=exp.Anonymous(this="PERCENTILE_DISC", expressions=[node.expression.copy()]), expression=order)
         return exp.Cast(this=found, to=exp.DataType.build("int"))
     return node
 
@@ -82,9 +109,9 @@ def _parallel_lists(node: exp.Expression) -> exp.Expression:
 def _list_of(node: exp.Expression) -> exp.Expression:
     inner = node.this
     for generated in inner.find_all(exp.GenerateSeries):  # range(len(list)): the places in the list
-        counted = next(iter(generated.find_all(exp.Cast)), None)
+        counted = next(iter(generated.find_all(exp.Length)), None)
         if counted is not None:
-            size = exp.Anonymous(this="SIZE", expressions=[counted.copy()])
+            size = exp.Anonymous(this="SIZE", expressions=[counted.this.copy()])
             last = exp.Sub(this=size, expression=exp.Literal.number(1))
             places = exp.Anonymous(this="SEQUENCE", expressions=[exp.Literal.number(0), last])
             none = exp.EQ(this=size.copy(), expression=exp.Literal.number(0))
@@ -108,7 +135,7 @@ def _huge_numbers(node: exp.Expression) -> exp.Expression:
     """Numbers of 128 bits are decimals of 38 digits; those have no bits and no whole division."""
     if isinstance(node, exp.DataType) and node.this == exp.DataType.Type.INT128:
         return exp.DataType.build("decimal(38, 0)")
-    if isinstance(node, exp.BitwiseAnd):
+    if isinstance(node, exp.BitwiseAnd):  # only ever with 1
         return exp.Mod(this=exp.Paren(this=node.this.unnest().copy()), expression=exp.Literal.number(2))
     if isinstance(node, exp.IntDiv) and any(column.name == _HUGE for column in node.find_all(exp.Column)):
         return exp.Floor(this=exp.Div(this=exp.Paren(this=node.this.unnest().copy()), expression=node.expression.copy()))
@@ -124,7 +151,9 @@ def _hours_as_text(node: exp.Expression) -> exp.Expression:
 
 
 _RULES: tuple[Callable[[exp.Expression], exp.Expression], ...] = (
+    _macros,
     _functions,
+    _lists,
     _quantiles,
     _sorted_lists,
     _parallel_lists,
