@@ -20,6 +20,7 @@ LEAST_FREE_BYTES = 1 << 30
 LATEST_AHEAD = timedelta(minutes=5)
 LONGEST_BACKLOG_S = 600
 MOST_WAITING = 500  # sealed segments after a publication
+LONGEST_UNCOUNTED = timedelta(minutes=2)
 _RESTORE = "Restore it from a backup (docs/operations.md)"
 _EARLIEST_CLOCK = datetime(2026, 1, 1, tzinfo=UTC)  # this software did not exist before
 
@@ -47,6 +48,7 @@ def examine(settings: Settings, environ: Mapping[str, str], *, now: datetime, re
         ("disk", lambda: _disk(settings)),
         ("master key", lambda: _master_key(settings)),
         ("accounts", lambda: _accounts(settings)),
+        ("budgets", lambda: _budgets(settings, now)),
         ("sign-in service", lambda: _sign_on(settings)),
         ("prices", _prices),
         ("usage table", lambda: _table(settings)),
@@ -159,6 +161,22 @@ def _accounts(settings: Settings) -> Iterator[Finding]:
     admins = sum(user.admin and not user.disabled for user in everyone)
     advice = "" if admins or not everyone else "Make one: byok user set EMAIL --admin"
     yield Finding("accounts", True, f"{len(everyone)} users, {admins} admins", advice)
+
+
+def _budgets(settings: Settings, now: datetime) -> Iterator[Finding]:
+    from byok.accounts import budgets, database
+
+    file = _accounts_file(settings)
+    if file is not None and not file.exists():
+        return
+    with database.open_database(settings.accounts_database) as db:
+        found = budgets.every(db)
+    oldest = min((one.figure.counted_at if one.figure else one.created_at for one in found), default=now)
+    if now - oldest > LONGEST_UNCOUNTED:
+        said = f"what is used up of {len(found)} budgets was last counted {oldest:%Y-%m-%d %H:%M}Z: hard ones stop nothing new"
+        yield _fault("budgets", said, "Start the keeper (byok keeper); its log says why it does not count.")
+    elif found:
+        yield Finding("budgets", True, f"{len(found)}, counted by the keeper")
 
 
 def _sign_on(settings: Settings) -> Iterator[Finding]:

@@ -23,7 +23,22 @@ from byok.services import Services
 log = structlog.get_logger("byok.web")
 
 API_PATHS = frozenset(
-    ("usage", "costs", "models", "me", "keys", "access-tokens", "admin", "download", "docs", "openapi.json", "healthz", "readyz", "metrics")
+    (
+        "usage",
+        "costs",
+        "budgets",
+        "models",
+        "me",
+        "keys",
+        "access-tokens",
+        "admin",
+        "download",
+        "docs",
+        "openapi.json",
+        "healthz",
+        "readyz",
+        "metrics",
+    )
 )
 NEVER_PAGES = frozenset(("v1", "api"))  # a typing error there must not be answered with a page
 ALSO_PAGES = frozenset(("costs", "keys"))  # the dashboard has a page of this name, too

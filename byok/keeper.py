@@ -1,4 +1,4 @@
-"""What runs by itself: journal to Parquet, merging, purge, unfinished deletions, alerts, reports. One keeper per data directory."""
+"""What runs by itself: journal to Parquet, merging, purge, deletions, budgets, alerts, reports. One keeper per data directory."""
 
 import contextlib
 import fcntl
@@ -15,6 +15,8 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from byok import logs
 from byok.accounts import hosts
 from byok.accounts.database import Database, open_database
+from byok.budgets.counting import EVERY_S as COUNT_EVERY_S
+from byok.budgets.counting import Counting
 from byok.erasures import cuts, kept_after
 from byok.errors import ByokError
 from byok.leading import Leading
@@ -83,16 +85,20 @@ def _work(settings: Settings, stop: threading.Event) -> None:
         ("purge", settings.purge_every_s, lambda: retention.purge(now=datetime.now(UTC), overdue=overdue)),
     ]
     notifications = Notifications(settings)
-    # One thread: the jobs take turns anyway, at the table's writer lock. What is told to people has its own, and holds up nothing here.
+    counting = Counting(db, lambda: notifications.services.engine)
+    budgets = [("budgets", COUNT_EVERY_S, lambda: counting.count(now=datetime.now(UTC)))]
+    # One thread: the jobs take turns anyway, at the table's writer lock. What is told to people has its own, and so has
+    # what the gateways wait for.
     scheduler = BackgroundScheduler(
         timezone=UTC,
         executors={
             "default": {"type": "threadpool", "max_workers": 1},
+            "counting": {"type": "threadpool", "max_workers": 1},
             "notify": {"type": "threadpool", "max_workers": keeping.THREADS},
         },
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
-    for executor, some in (("default", jobs), ("notify", notifications.jobs)):
+    for executor, some in (("default", jobs), ("counting", budgets), ("notify", notifications.jobs)):
         for name, every_s, job in some:
             begin = {"next_run_time": datetime.now(UTC), "id": name, "executor": executor}
             scheduler.add_job(_guarded(name, job), "interval", seconds=every_s, **begin)

@@ -128,6 +128,7 @@ class Services:
             retention=lambda: users.retention(self.db),
             retention_of=lambda user_id: users.retention_of(self.db, user_id),
             zones_of=lambda user_ids: users.zones(self.db, user_ids),
+            labels_of=lambda key_ids: key_vault.labels(self.db, key_ids),
             keys=self._keys,
             spill=self.settings.spill_dir,
             now=lambda: self.now(),  # late, so that a replaced clock is the engine's, too

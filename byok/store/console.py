@@ -29,6 +29,7 @@ import pyarrow.ipc
 
 from byok.errors import ByokError
 from byok.store.console_wire import Arrived, Pipe, Silent, read_table
+from byok.store.tables import SPIKES
 from byok.usage import COLUMNS
 
 _TYPES = {
@@ -41,12 +42,6 @@ _TYPES = {
 }
 USAGE_PRICED = pa.schema([(c.name, _TYPES[c.type]) for c in COLUMNS] + [("cost_usd", pa.decimal128(18, 9)), ("price_source", pa.string())])
 _CODED = pa.schema([(f.name, pa.dictionary(pa.int32(), f.type) if f.type == pa.string() else f.type) for f in USAGE_PRICED])
-SPIKES = pa.schema(
-    [("hour", pa.timestamp("us", "UTC"))]
-    + [(name, pa.string()) for name in ("user_id", "vendor", "model", "metric")]
-    + [(name, pa.float64()) for name in ("actual", "usual", "times", "score")]
-    + [("why", pa.string())]
-)
 _TABLES = ("prices", "keys", "spikes")
 _LONGEST_QUERY_BYTES = 100_000
 _GRACE_S = 0.7  # the engine has this long to stop by itself; killed after that, all is over within a second of the limit

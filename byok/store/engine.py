@@ -59,11 +59,11 @@ class Engine:
     """Answers the questions in sql/. Thread-safe.
 
     `retention` gives each known user's days and is asked for every question, so that a shorter plan hides rows at once; rows of users
-    it does not name are hidden. `retention_of` gives one user's (None: not known), if that is cheaper. `zones_of` gives the time zones of
-    users (UTC for those it does not name), `keys` the rows of the view `keys`. `catalogue_now`, asked for every question, gives the prices:
-    another object than before means that they changed. Files of at least `remember_from_rows` rows are remembered
-    as sums for questions about everyone. `spill` is the folder below which large questions lay rows on disk. A broken file that the table
-    names is left out, remembered in `quarantined`, and read again when it changes.
+    it does not name are hidden. `retention_of` gives one user's (None: not known), if that is cheaper. `zones_of` and `labels_of` give the
+    time zones of users and the labels of keys, for those that have one; `keys` gives the rows of that view. `catalogue_now`, asked for
+    every question, gives the prices: another object than before means that they changed. Files of at least `remember_from_rows` rows are
+    remembered as sums for questions about everyone. `spill` is the folder below which large questions lay rows on disk. A broken file that
+    the table names is left out, remembered in `quarantined`, and read again when it changes.
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class Engine:
         now: Callable[[], datetime],
         retention_of: Callable[[str], int | None] | None = None,
         zones_of: Callable[[Collection[str]], Mapping[str, str]] = lambda _: {},
+        labels_of: Callable[[Collection[str]], Mapping[str, str]] = lambda _: {},
         catalogue_now: "Callable[[], Catalogue] | None" = None,
         spill: Path | None = None,
         memory_limit_mb: int = MEMORY_LIMIT_MB,
@@ -84,7 +85,7 @@ class Engine:
     ) -> None:
         self._reader, self._retention, self._keys, self._now = reader, retention, keys, now
         self._retention_of = retention_of
-        self.zones_of = zones_of
+        self.zones_of, self.labels_of = zones_of, labels_of
         self._remember_from_rows, self._busy_rows = remember_from_rows, busy_rows
         self._catalogue, self._catalogue_now, self._prices = catalogue, catalogue_now, catalogue.tables
         self._spill = Spill(spill)
@@ -114,6 +115,7 @@ class Engine:
         *,
         group_by: Sequence[str] | None = None,
         priced: bool = False,
+        split: bool = False,
         over: View | None = None,
         **values: object,
     ) -> pa.Table:
@@ -123,10 +125,10 @@ class Engine:
         """
 
         def answer(desk: Desk, seating: _Seating) -> pa.Table:
-            sql = wording.question(question, scope, group_by=group_by, priced=priced, known=seating.known)
+            sql = wording.question(question, scope, group_by=group_by, priced=priced, split=split, known=seating.known)
             return desk.ask(sql, _values(scope, sql, seating) | values).to_arrow_table()
 
-        table, desk = self._at_a_desk(answer, scope, summed=may_be_summed(question, scope, group_by), over=over)
+        table, desk = self._at_a_desk(answer, scope, summed=not split and may_be_summed(question, scope, group_by), over=over)
         self._leave(desk)
         return tables.whole_numbers(table)
 

@@ -7,7 +7,7 @@ from datetime import datetime
 import duckdb
 import pyarrow as pa
 
-from byok.store import questions, tables
+from byok.store import questions, tables, unusual
 from byok.store.console import Worker
 from byok.store.engine import Engine
 from byok.store.scope import Asker, Scope, parse_scope
@@ -36,6 +36,7 @@ class OwnRows:
         extent = questions.extent(self.engine, self.user.id)
         loaded = _Loaded(self.engine.view().stamp, self.engine.catalogue, extent, self.keys())
         beside = {"prices": self.engine.ask("all_prices"), "keys": tables.keys(loaded.keys)}
+        beside["spikes"] = unusual.table(self.engine, scope)
         cut = extent[2] > worker.limits.usage_rows
         if cut:
             scope = replace(scope, since=questions.newest_since(self.engine, scope, most=worker.limits.usage_rows))

@@ -53,7 +53,7 @@ def usage(engine: Engine, scope: AnyScope, *, group_by: Sequence[str] = ("vendor
     """
     timed = any(name in wording.TIMES for name in group_by)
     table = engine.ask("usage_by_time" if timed else "usage", scope, group_by=tuple(group_by), priced=cost)
-    rows = _rows(table.select([*group_by, *_SUMS, *(_COST_SUMS if cost else ())]))
+    rows = as_rows(table.select([*group_by, *_SUMS, *(_COST_SUMS if cost else ())]))
     return UsageAnswer(rows, _totals(rows, cost), bool(engine.quarantined))
 
 
@@ -79,7 +79,7 @@ def summary(engine: Engine, scope: AnyScope) -> dict[str, Any]:
     calls, success, failed, prompt_tokens, completion_tokens, total_tokens, cached_tokens, cache_write_tokens, reasoning_tokens,
     cost_usd (Decimal; None if nothing is priced), unpriced_calls.
     """
-    row: dict[str, Any] = _rows(engine.ask("summary", scope))[0]
+    row: dict[str, Any] = as_rows(engine.ask("summary", scope))[0]
     row["cost_usd"] = _cost(row["cost_usd"], row["calls"])
     return row
 
@@ -155,7 +155,7 @@ def price_list(engine: Engine, *, at: datetime | None = None) -> list[dict[str, 
     return rows
 
 
-def _rows(table: pa.Table) -> list[dict[str, Any]]:
+def as_rows(table: pa.Table) -> list[dict[str, Any]]:
     """Rows with every count an int, also one beyond a bigint."""
     rows: list[dict[str, Any]] = table.to_pylist()
     huge = [field.name for field in table.schema if pa.types.is_decimal(field.type) and field.type.scale == 0]

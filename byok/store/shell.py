@@ -15,8 +15,15 @@ from byok.store import tables, wording
 from byok.usage import COLUMNS
 
 Rows = Iterable[Mapping[str, object]]
-_SQL_TYPES = {"int64": "bigint", "int32": "integer", "string": "varchar", "bool": "boolean", "timestamp[us, tz=UTC]": "timestamptz"}
-_HEAD = """-- The views usage, usage_priced, prices and keys for any DuckDB shell (1.4 or newer), as of the moment this was printed:
+_SQL_TYPES = {
+    "int64": "bigint",
+    "int32": "integer",
+    "string": "varchar",
+    "bool": "boolean",
+    "double": "double",
+    "timestamp[us, tz=UTC]": "timestamptz",
+}
+_HEAD = """-- The views usage, usage_priced, prices, keys and spikes for any DuckDB shell (1.4 or newer), as of the moment this was printed:
 --   byok sql --init > views.sql && duckdb -init views.sql
 -- Print it again when files have been merged or purged since."""
 
@@ -27,9 +34,10 @@ def init_sql(
     *,
     prices: PriceTables,
     keys: Iterable[Mapping[str, object]],
+    spikes: pa.Table,
     retention: Mapping[str, int],
 ) -> str:
-    """Return the text. `prices` are the catalogue's tables, `keys` are rows of the view `keys`, `retention` says user id -> days."""
+    """Return the text. `prices` are the catalogue's tables, `keys` and `spikes` those views' rows, `retention` says user id -> days."""
     table = Table(usage_dir)
     snapshot, segments = _settled(table, journal_dir)
     table.fetch(snapshot.files)
@@ -43,6 +51,7 @@ def init_sql(
         _small_table("usage_price_spans", prices.spans),
         _small_table("usage_price_steps", prices.steps),
         _small_table("keys", tables.keys(keys)),
+        _small_table("spikes", spikes),
         f"create or replace temp table days_kept as select * from (values {days or '(null, 0)'}) as kept(user_id, days)",  # noqa: S608 - quoted by _literal
         "create or replace temp view usage_kept as select user_id, now() - to_hours(days * 24) as keep_after from days_kept",
         wording.text("macros"),
@@ -86,8 +95,8 @@ def _literal(value: object) -> str:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, int):
-        return str(value)
+    if isinstance(value, int | float):
+        return repr(value)
     if isinstance(value, datetime):
         return f"'{value.isoformat()}'"
     return "'" + str(value).replace("'", "''") + "'"

@@ -23,6 +23,13 @@ KEYS = pa.schema(
     ]
 )
 
+SPIKES = pa.schema(
+    [("hour", _INSTANT)]
+    + [(name, pa.string()) for name in ("user_id", "vendor", "model", "metric")]
+    + [(name, pa.float64()) for name in ("actual", "usual", "times", "score")]
+    + [("why", pa.string())]
+)
+
 
 def days_kept(retention: Mapping[str, int]) -> pa.Table:
     """user_id and how many days are kept."""
