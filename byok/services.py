@@ -6,14 +6,16 @@ Parts are opened when first asked for, so that a command about users does not pa
 import os
 import threading
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from byok import settings as settings_room
-from byok.accounts import api_tokens, database, key_vault, master_key, rotation, users
+from byok.accounts import api_tokens, database, key_vault, master_key, price_overrides, rotation, users
 from byok.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from byok.accounts.database import Database
     from byok.pricing.catalogue import Catalogue
     from byok.recording.reader import Reader
@@ -34,6 +36,7 @@ class Services:
         self.behind_web = False  # whether the routes of `byok web` (sign-in, downloads) surround the dashboard
         self._opening = threading.RLock()
         self._key_in_force = rotation.KeyInForce(settings)
+        self._priced: tuple[tuple[int, int], Catalogue] | None = None  # and the version of what the operator set
         self._jwt_secret: tuple[bytes, bytes] | None = None  # and the master key it was derived from
 
     def now(self) -> datetime:
@@ -66,8 +69,14 @@ class Services:
 
     @property
     def catalogue(self) -> "Catalogue":
+        """The packaged prices and those that the operator set, as of now; the same object as long as nothing changed."""
+        from byok.pricing import catalogue, overrides
+
+        version = price_overrides.version(self.db)
         with self._opening:
-            return self._catalogue
+            if self._priced is None or self._priced[0] != version:
+                self._priced = version, overrides.applied(catalogue.load(), overrides.read(price_overrides.every(self._db)))
+            return self._priced[1]
 
     @property
     def engine(self) -> "Engine":
@@ -111,25 +120,28 @@ class Services:
         return Reader(self.settings.usage_dir, self.settings.journal_dir)
 
     @cached_property
-    def _catalogue(self) -> "Catalogue":
-        from byok.pricing import catalogue
-
-        return catalogue.load()
-
-    @cached_property
     def _engine(self) -> "Engine":
-        from byok.store.engine import Engine
-
-        return Engine(
+        return self._kind_of_engine()(
             self._reader,
-            self._catalogue,
+            self.catalogue,
+            catalogue_now=lambda: self.catalogue,
             retention=lambda: users.retention(self.db),
             retention_of=lambda user_id: users.retention_of(self.db, user_id),
             zones_of=lambda user_ids: users.zones(self.db, user_ids),
+            labels_of=lambda key_ids: key_vault.labels(self.db, key_ids),
             keys=self._keys,
             spill=self.settings.spill_dir,
             now=lambda: self.now(),  # late, so that a replaced clock is the engine's, too
         )
+
+    def _kind_of_engine(self) -> "Callable[..., Engine]":
+        if self.settings.engine == "spark":
+            from byok.store.spark import SparkEngine, SparkTables
+
+            return partial(SparkEngine, spark=SparkTables(self.settings.spark_master, self.settings.usage_dir))
+        from byok.store.engine import Engine
+
+        return Engine
 
     def _keys(self) -> list[dict[str, object]]:
         """Rows of the view `keys`: names and last four characters, never a secret."""

@@ -1,6 +1,7 @@
 """Vendor keys at rest: encrypted one by one, shown by label and last four characters, taken out only to make a call."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -98,6 +99,13 @@ def of_everyone(db: Database) -> list[VendorKey]:
     """The keys of all users, oldest first, for operators."""
     with db.reading() as connection:
         return [VendorKey(*row) for row in connection.execute(sa.select(*_shown()).order_by(vendor_keys.c.created_at, vendor_keys.c.id))]
+
+
+def labels(db: Database, key_ids: Collection[str]) -> dict[str, str]:
+    """Return key id -> label, for those of `key_ids` that there are and that have one."""
+    with db.reading() as connection:
+        found = connection.execute(sa.select(vendor_keys.c.id, vendor_keys.c.label).where(vendor_keys.c.id.in_(key_ids)))
+        return {key_id: label for key_id, label in found if label}
 
 
 def revoke(db: Database, user_id: str, key_id: str) -> bool:

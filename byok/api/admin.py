@@ -8,7 +8,7 @@ from byok.accounts import users
 from byok.answers import ExactJson
 from byok.api import shapes
 from byok.api.caller import Admin
-from byok.api.usage import parameters_of, summed
+from byok.api.usage import parameters_of, summed, unusual_hours
 from byok.store.scope import parse_everyones_scope, parse_group_by
 
 router = APIRouter(prefix="/admin", tags=["admin"])
@@ -20,6 +20,13 @@ async def everyones_usage(admin: Admin, query: Annotated[shapes.EveryonesUsageQu
     scope = parse_everyones_scope(parameters_of(request), tz=admin.user.tz)
     groups = parse_group_by(query.group_by, everyone=True)
     return await admin.ask(summed, admin.services, scope, groups, cost=query.cost == "true")
+
+
+@router.get("/spikes", response_model=shapes.EveryonesSpikes)
+async def everyones_spikes(admin: Admin, query: Annotated[shapes.SpikesQuery, Query()], request: Request) -> ExactJson:
+    """As GET /usage/spikes, over all users."""
+    scope = parse_everyones_scope(parameters_of(request), tz=admin.user.tz)
+    return await admin.ask(unusual_hours, admin.services, scope, query.limit)
 
 
 @router.get("/users", response_model=shapes.Users)

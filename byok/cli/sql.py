@@ -1,5 +1,6 @@
 """`byok sql`: the operator's own DuckDB over everything, or one user's question in the locked process that the SQL page uses."""
 
+import re
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -11,8 +12,10 @@ from byok.settings import Settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from duckdb import DuckDBPyConnection
 
     from byok.services import Services
+    from byok.store.engine import Engine
 
 PROMPT, MORE = "byok> ", "  ... "
 _BATCH_ROWS = 32_768
@@ -25,7 +28,7 @@ _BATCH_ROWS = 32_768
 @click.option("--init", is_flag=True, help="Print the SQL that gives any DuckDB shell the same views.")
 @click.pass_obj
 def sql(settings: Settings, query: str | None, email: str | None, kind: str, init: bool) -> None:
-    """Ask in SQL over the views usage, usage_priced, prices and keys. Without QUERY, or with -, it comes from standard input.
+    """Ask in SQL over the views usage, usage_priced, prices, keys and spikes. Without QUERY, or with -, it comes from standard input.
 
     Example: byok sql "select model, sum(cost_usd) from usage_priced group by all order by 2 desc"
     """
@@ -47,11 +50,12 @@ def _is_terminal() -> bool:
 
 def _init(services: "Services") -> str:
     from byok.accounts import users
-    from byok.store import shell
+    from byok.store import shell, unusual
 
     places = services.settings.usage_dir, services.settings.journal_dir
     keys = services.engine.connection().sql("from keys").to_arrow_table().to_pylist()
-    return shell.init_sql(*places, prices=services.catalogue.table(), keys=keys, retention=users.retention(services.db))
+    prices, found = services.catalogue.tables, unusual.everyones(services.engine)
+    return shell.init_sql(*places, prices=prices, keys=keys, spikes=found, retention=users.retention(services.db))
 
 
 def _answer(services: "Services", query: str, email: str | None, kind: str) -> None:
@@ -78,27 +82,32 @@ def _everything(services: "Services", query: str) -> "pa.RecordBatchReader | Non
 
     engine, known = services.engine, len(services.engine.quarantined)
     try:
-        found = engine.connection().sql(query)
+        found = _connection(engine, query).sql(query)
         return None if found is None else found.to_arrow_reader(_BATCH_ROWS)
     except duckdb.IOException:
         questions.summary(engine, EveryonesScope(EARLIEST, LATEST))  # a question of ours finds the broken file and leaves it out
         if len(engine.quarantined) == known:
             raise
     click.echo("incomplete: a usage file is broken and was left out; byok doctor names it", err=True)
-    return engine.connection().sql(query).to_arrow_reader(_BATCH_ROWS)
+    return _connection(engine, query).sql(query).to_arrow_reader(_BATCH_ROWS)
+
+
+def _connection(engine: "Engine", query: str) -> "DuckDBPyConnection":
+    """The operator's connection. Spikes are looked for only if the query speaks of them: that reads everything."""
+    from byok.store import tables, unusual
+
+    connection = engine.connection()
+    asked = re.search(r"\bspikes\b", query, re.IGNORECASE)
+    connection.register("spikes", unusual.everyones(engine) if asked else tables.SPIKES.empty_table())
+    return connection
 
 
 def _own(services: "Services", query: str, email: str) -> "pa.Table":
     """One user's answer, from the locked process; says on standard error what was cut."""
     from byok import sql_sessions
     from byok.accounts import users
-    from byok.store import console
 
-    console.check_size(query)
-    with console.Worker() as worker:
-        worker.start()
-        sql_sessions.rows_of(services, users.by_email(services.db, email)).load(worker)
-        answer = worker.query(query)
+    answer = sql_sessions.ask_once(services, users.by_email(services.db, email), query)
     if answer.truncated:
         click.echo(f"truncated: {answer.truncated}", err=True)
     return answer.rows
@@ -134,7 +143,7 @@ def _converse(services: "Services", email: str | None) -> None:
 
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401 - gives input() line editing and history
-    click.echo("Views: usage, usage_priced, prices, keys. End a statement with ; and the session with Ctrl-D.", err=True)
+    click.echo("Views: usage, usage_priced, prices, keys, spikes. End a statement with ; and the session with Ctrl-D.", err=True)
     for query in _statements():
         with contextlib.suppress(click.exceptions.Exit):  # the fault was said
             _answer(services, query, email, "table")

@@ -1,18 +1,12 @@
-"""What an operator does by hand now and then: purge, compact, prices, doctor."""
+"""What an operator does by hand now and then: purge, compact, doctor."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from byok.cli.frame import Group, StoreCommand, show_json, show_table, utc_now
+from byok.cli.frame import StoreCommand, show_json, utc_now
 from byok.errors import NotFound
 from byok.settings import Settings
-
-if TYPE_CHECKING:
-    from decimal import Decimal
-
-    from byok.pricing.catalogue import Model
 
 
 @click.command(cls=StoreCommand)
@@ -76,91 +70,11 @@ def compact(settings: Settings, as_json: bool) -> None:
         click.echo(f"{done['rows']:,} rows in {done['files']} files (before: {done['files_before']}), {size}, {done['seconds']:.1f} s.")
 
 
-@click.group(cls=Group)
-def prices() -> None:
-    """The price table: list, show, check.
-
-    Example: byok prices show gpt-4o
-    """
-
-
-@prices.command("list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
-@click.pass_obj
-def list_(settings: Settings, as_json: bool) -> None:  # noqa: ARG001 - every command has them
-    """List the rates in force now, in USD per million tokens.
-
-    Example: byok prices list
-    """
-    from byok.pricing import catalogue
-
-    now = utc_now()
-    current = [
-        (model, price)
-        for model in catalogue.load().models()
-        for price in model.prices
-        if (price.valid_from is None or price.valid_from <= now) and (price.valid_until is None or now < price.valid_until)
-    ]
-    rows = [
-        (
-            m.vendor,
-            m.model,
-            _usd(p.input_pico),
-            _usd(p.output_pico),
-            None if p.cached_pico is None else _usd(p.cached_pico),
-            p.since.isoformat(),
-        )
-        for m, p in current
-    ]
-    names = ("vendor", "model", "input", "output", "cached", "from")
-    if as_json:
-        show_json([dict(zip(names, row, strict=True)) for row in rows])
-    else:
-        show_table(names, rows, right=(2, 3, 4))
-
-
-@prices.command()
-@click.argument("model")
-@click.pass_obj
-def show(settings: Settings, model: str) -> None:  # noqa: ARG001
-    """Show every dated price of a model (or vendor/model) with its source.
-
-    Example: byok prices show claude-haiku-4
-    """
-    from byok.pricing import catalogue
-
-    found = [known for known in catalogue.load().models() if _is_named(known, model)]
-    if not found:
-        raise NotFound(f"No price of '{model[:100]}' is known.", remedy="byok prices list shows all.")
-    for known in found:
-        click.echo(f"{known.vendor}/{known.model}" + (f", also {', '.join(known.aliases)}" if known.aliases else ""))
-        for price in known.prices:
-            cached = "" if price.cached_pico is None else f", cached {_usd(price.cached_pico):f}"
-            click.echo(
-                f"  from {price.since}  input {_usd(price.input_pico):f}, output {_usd(price.output_pico):f}{cached}  ({price.source})"
-            )
-        if not known.prices:
-            click.echo("  no price: its calls are counted as unpriced")
-
-
-@prices.command()
-@click.pass_obj
-def check(settings: Settings) -> None:  # noqa: ARG001
-    """Check the price files: shapes, dates, doubles. Faults are listed all at once.
-
-    Example: byok prices check
-    """
-    from byok.pricing import catalogue
-
-    models = catalogue.load().models()
-    unpriced = sum(not model.prices for model in models)
-    click.echo(f"{len(models)} models of {len({model.vendor for model in models})} vendors, {unpriced} without a price. No faults.")
-
-
 @click.command(cls=StoreCommand)
 @click.option("--json", "as_json", is_flag=True, help="One JSON array of the findings.")
+@click.option("--forget-machine", metavar="NAME", help="First strike out a machine that will not come back, with what its journal held.")
 @click.pass_context
-def doctor(ctx: click.Context, as_json: bool) -> None:
+def doctor(ctx: click.Context, as_json: bool, forget_machine: str | None) -> None:
     """Check installation, settings, keys, files, disk and clock; name each fault and its remedy. Exit code 1 if there is one.
 
     Example: byok doctor
@@ -169,6 +83,8 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
 
     from byok import doctor
 
+    if forget_machine is not None:
+        _forget_machine(ctx.obj, forget_machine)
     findings = doctor.examine(ctx.obj, os.environ, now=utc_now())
     if as_json:
         show_json([finding._asdict() for finding in findings])
@@ -178,6 +94,14 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
             click.echo(f"{mark}  {finding.what:14} {finding.said}" + (f"\n       {'':14} -> {finding.remedy}" if finding.remedy else ""))
     if not all(finding.ok for finding in findings):
         ctx.exit(1)
+
+
+def _forget_machine(settings: Settings, name: str) -> None:
+    from byok.accounts import database, hosts
+
+    with database.open_database(settings.accounts_database) as db:
+        if not hosts.forget(db, name):
+            raise NotFound("There is no such machine.", remedy="byok doctor names those that went silent.")
 
 
 @click.command("rotate-master-key", cls=StoreCommand)
@@ -216,14 +140,3 @@ def rotate_master_key(settings: Settings, new_key_file: Path | None, as_json: bo
         click.echo(f"The old one is in {done.key_file}.old: only backups from before need it.")
     if not scrubbed:
         click.echo("The database was busy: pages with the old wrappings stay in its files until they are used again.", err=True)
-
-
-def _is_named(known: "Model", name: str) -> bool:
-    return name in {known.model, f"{known.vendor}/{known.model}", *known.aliases}
-
-
-def _usd(pico: int | None) -> "Decimal | None":
-    """USD per million tokens."""
-    from decimal import Decimal
-
-    return None if pico is None else (Decimal(pico) / 1_000_000).normalize()

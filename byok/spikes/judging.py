@@ -1,11 +1,13 @@
 """Which of the hours of many series are spikes, and how strong: causal, vectorised, one strongest metric per hour and series."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from byok.spikes import series
 from byok.spikes.episodes import METRICS, Metric
 from byok.spikes.hours import DAY_H, FEWEST_HISTORY_H, HISTORY_WEEKS, WEEK_H, Clock, Floats, Hours, Ints, Samples, mean_but_highest, middle
 
@@ -14,7 +16,8 @@ _SAME_HOUR = np.arange(1, HISTORY_WEEKS + 1, dtype=np.int64) * WEEK_H
 _AROUND = np.sort(np.concatenate([_SAME_HOUR - 1, _SAME_HOUR, _SAME_HOUR + 1]))
 _HALF_AT = 4.0  # how many of a series' own spreads above usual make a score of 0.5
 _SMALLEST_SPREAD = 0.25  # of a logarithm: nobody's hours are steadier than a quarter
-_CALLS_OF_NOISE = 3.0  # as many calls more or less are never a difference
+_NOISE: Mapping[Metric, float] = {"tokens": 3.0, "calls": 3.0, "failed": 2.0, "cost": 3.0}  # as many calls are never a difference
+_AS_STRONG = 0.02  # scores that near are equal, and the first of the metrics is told: tokens before their cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +58,8 @@ def judge(hours: Hours, clocks: list[Clock], asked: NDArray[np.bool_], sensitivi
     enough = (actual >= floors) & (actual >= sensitivity.min_times * usuals)  # never where usual is not known
     some = enough.any(axis=0)
     at, usuals, actual, enough = at[some], usuals[:, some], actual[:, some], enough[:, some]
-    scores = _scores(hours, samples, at, usuals, enough)
-    best, every = scores.argmax(axis=0), np.arange(len(at))
+    scores = _scores(hours, samples, at, usuals, enough, enough_far=-np.log2(1 - sensitivity.min_score))
+    best, every = (scores >= scores.max(axis=0) - _AS_STRONG).argmax(axis=0), np.arange(len(at))
     told = np.flatnonzero(scores[best, every] >= sensitivity.min_score)
     best = best[told]
     return Found(at[told], [METRICS[row] for row in best], actual[best, told], usuals[best, told], scores[best, told])
@@ -80,8 +83,8 @@ def _usual(samples: Samples, at: Ints) -> Floats:
     return found
 
 
-def _scores(hours: Hours, samples: Samples, at: Ints, usuals: Floats, enough: NDArray[np.bool_]) -> Floats:
-    """The scores of the hours `at`, [metric, hour]; 0 where not `enough`."""
+def _scores(hours: Hours, samples: Samples, at: Ints, usuals: Floats, enough: NDArray[np.bool_], *, enough_far: float) -> Floats:
+    """The scores of the hours `at`, [metric, hour]; 0 where not `enough` or not `enough_far`."""
     places = np.flatnonzero(np.isin(hours.series, hours.series[at]))
     expected = _usual(samples, places)
     scores = np.zeros(usuals.shape)
@@ -93,11 +96,29 @@ def _scores(hours: Hours, samples: Samples, at: Ints, usuals: Floats, enough: ND
         calls = hours.values["calls"][places[before]]
         for row in np.flatnonzero(enough[:, column]):
             values = hours.values[METRICS[row]][places[before]]
-            noise = _CALLS_OF_NOISE * (values.sum() / calls.sum() if METRICS[row] not in ("calls", "failed") else 1.0)
+            noise = _NOISE[METRICS[row]] * (values.sum() / calls.sum() if METRICS[row] not in ("calls", "failed") else 1.0)
             away = np.log((hours.values[METRICS[row]][place] + noise) / (usuals[row, column] + noise))
-            if away >= _HALF_AT * _SMALLEST_SPREAD:  # else no spread is small enough
-                scores[row, column] = 1 - 0.5 ** (away / _spread(values, expected[row, before], noise) / _HALF_AT)
+            if away < enough_far * _HALF_AT * _SMALLEST_SPREAD:  # no spread is small enough
+                continue
+            far = away / _spread(values, expected[row, before], noise) / _HALF_AT
+            if far >= enough_far:
+                scores[row, column] = 1 - 0.5 ** min(far, _strength(hours, int(place), METRICS[row], noise))
     return scores
+
+
+def _strength(hours: Hours, place: int, metric: Metric, noise: float) -> float:
+    """How unusual the hour is by `series.strengths`, in the series' local hours of the eight weeks and a day up to it.
+
+    As an amount or as a ratio, whichever is stronger: many times the usual of a quiet hour may be less than the noise of a busy one.
+    """
+    first = np.searchsorted(hours.series, hours.series[place])
+    local = hours.local[first : place + 1]
+    begin = local[-1] // DAY_H * DAY_H - HISTORY_WEEKS * WEEK_H
+    values = np.zeros(local[-1] - max(begin, local[0]) + 1)
+    within = local >= begin
+    np.add.at(values, local[within] - local[-1] - 1, hours.values[metric][first : place + 1][within])
+    at = np.arange(local[-1] - len(values) + 1, local[-1] + 1) * series.HOUR_S
+    return max(float(series.strengths(at, scale, upward=True)[-1]) for scale in (values, np.log(values + noise)))
 
 
 def _spread(values: Floats, expected: Floats, noise: float) -> float:

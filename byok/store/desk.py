@@ -5,27 +5,28 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import duckdb
 import pyarrow as pa
 
+from byok.pricing.tables import PriceTables
 from byok.store import wording
 
 _GLOB = str.maketrans({"[": "[[]", "*": "[*]", "?": "[?]"})
-_VIEWS = ("usage", "usage_priced", "summed", "summed_priced")
+_VIEWS = ("usage", "usage_costed", "usage_priced", "summed", "summed_priced")
 _NOBODY = pa.table({"user_id": pa.array([], pa.string()), "keep_after": pa.array([], pa.timestamp("us", "UTC"))})
 
 
 class Desk:
     """Views `usage`, `usage_priced` and `prices` over chosen files and a journal tail; laid out again only if those changed."""
 
-    def __init__(
-        self, database: duckdb.DuckDBPyConnection, prices: pa.Table, spans: pa.Table, fetch: Callable[[Iterable[str]], None]
-    ) -> None:
+    def __init__(self, database: duckdb.DuckDBPyConnection, prices: PriceTables, fetch: Callable[[Iterable[str]], None]) -> None:
         self.database, self._fetch = database, fetch
         self.connection = connection = database.cursor()
         self._files: tuple[str, ...] = ()
         self._tail: pa.Table | None = None
         connection.execute("set TimeZone = 'UTC'")
         connection.execute("set parquet_metadata_cache = true")
-        connection.register("usage_prices", prices)
-        connection.register("usage_price_spans", spans)
+        connection.register("usage_prices", prices.prices)
+        connection.register("usage_price_spans", prices.spans)
+        connection.register("usage_price_steps", prices.steps)
+        connection.execute(wording.text("macros"))
         connection.execute(wording.text("view_prices"))
 
     def keep(self, kept: pa.Table) -> None:

@@ -59,10 +59,11 @@ class Engine:
     """Answers the questions in sql/. Thread-safe.
 
     `retention` gives each known user's days and is asked for every question, so that a shorter plan hides rows at once; rows of users
-    it does not name are hidden. `retention_of` gives one user's (None: not known), if that is cheaper. `zones_of` gives the time zones of
-    users (UTC for those it does not name), `keys` the rows of the view `keys`. Files of at least `remember_from_rows` rows are remembered
-    as sums for questions about everyone. `spill` is the folder below which large questions lay rows on disk. A broken file that the table
-    names is left out, remembered in `quarantined`, and read again when it changes.
+    it does not name are hidden. `retention_of` gives one user's (None: not known), if that is cheaper. `zones_of` and `labels_of` give the
+    time zones of users and the labels of keys, for those that have one; `keys` gives the rows of that view. `catalogue_now`, asked for
+    every question, gives the prices: another object than before means that they changed. Files of at least `remember_from_rows` rows are
+    remembered as sums for questions about everyone. `spill` is the folder below which large questions lay rows on disk. A broken file that
+    the table names is left out, remembered in `quarantined`, and read again when it changes.
     """
 
     def __init__(
@@ -75,6 +76,8 @@ class Engine:
         now: Callable[[], datetime],
         retention_of: Callable[[str], int | None] | None = None,
         zones_of: Callable[[Collection[str]], Mapping[str, str]] = lambda _: {},
+        labels_of: Callable[[Collection[str]], Mapping[str, str]] = lambda _: {},
+        catalogue_now: "Callable[[], Catalogue] | None" = None,
         spill: Path | None = None,
         memory_limit_mb: int = MEMORY_LIMIT_MB,
         remember_from_rows: int = FROM_ROWS,
@@ -82,10 +85,9 @@ class Engine:
     ) -> None:
         self._reader, self._retention, self._keys, self._now = reader, retention, keys, now
         self._retention_of = retention_of
-        self.zones_of = zones_of
+        self.zones_of, self.labels_of = zones_of, labels_of
         self._remember_from_rows, self._busy_rows = remember_from_rows, busy_rows
-        self._prices = catalogue.table()
-        self._spans = tables.spans(self._prices)
+        self._catalogue, self._catalogue_now, self._prices = catalogue, catalogue_now, catalogue.tables
         self._spill = Spill(spill)
         self._memory_limit_mb = memory_limit_mb
         self._lock = threading.Lock()
@@ -93,6 +95,12 @@ class Engine:
         self._broken: dict[str, object] = {}
         self._days: tuple[dict[str, int], pa.Table] | None = None
         self._database, self._remembered = self._open()
+
+    @property
+    def catalogue(self) -> "Catalogue":
+        """The prices that answers are made with now."""
+        self._reprice()
+        return self._catalogue
 
     @property
     def quarantined(self) -> list[str]:
@@ -107,6 +115,7 @@ class Engine:
         *,
         group_by: Sequence[str] | None = None,
         priced: bool = False,
+        split: bool = False,
         over: View | None = None,
         **values: object,
     ) -> pa.Table:
@@ -116,18 +125,25 @@ class Engine:
         """
 
         def answer(desk: Desk, seating: _Seating) -> pa.Table:
-            sql = wording.question(question, scope, group_by=group_by, priced=priced, known=seating.known)
+            sql = wording.question(question, scope, group_by=group_by, priced=priced, split=split, known=seating.known)
             return desk.ask(sql, _values(scope, sql, seating) | values).to_arrow_table()
 
-        table, desk = self._at_a_desk(answer, scope, summed=may_be_summed(question, scope, group_by), over=over)
+        table, desk = self._at_a_desk(answer, scope, summed=not split and may_be_summed(question, scope, group_by), over=over)
         self._leave(desk)
         return tables.whole_numbers(table)
 
     def stream(
-        self, question: str, scope: AnyScope, *, priced: bool = False, over: View | None = None, **values: object
+        self,
+        question: str,
+        scope: AnyScope,
+        *,
+        priced: bool = False,
+        over: View | None = None,
+        columns: Sequence[str] = (),
+        **values: object,
     ) -> Iterator[pa.RecordBatch]:
         """As `ask`, in batches of at most `BATCH_ROWS`; the first comes when all input has been read, at least one (maybe empty) comes."""
-        sql = wording.question(question, scope, priced=priced)
+        sql = wording.question(question, scope, priced=priced, columns=columns)
 
         def begin(desk: Desk, seating: _Seating) -> tuple[pa.RecordBatch, pa.RecordBatchReader]:
             batches = desk.ask(sql, _values(scope, sql, seating) | values).to_arrow_reader(BATCH_ROWS)
@@ -172,13 +188,14 @@ class Engine:
                 "allow_persistent_secrets": "false",
             },
         )
-        sit_down = partial(Desk, database, self._prices, self._spans, self._reader.fetch)
+        sit_down = partial(Desk, database, self._prices, self._reader.fetch)
         return database, Remembered(database, sit_down, from_rows=self._remember_from_rows, busy_rows=self._busy_rows)
 
     def _at_a_desk(
         self, work: Callable[[Desk, "_Seating"], T], scope: AnyScope | None = None, *, summed: bool = False, over: View | None = None
     ) -> tuple[T, Desk]:
         """What `work` returns at a desk over a view, and that desk, still taken. A file fault is mended and tried over the newest."""
+        self._reprice()
         for attempt in range(_TRIES):
             view = over if over and not attempt else self._reader.view()
             seating = None
@@ -221,7 +238,7 @@ class Engine:
             if self._idle:
                 return self._idle.pop()
             database = self._database
-        return Desk(database, self._prices, self._spans, self._reader.fetch)
+        return Desk(database, self._prices, self._reader.fetch)
 
     def _leave(self, desk: Desk) -> None:
         """Keep a desk for the next question; one whose work failed or was left early never comes here."""
@@ -261,6 +278,16 @@ class Engine:
         for path in broken:
             _log.error("usage_file_quarantined", file=Path(path).name)
             self._broken[path] = _print_of(path)
+
+    def _reprice(self) -> None:
+        """Work with other prices from now on if they changed; what is remembered was worked out with the old ones."""
+        found = self._catalogue_now() if self._catalogue_now else self._catalogue
+        if found is not self._catalogue:
+            tables_now = found.tables
+            with self._lock:
+                self._idle.clear()
+                self._catalogue, self._prices = found, tables_now
+                self._database, self._remembered = self._open()
 
     def _reopen(self) -> None:
         with self._lock:

@@ -32,6 +32,7 @@ _DAY_US = 86_400_000_000
 _UNKNOWN_DAYS = -400_000  # a user that is not known: hidden long ago
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
+_NUMBERS = itertools.count()  # of the process: no two tables have one name, also after the database was opened anew
 _TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens")
 
 
@@ -81,7 +82,6 @@ class Remembered:
         self._database, self._sit_down = database, sit_down
         self._from_rows, self._busy_rows = from_rows, busy_rows
         self._files: dict[str, _File] = {}
-        self._numbers = itertools.count()
         self._lock = threading.Lock()
 
     def part(self, files: Sequence[TableFile], asked: Asked, *, summed: bool) -> Part:
@@ -132,7 +132,7 @@ class Remembered:
             busy = users.filter(pc.greater_equal(users["rows"], self._busy_rows))["user_id"].to_pylist()
             mine = _File(users, frozenset(users["user_id"].to_pylist()), frozenset(busy))
         self._everything_kept(desk, mine)
-        number = next(self._numbers)
+        number = next(_NUMBERS)
         try:
             self._make(desk, f"sums_{number}", "sums_of_file", {"step_s": step_s, "busy": sorted(mine.busy)})
             self._make(desk, f"all_{number}", "sums_of_all", {}, sums=f"remembered.sums_{number}")
@@ -183,7 +183,7 @@ class Remembered:
         desk.connection.register("leaving", pa.table({"user_id": mine.users["user_id"], "days": mine.days}).filter(leaves))
         if mine.leaving:
             self._drop([mine.leaving.name])
-        name = f"leaving_{next(self._numbers)}"
+        name = f"leaving_{next(_NUMBERS)}"
         rows = self._make(desk, name, "leaving_of_file", {"horizon_us": horizon_us})
         if rows > _MOST_LEAVING:
             self._drop([name])

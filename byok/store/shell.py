@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from byok.pricing.tables import PriceTables
 from byok.recording import journal
 from byok.recording.table import Snapshot, Table
 from byok.settings import RemoteStore
@@ -14,8 +15,15 @@ from byok.store import tables, wording
 from byok.usage import COLUMNS
 
 Rows = Iterable[Mapping[str, object]]
-_SQL_TYPES = {"int64": "bigint", "string": "varchar", "bool": "boolean", "timestamp[us, tz=UTC]": "timestamptz"}
-_HEAD = """-- The views usage, usage_priced, prices and keys for any DuckDB shell (1.4 or newer), as of the moment this was printed:
+_SQL_TYPES = {
+    "int64": "bigint",
+    "int32": "integer",
+    "string": "varchar",
+    "bool": "boolean",
+    "double": "double",
+    "timestamp[us, tz=UTC]": "timestamptz",
+}
+_HEAD = """-- The views usage, usage_priced, prices, keys and spikes for any DuckDB shell (1.4 or newer), as of the moment this was printed:
 --   byok sql --init > views.sql && duckdb -init views.sql
 -- Print it again when files have been merged or purged since."""
 
@@ -24,11 +32,12 @@ def init_sql(
     usage_dir: Path | RemoteStore,
     journal_dir: Path,
     *,
-    prices: pa.Table,
+    prices: PriceTables,
     keys: Iterable[Mapping[str, object]],
+    spikes: pa.Table,
     retention: Mapping[str, int],
 ) -> str:
-    """Return the text. `prices` is the catalogue's table, `keys` are rows of the view `keys`, `retention` says user id -> days."""
+    """Return the text. `prices` are the catalogue's tables, `keys` and `spikes` those views' rows, `retention` says user id -> days."""
     table = Table(usage_dir)
     snapshot, segments = _settled(table, journal_dir)
     table.fetch(snapshot.files)
@@ -38,13 +47,16 @@ def init_sql(
         "set TimeZone = 'UTC'",
         f"set variable usage_files = {_list(files)}",
         f"create or replace temp table usage_tail as {_tail(segments)}",
-        _small_table("usage_prices", prices),
-        _small_table("usage_price_spans", tables.spans(prices)),
+        _small_table("usage_prices", prices.prices),
+        _small_table("usage_price_spans", prices.spans),
+        _small_table("usage_price_steps", prices.steps),
         _small_table("keys", tables.keys(keys)),
+        _small_table("spikes", spikes),
         f"create or replace temp table days_kept as select * from (values {days or '(null, 0)'}) as kept(user_id, days)",  # noqa: S608 - quoted by _literal
         "create or replace temp view usage_kept as select user_id, now() - to_hours(days * 24) as keep_after from days_kept",
+        wording.text("macros"),
         wording.text("view_rows" if files else "view_rows_tail_only"),
-        *(wording.text(f"view_{name}") for name in ("usage", "usage_priced", "prices")),
+        *(wording.text(f"view_{name}") for name in ("usage", "usage_costed", "usage_priced", "prices")),
     ]
     return f"{_HEAD}\n" + "".join(f"{part.strip()};\n" for part in parts)
 
@@ -83,8 +95,8 @@ def _literal(value: object) -> str:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, int):
-        return str(value)
+    if isinstance(value, int | float):
+        return repr(value)
     if isinstance(value, datetime):
         return f"'{value.isoformat()}'"
     return "'" + str(value).replace("'", "''") + "'"

@@ -1,24 +1,41 @@
-"""What is unusual in the usage: spikes hour by hour and as episodes. Asked of the records each time; nothing is stored."""
+"""What is unusual in the usage: spikes hour by hour and as episodes, with their reasons. Asked of the records; nothing is stored."""
 
-from dataclasses import replace
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from byok.spikes import episodes as words
-from byok.spikes.episodes import Episode, Spike
-from byok.spikes.hours import HISTORY_WEEKS, Clock, Hours, clock
+from byok.spikes import why
+from byok.spikes.episodes import Episode, Metric, Spike
+from byok.spikes.hours import HISTORY_WEEKS, WEEK_H, Clock, Floats, Hours, clock
 from byok.spikes.judging import Found, Sensitivity, judge
 from byok.store import questions, zones
 from byok.store.engine import Engine
-from byok.store.scope import AnyScope
-from byok.store.zones import EARLIEST
+from byok.store.scope import AnyScope, EveryonesScope, Scope
+from byok.store.tables import SPIKES
+from byok.store.zones import EARLIEST, LATEST
 
 DEFAULT = Sensitivity()
-_HISTORY = timedelta(weeks=HISTORY_WEEKS, days=1)
+PREVIEW = timedelta(days=30)
+HISTORY = timedelta(weeks=HISTORY_WEEKS, days=1)
 _HOUR_S = 3600
+_MOST_EXPLAINED = 500  # the newest spikes get the key that they came from: each needs hours read once more
+_COLUMNS: Mapping[Metric, str] = {"tokens": "total_tokens", "calls": "calls", "failed": "failed", "cost": "cost_usd"}
+
+
+class Series(NamedTuple):
+    """Hours to judge, the clocks of their users' zones, and by each series' number its user, vendor and model and its zone."""
+
+    hours: Hours
+    clocks: list[Clock]
+    names: list[dict[str, str]]
+    zones: list[str]
 
 
 def spikes(engine: Engine, scope: AnyScope, *, sensitivity: Sensitivity = DEFAULT) -> list[Spike]:
@@ -26,15 +43,13 @@ def spikes(engine: Engine, scope: AnyScope, *, sensitivity: Sensitivity = DEFAUL
 
     Each hour is judged by what its series did before it, in the eight weeks before (at least 14 days), by the user's own clock.
     """
-    judged = replace(scope, since=_before(scope.since), vendors=(), models=(), key_ids=(), statuses=())
-    hourly = pa.Table.from_batches(questions.hourly(engine, judged, priced=True))
+    hourly = pa.Table.from_batches(questions.hourly(engine, with_history(scope), priced=True))
     if not hourly.num_rows:
         return []
-    hours, clocks, names = _arranged(hourly, engine)
+    series = arranged(engine, hourly)
     since = -(-_seconds(scope.since) // _HOUR_S)
-    asked = (hours.hour >= since) & (hours.hour * _HOUR_S < _seconds(scope.until))
-    found = _told(judge(hours, clocks, asked, sensitivity), hours, names)
-    return [spike for spike in found if _passes(spike, scope)]
+    asked = (series.hours.hour >= since) & (series.hours.hour * _HOUR_S < _seconds(scope.until)) & _within(series, scope)
+    return _told(engine, scope, judge(series.hours, series.clocks, asked, sensitivity), series)
 
 
 def episodes(engine: Engine, scope: AnyScope, *, sensitivity: Sensitivity = DEFAULT) -> list[Episode]:
@@ -42,29 +57,38 @@ def episodes(engine: Engine, scope: AnyScope, *, sensitivity: Sensitivity = DEFA
     return words.episodes(spikes(engine, scope, sensitivity=sensitivity), now=engine.now())
 
 
-def _before(since: datetime) -> datetime:
-    return EARLIEST if since - EARLIEST < _HISTORY else since - _HISTORY
+def preview(engine: Engine, scope: AnyScope, *, sensitivity: Sensitivity = DEFAULT) -> list[Episode]:
+    """What a rule of this sensitivity would have told in the last 30 days. Of `scope` only whose data, vendors and models count."""
+    return episodes(engine, replace(scope, since=engine.now() - PREVIEW, until=engine.now()), sensitivity=sensitivity)
 
 
-def _seconds(moment: datetime) -> int:
-    return int(moment.timestamp())
+def table(engine: Engine, scope: AnyScope) -> pa.Table:
+    """The view `spikes`: the rows of `spikes`, newest first."""
+    return pa.Table.from_pylist([asdict(spike) for spike in spikes(engine, scope)], SPIKES)
 
 
-def _passes(spike: Spike, scope: AnyScope) -> bool:
-    return (not scope.vendors or spike.vendor in scope.vendors) and (not scope.models or spike.model in scope.models)
+def everyones(engine: Engine) -> pa.Table:
+    """The view `spikes` over ALL users and all that is kept, for operators only."""
+    return table(engine, EveryonesScope(EARLIEST, LATEST))
 
 
-def _arranged(hourly: pa.Table, engine: Engine) -> tuple[Hours, list[Clock], pa.Table]:
-    """The answer of `hourly` as `Hours`, the clocks of its users' zones, and each series' names by its number."""
+def with_history(scope: AnyScope) -> AnyScope:
+    """The scope from as early as an hour of it is compared with, unfiltered."""
+    since = EARLIEST if scope.since - EARLIEST < HISTORY else scope.since - HISTORY
+    return replace(scope, since=since, vendors=(), models=(), key_ids=(), statuses=())
+
+
+def arranged(engine: Engine, hourly: pa.Table) -> Series:
+    """The answer of `questions.hourly` (priced) as series to judge."""
     coded = {name: hourly[name].combine_chunks().dictionary_encode() for name in ("user_id", "vendor", "model")}
     codes = {name: column.indices.to_numpy(zero_copy_only=False).astype(np.int64) for name, column in coded.items()}
     joint = (codes["user_id"] * len(coded["vendor"].dictionary) + codes["vendor"]) * len(coded["model"].dictionary) + codes["model"]
     _, firsts, series = np.unique(joint, return_index=True, return_inverse=True)
-    hour = pc.divide(hourly["hour"].cast(pa.int64()), 3_600_000_000).to_numpy().astype(np.int64)
+    hour = pc.divide(hourly["hour"].cast(pa.int64()), 1_000_000 * _HOUR_S).to_numpy().astype(np.int64)
     order = np.lexsort((hour, series))
-    cost = pc.fill_null(hourly["cost_usd"].cast(pa.float64()), 0.0)
-    values = {"tokens": hourly["total_tokens"], "calls": hourly["calls"], "failed": hourly["failed"], "cost": cost}
-    floats = {name: column.to_numpy().astype(float)[order] for name, column in values.items()}
+    floats: dict[str, Floats] = {
+        name: pc.fill_null(hourly[column].cast(pa.float64()), 0.0).to_numpy()[order] for name, column in _COLUMNS.items()
+    }
     user_ids = coded["user_id"].dictionary.to_pylist()
     known = engine.zones_of(user_ids)
     zone_of = [known.get(user_id, "UTC") for user_id in user_ids]
@@ -75,19 +99,68 @@ def _arranged(hourly: pa.Table, engine: Engine) -> tuple[Hours, list[Clock], pa.
         spans = zones.offsets(name)
         local[zone == number], made = clock(hour[zone == number], spans.starts, spans.seconds)
         clocks.append(made)
-    names = hourly.select(["user_id", "vendor", "model"]).take(pa.array(firsts))
-    return Hours(series[order], codes["user_id"][order], hour[order], local[order], zone[order], floats), clocks, names
+    hours = Hours(series[order], codes["user_id"][order], hour[order], local[order], zone[order], floats)
+    names = hourly.select(["user_id", "vendor", "model"]).take(pa.array(firsts)).to_pylist()
+    return Series(hours, clocks, names, [used[zone[first]] for first in firsts])
 
 
-def _told(found: Found, hours: Hours, names: pa.Table) -> list[Spike]:
+def _seconds(moment: datetime) -> int:
+    return int(moment.timestamp())
+
+
+def _within(series: Series, scope: AnyScope) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Which hours are of the vendors and models asked for."""
+    passes = [
+        (not scope.vendors or name["vendor"] in scope.vendors) and (not scope.models or name["model"] in scope.models)
+        for name in series.names
+    ]
+    return np.array(passes, dtype=bool)[series.hours.series]
+
+
+def _told(engine: Engine, scope: AnyScope, found: Found, series: Series) -> list[Spike]:
     rows = []
-    named = names.to_pylist()
     for at, metric, actual, usual, score in zip(*found, strict=True):
-        hour = datetime.fromtimestamp(int(hours.hour[at]) * _HOUR_S, UTC)
+        number = series.hours.series[at]
+        hour = datetime.fromtimestamp(int(series.hours.hour[at]) * _HOUR_S, UTC)
         times = float(actual / usual) if usual > 0 else None
-        why = f"{times:.1f} × the usual" if times else "usually nothing at this hour"
-        rows.append(
-            Spike(hour, **named[hours.series[at]], metric=metric, actual=float(actual), usual=float(usual), times=times,
-                  score=round(float(score), 4), why=why)
-        )  # fmt: skip
-    return sorted(rows, key=lambda spike: (spike.hour, spike.user_id, spike.vendor, spike.model), reverse=True)
+        spike = Spike(hour, **series.names[number], metric=metric, actual=float(actual), usual=float(usual), times=times,
+                      score=round(float(score), 4), why="")  # fmt: skip
+        rows.append((spike, series.zones[number]))
+    rows.sort(key=lambda row: (row[0].hour, row[0].user_id, row[0].vendor, row[0].model), reverse=True)
+    key_of = _keys(engine, scope, [spike for spike, _ in rows[:_MOST_EXPLAINED]])
+    return [replace(spike, why=_why(spike, zone, key_of)) for spike, zone in rows]
+
+
+def _why(spike: Spike, zone: str, key_of: Callable[[Spike], tuple[str | None, float]]) -> str:
+    key, share = key_of(spike)
+    return why.sentence(spike.metric, spike.actual, spike.usual, spike.hour, zone, key=key, share=share)
+
+
+def _keys(engine: Engine, scope: AnyScope, spikes: Sequence[Spike]) -> Callable[[Spike], tuple[str | None, float]]:
+    """Gives the key that made most of a spike's excess (its label, else its id) and its share; (None, 0) for a spike not among these."""
+    if not spikes:
+        return lambda _: (None, 0.0)
+    whose = scope if isinstance(scope, Scope) else replace(scope, user_ids=tuple({spike.user_id for spike in spikes}))
+    hours = sorted({hour for spike in spikes for hour in _compared(spike)})
+    until = datetime.fromtimestamp((hours[-1] + 1) * _HOUR_S, UTC)
+    asked = replace(with_history(whose), since=datetime.fromtimestamp(hours[0] * _HOUR_S, UTC), until=until)
+    by_key: dict[tuple[object, ...], dict[str, dict[str, object]]] = defaultdict(dict)
+    for row in engine.ask("hours_of_keys", asked, priced=True, hours=hours).to_pylist():
+        by_key[_seconds(row["hour"]) // _HOUR_S, row["user_id"], row["vendor"], row["model"]][row["key_id"]] = row
+    labels = engine.labels_of({key_id for keys in by_key.values() for key_id in keys})
+
+    def key_of(spike: Spike) -> tuple[str | None, float]:
+        column = _COLUMNS[spike.metric]
+        here, *before = [by_key.get((hour, spike.user_id, spike.vendor, spike.model), {}) for hour in _compared(spike)]
+        of_hour = {key: float(row[column] or 0) for key, row in here.items()}  # type: ignore[arg-type]
+        usually = {key: float(np.median([float((hour.get(key) or {}).get(column) or 0) for hour in before])) for key in of_hour}  # type: ignore[arg-type]
+        key, share = why.largest_share(of_hour, usually)
+        return (labels.get(key, key) if key else None), share
+
+    return key_of
+
+
+def _compared(spike: Spike) -> list[int]:
+    """The spike's hour and those whole weeks before it, in hours since 1970. A clock change puts some an hour off: the share is rough."""
+    hour = _seconds(spike.hour) // _HOUR_S
+    return [hour - week * WEEK_H for week in range(HISTORY_WEEKS + 1)]

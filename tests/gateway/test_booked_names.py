@@ -58,9 +58,9 @@ def test_names_of_the_catalogue_and_of_an_admin_are_not_counted() -> None:
 def test_spellings_of_a_catalogue_name_are_new_names() -> None:
     """Upper and lower case, and the digits of a snapshot, could spell anything."""
     names = names_of()
-    spelled = [names.booked("usr_ada1", f"openai/gpt-4o-2{number:07}", None, 404, "openrouter") for number in range(NAMES_A_DAY + 10)]
+    spelled = [names.booked("usr_ada1", f"openai/gpt-4o-2{number:07}", None, 404, "together") for number in range(NAMES_A_DAY + 10)]
     assert spelled[-10:] == ["other"] * 10
-    assert echoed(names, "openai/GPT-4o", vendor="openrouter") == "other"
+    assert echoed(names, "openai/GPT-4o", vendor="together") == "other"
 
 
 def test_all_users_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,7 +46,8 @@ def test_many_models_of_many_vendors_are_priced_with_a_source():
     priced = [model for model in catalogue.load().models() if model.prices]
     assert len(priced) >= 40
     assert {"openai", "anthropic", "gemini", "deepseek", "qwen", "minimax", "moonshot"} <= {model.vendor for model in priced}
-    assert all(price.source and price.since for model in priced for price in model.prices)
+    assert all(price.source for model in priced for price in model.prices)
+    assert all(model.prices[-1].since for model in priced), "the price in force has no date"
 
 
 def test_the_built_in_vendor_costs_nothing_and_says_so():
@@ -55,19 +56,24 @@ def test_the_built_in_vendor_costs_nothing_and_says_so():
     assert price.source.startswith("built in")
 
 
-def test_a_known_model_may_be_unpriced():
-    book = catalogue.load()
-    flash = next(model for model in book.models() if model.model == "deepseek-v4-flash")
-    assert "deepseek-chat" in flash.aliases
+def test_a_known_model_may_be_unpriced(tmp_path):
+    book = catalogue.load(folder_with(tmp_path, "vendor: v\nmodels:\n  - {model: m1, aliases: [m], prices: []}"))
+    assert [model.aliases for model in book.models()] == [("m",)]
     with pytest.raises(PriceUnknown):
-        book.price_at("deepseek", "deepseek-v4-flash", NOW)
+        book.price_at("v", "m1", NOW)
+
+
+def test_an_alias_is_priced_under_the_model_that_answers():
+    flash = catalogue.load().named("deepseek-chat")
+    assert [(model.vendor, model.model) for model in flash] == [("deepseek", "deepseek-v4-flash")]
 
 
 def test_the_table_has_one_row_per_price():
     table = catalogue.load().table()
     assert table.num_rows == sum(len(model.prices) for model in catalogue.load().models())
     assert table.column_names == [
-        *("vendor", "model", "valid_from", "valid_until", "input_pico", "output_pico", "cached_pico", "write_pico", "price_source")
+        *("vendor", "model", "valid_from", "valid_until", "input_pico", "output_pico", "cached_pico", "write_pico", "price_source"),
+        *("request_pico", "conditions"),
     ]
 
 
@@ -95,6 +101,18 @@ def test_entries_follow_each_other_and_the_earliest_holds_for_earlier_calls(tmp_
         (one_model(entry(rest="input: 1, output: 2, source: s, chached: 1")), "chached"),
         (one_model(entry("yesterday")), "from"),
         (one_model(entry(rest="input: 1, input: 9, output: 2, source: s")), "input stands twice"),
+        (one_model("      - {input: 1, output: 2, source: s}"), "its price has no `from`"),
+        (one_model(entry(), "      - {input: 1, output: 2, source: s}"), "only the first price may lack `from`"),
+        (one_model(entry(rest="input: 1, output: 2, source: s, above: [{tokens: 9, input: 2, output: 4, cached: 1}]")), "other rates"),
+        (
+            one_model(
+                entry(rest="input: 1, output: 2, source: s, above: [{tokens: 9, input: 2, output: 4}, {tokens: 9, input: 3, output: 4}]")
+            ),
+            "each `tokens` must be larger",
+        ),
+        (one_model(entry(rest="input: 1, output: 2, source: s, hours: [{utc: ['4-1'], input: 2, output: 4}]")), "utc must be such as"),
+        (one_model(entry(rest="input: 1, output: 2, source: s, hours: [{utc: ['04:00-01:00'], input: 2, output: 4}]")), "utc must be such"),
+        (one_model(entry(rest="input: 1, output: 2, source: s, request: -1")), "request must lie between"),
         ("vendor: v\nmodels: [", "vendor0.yaml"),
         ("vendor: v\nmodels:\n  - {model: a, prices: []}\n  - {model: b, aliases: [a], prices: []}", "v: a is named twice"),
         ("", "vendor0.yaml"),

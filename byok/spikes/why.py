@@ -1,0 +1,42 @@
+"""A spike in a sentence: how much more than usual, at which local hour, and which key made most of it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from byok.spikes.episodes import Metric
+
+_FAR = 1000
+_UNITS: Mapping[Metric, str] = {"tokens": "tokens", "calls": "calls", "failed": "failed calls", "cost": "USD"}
+
+
+def sentence(metric: Metric, actual: float, usual: float, hour: datetime, zone: str, *, key: str | None = None, share: float = 0.0) -> str:
+    """What happened in `hour`, by the clock of `zone`; `share` (0 to 1) is what of the excess came from `key`.
+
+    >>> sentence("calls", 612, 180, datetime.fromisoformat("2026-11-24T13:00:00Z"), "Europe/Berlin", key="prod-7", share=0.81)
+    '3.4 × the usual Tuesday 14:00 (612 calls, usually 180); 81 % of the excess from key prod-7'
+    """
+    when = f"{hour.astimezone(ZoneInfo(zone)):%A %H:%M}"
+    if usual > 0:
+        times = actual / usual
+        much = f"{times:.1f}" if times < _FAR else f"more than {_FAR:,}"
+        text = f"{much} × the usual {when} ({_amount(metric, actual)} {_UNITS[metric]}, usually {_amount(metric, usual)})"
+    else:
+        text = f"{_amount(metric, actual)} {_UNITS[metric]}, usually nothing on {when}"
+    return f"{text}; {100 * share:.0f} % of the excess from key {key}" if key else text
+
+
+def _amount(metric: Metric, value: float) -> str:
+    if metric == "cost":
+        return f"{value:,.2f}"
+    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
+
+
+def largest_share(of_hour: Mapping[str, float], usually: Mapping[str, float]) -> tuple[str | None, float]:
+    """Which key had the largest part of what was more than usual, and how much of it (0 to 1)."""
+    more = {key: max(0.0, value - usually.get(key, 0.0)) for key, value in of_hour.items()}
+    total = sum(more.values())
+    if total <= 0:
+        return None, 0.0
+    key = max(more, key=lambda name: (more[name], name))
+    return key, more[key] / total
