@@ -17,7 +17,7 @@ overview = st.Page("pages/overview.py", title="Overview", icon=":material/monito
 explore = st.Page("pages/explore.py", title="Explore", icon=":material/query_stats:", url_path="explore")
 reliability = st.Page("pages/reliability.py", title="Reliability", icon=":material/heart_check:", url_path="reliability")
 sql = st.Page("pages/sql.py", title="SQL", icon=":material/database:", url_path="sql")
-exports = st.Page("pages/exports.py", title="Exports", icon=":material/download:", url_path="exports")
+exports = st.Page("pages/exports.py", title="Exports & API", icon=":material/download:", url_path="exports")
 reconcile = st.Page("pages/reconcile.py", title="Reconcile", icon=":material/balance:", url_path="reconcile")
 what_we_store = st.Page("pages/what_we_store.py", title="What we store", icon=":material/visibility:", url_path="what_we_store")
 keys = st.Page("pages/keys.py", title="Keys & budgets", icon=":material/key:", url_path="keys")

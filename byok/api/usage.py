@@ -1,11 +1,12 @@
 """GET /usage and what else answers from the records: series, costs, export."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from itertools import chain
 from typing import Annotated, Any
 
+import pyarrow as pa
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
@@ -78,7 +79,8 @@ async def spikes(me: Me, query: Annotated[shapes.SpikesQuery, Query()], request:
 async def export_records(me: Me, query: Annotated[shapes.ExportQuery, Query()], request: Request) -> StreamingResponse:
     """Your records, oldest first, every column: a stream of any length."""
     scope = scope_of(request, me.user, me.now)
-    return await exported(me.services, me.pool, scope, query.format, f"usage-{me.now:%Y-%m-%d}.{query.format}")
+    batches = questions.records(me.services.engine, scope)
+    return await exported(me.services, me.pool, scope, query.format, f"usage-{me.now:%Y-%m-%d}.{query.format}", batches)
 
 
 @router.delete(
@@ -100,9 +102,11 @@ async def erase(me: Me, query: Annotated[shapes.EraseQuery, Query()], request: R
     return ExactJson(receipt)
 
 
-async def exported(services: Services, pool: Pool, scope: AnyScope, format: str, filename: str) -> StreamingResponse:
+async def exported(
+    services: Services, pool: Pool, scope: AnyScope, format: str, filename: str, batches: Iterable[pa.RecordBatch]
+) -> StreamingResponse:
     """An export as a download; its first piece is made before the answer starts, so that a fault is still an error."""
-    pieces = iter(export.write(format, questions.records(services.engine, scope)))
+    pieces = iter(export.write(format, batches, filters=export.filters_of(scope)))
     headers = await pool.run(completeness, services)
     first = await pool.run(next, pieces, b"")
     return downloaded(pool.pieces(_from_first(first, pieces)), format, filename, headers)

@@ -133,10 +133,17 @@ class Engine:
         return tables.whole_numbers(table)
 
     def stream(
-        self, question: str, scope: AnyScope, *, priced: bool = False, over: View | None = None, **values: object
+        self,
+        question: str,
+        scope: AnyScope,
+        *,
+        priced: bool = False,
+        over: View | None = None,
+        columns: Sequence[str] = (),
+        **values: object,
     ) -> Iterator[pa.RecordBatch]:
         """As `ask`, in batches of at most `BATCH_ROWS`; the first comes when all input has been read, at least one (maybe empty) comes."""
-        sql = wording.question(question, scope, priced=priced)
+        sql = wording.question(question, scope, priced=priced, columns=columns)
 
         def begin(desk: Desk, seating: _Seating) -> tuple[pa.RecordBatch, pa.RecordBatchReader]:
             batches = desk.ask(sql, _values(scope, sql, seating) | values).to_arrow_reader(BATCH_ROWS)

@@ -9,6 +9,7 @@ from functools import cache
 from importlib import resources
 
 from byok.store.scope import AnyScope, Scope
+from byok.usage import COLUMN_NAMES
 
 COLUMNS = {"vendor": "vendor", "model": "model", "key_id": "key_id", "status": "status", "user_id": "user_id"}
 TIMES = {
@@ -42,6 +43,7 @@ _SUMMED_COLUMNS = ", ".join(
     ("ts", "vendor", "model", "status", "prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens",
      "reasoning_tokens", "calls")
 )  # fmt: skip
+_OF_RECORDS = {name: name for name in (*COLUMN_NAMES, "cost_usd", "price_source")}
 SUMMED = frozenset({"usage", "usage_by_time", "summary"})
 _PLACE = re.compile(r"/\*(\w+)\*/(.*?)/\*\.\*/", re.DOTALL)
 _VALUE = re.compile(r"\$([a-z_]+)")
@@ -61,11 +63,12 @@ def question(
     priced: bool = False,
     split: bool = False,
     known: Sequence[str] = (),
+    columns: Sequence[str] = (),
 ) -> str:
     """The text that asks `name` within `scope`; KeyError for a column that is not in the lists.
 
     `split` adds what each part of the cost comes to. `known` are texts of remembered sums that stand beside the records (see
-    `byok.store.remembered`).
+    `byok.store.remembered`); `columns` are those of the record that are wanted, where a question can do without the rest.
     """
     sums = _OF_SUMS if known else {}
     cost = f", {sums.get('cost_sum', _COST_SUM)} as cost_usd, {sums.get('unpriced', _UNPRICED)} as unpriced_calls"
@@ -73,6 +76,8 @@ def question(
     places = {"records": "usage_costed" if split else _records(scope, known, priced=priced), **sums}
     if scope is not None:
         places["scope"] = _scope(scope)
+    if columns:
+        places["columns"] = ", ".join(_OF_RECORDS[name] for name in columns)
     if group_by is not None:
         places |= _groups(group_by)
     if priced:

@@ -46,7 +46,7 @@ def draw(user: User) -> None:
 def _show(found: Reconciliation) -> None:
     if found.days_gone:
         st.caption(
-            f":material/history_toggle_off: {format.plural(found.days_gone, 'day')} left out: the plan no longer keeps all of their records."
+            f":material/history_toggle_off: {format.plural(found.days_gone, 'day')} left out: their records are not all kept any more."
         )
     if not found.rows:
         return
