@@ -31,6 +31,7 @@ API_PATHS = frozenset(
         "me",
         "keys",
         "access-tokens",
+        "alerts",
         "admin",
         "download",
         "docs",
@@ -41,7 +42,7 @@ API_PATHS = frozenset(
     )
 )
 NEVER_PAGES = frozenset(("v1", "api"))  # a typing error there must not be answered with a page
-ALSO_PAGES = frozenset(("costs", "keys"))  # the dashboard has a page of this name, too
+ALSO_PAGES = frozenset(("alerts", "costs", "keys"))  # the dashboard has a page of this name, too
 STREAMLITS_OWN = frozenset(("_stcore", "media", "component", "static", "app"))
 MOST_BYTES = 64 * 1024  # of a body to API or sign-in
 _PAGE_HEADERS = [(b"x-frame-options", b"DENY"), (b"referrer-policy", b"same-origin"), (b"x-content-type-options", b"nosniff")]

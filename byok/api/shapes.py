@@ -141,6 +141,29 @@ class ErrorFacts(BaseModel):
     remedy: str
 
 
+class NewAlert(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"channel": "slack", "url": "https://hooks.slack.com/services/…", "min_tokens": 5000}]},
+    )
+
+    channel: Literal["slack", "webhook", "mail"] = Field(description="mail goes to your own e-mail.")
+    url: Annotated[str, Field(max_length=2000)] | None = Field(None, description="Of the webhook; stored encrypted, never shown again.")
+    all_users: bool = Field(False, description="Watch all users (admins).")
+    metric: Literal["tokens", "calls", "failed", "cost"] | None = Field(None, description="Default: any; of a threshold: tokens.")
+    vendor: _Short | None = Field(None, description="Only calls of this vendor.")
+    model: _Short | None = Field(None, description="Only calls of this model.")
+    sensitivity: Literal["every", "strong", "extreme"] = Field("every", description="Which spikes: all, scores from 0.7, from 0.9.")
+    min_tokens: Annotated[int, Field(ge=0, le=10**15)] = Field(1000, description="Never tell of hours below.")
+    warn_at: Annotated[float, Field(gt=0, le=1e15)] | None = Field(None, description="Instead of spikes: warn from this amount on.")
+    alert_at: Annotated[float, Field(gt=0, le=1e15)] | None = Field(None, description="Instead of spikes: alert from this amount on.")
+    window: Literal["hour", "day"] = Field("hour", description="Within which the amount is reached.")
+    silent_hours: Annotated[int, Field(ge=1, le=168)] | None = Field(None, description="Instead of spikes: no call for so long.")
+    quiet: Annotated[str, Field(max_length=11)] | None = Field(
+        None, description="Hold back between these times of your day.", examples=["22:00-07:00"]
+    )
+
+
 class Error(BaseModel):
     error: ErrorFacts
 
@@ -343,3 +366,49 @@ class EveryonesBudgets(BaseModel):
 
 class Models(BaseModel):
     models: list[dict[str, Any]]
+
+
+class DeliveryFacts(BaseModel):
+    id: str
+    kind: Literal["alert", "resolved", "test", "report"]
+    status: Literal["pending", "sent", "refused", "expired"]
+    result: str | None = Field(description="What came of the last try: a status or a word of ours.")
+    tries: int
+    created_at: str
+    last_try_at: str | None
+    ended_at: str | None
+    next_try_at: str | None
+
+
+class Alert(BaseModel):
+    id: str
+    email: str
+    channel: str
+    to: str = Field(description="Of a web address only host and last four characters.")
+    kind: Literal["spike", "above", "silence"]
+    all_users: bool
+    metric: str | None
+    vendor: str | None
+    model: str | None
+    least_score: float
+    min_tokens: int
+    warn_at: float | None
+    alert_at: float | None
+    window: str | None
+    silent_hours: int | None
+    quiet: str | None
+    created: str
+    last: DeliveryFacts | None
+
+
+class Alerts(BaseModel):
+    alerts: list[Alert]
+
+
+class NewAlertFacts(Alert):
+    signing_secret: str | None = Field(description="What a webhook's messages are signed with: in this answer and nowhere else.")
+
+
+class Tested(BaseModel):
+    sent: bool
+    result: str
