@@ -15,6 +15,7 @@ if user is None:
 
 overview = st.Page("pages/overview.py", title="Overview", icon=":material/monitoring:", default=True)
 explore = st.Page("pages/explore.py", title="Explore", icon=":material/query_stats:", url_path="explore")
+costs = st.Page("pages/costs.py", title="Costs", icon=":material/payments:", url_path="costs")
 reliability = st.Page("pages/reliability.py", title="Reliability", icon=":material/heart_check:", url_path="reliability")
 sql = st.Page("pages/sql.py", title="SQL", icon=":material/database:", url_path="sql")
 exports = st.Page("pages/exports.py", title="Exports & API", icon=":material/download:", url_path="exports")
@@ -29,7 +30,7 @@ system = st.Page("pages/system.py", title="System", icon=":material/monitor_hear
 users = st.Page("pages/users.py", title="Users", icon=":material/group:", url_path="users")
 
 sections = {
-    "Usage": [overview, explore, reliability],
+    "Usage": [overview, explore, costs, reliability],
     "Data": [sql, exports, reconcile, what_we_store],
     "Manage": [alerts, keys, retention, settings, account],
 }
@@ -42,6 +43,7 @@ st.title(page.title, anchor=False)
 parts: dict[str, tuple[bar.Part, ...]] = {
     overview.url_path: ("summed", "by", "cmp", "grain"),
     explore.url_path: ("metric", "by", "by2", "cmp", "grain"),
+    costs.url_path: ("by", "cmp", "grain"),
     reliability.url_path: ("cmp", "grain"),
     exports.url_path: (),
 }
