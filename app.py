@@ -17,8 +17,9 @@ overview = st.Page("pages/overview.py", title="Overview", icon=":material/monito
 explore = st.Page("pages/explore.py", title="Explore", icon=":material/query_stats:", url_path="explore")
 reliability = st.Page("pages/reliability.py", title="Reliability", icon=":material/heart_check:", url_path="reliability")
 sql = st.Page("pages/sql.py", title="SQL", icon=":material/database:", url_path="sql")
-exports = st.Page("pages/exports.py", title="Exports", icon=":material/download:", url_path="exports")
+exports = st.Page("pages/exports.py", title="Exports & API", icon=":material/download:", url_path="exports")
 what_we_store = st.Page("pages/what_we_store.py", title="What we store", icon=":material/visibility:", url_path="what_we_store")
+alerts = st.Page("pages/alerts.py", title="Alerts & reports", icon=":material/notifications:", url_path="alerts")
 keys = st.Page("pages/keys.py", title="Keys", icon=":material/key:", url_path="keys")
 account = st.Page("pages/account.py", title="Account", icon=":material/person:", url_path="account")
 retention = st.Page("pages/retention.py", title="Retention & deletion", icon=":material/auto_delete:", url_path="retention")
@@ -29,7 +30,7 @@ users = st.Page("pages/users.py", title="Users", icon=":material/group:", url_pa
 sections = {
     "Usage": [overview, explore, reliability],
     "Data": [sql, exports, what_we_store],
-    "Manage": [keys, retention, settings, account],
+    "Manage": [alerts, keys, retention, settings, account],
 }
 page = st.navigation(sections | ({"Admin": [users, system]} if user.admin else {}))
 with st.sidebar:

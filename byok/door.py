@@ -23,10 +23,26 @@ from byok.services import Services
 log = structlog.get_logger("byok.web")
 
 API_PATHS = frozenset(
-    ("usage", "costs", "models", "me", "keys", "access-tokens", "admin", "download", "docs", "openapi.json", "healthz", "readyz", "metrics")
+    (
+        "usage",
+        "costs",
+        "budgets",
+        "models",
+        "me",
+        "keys",
+        "access-tokens",
+        "alerts",
+        "admin",
+        "download",
+        "docs",
+        "openapi.json",
+        "healthz",
+        "readyz",
+        "metrics",
+    )
 )
 NEVER_PAGES = frozenset(("v1", "api"))  # a typing error there must not be answered with a page
-ALSO_PAGES = frozenset(("costs", "keys"))  # the dashboard has a page of this name, too
+ALSO_PAGES = frozenset(("alerts", "costs", "keys"))  # the dashboard has a page of this name, too
 STREAMLITS_OWN = frozenset(("_stcore", "media", "component", "static", "app"))
 MOST_BYTES = 64 * 1024  # of a body to API or sign-in
 _PAGE_HEADERS = [(b"x-frame-options", b"DENY"), (b"referrer-policy", b"same-origin"), (b"x-content-type-options", b"nosniff")]

@@ -6,6 +6,7 @@ A page offers an export; the browser fetches it once, within a minute, with the 
 import secrets
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -29,6 +30,28 @@ class Offer:
     until: datetime
     answer: pa.Table | None = None
     admins_only: bool = False
+    group_by: tuple[str, ...] = ()  # sums by these columns instead of the records
+    priced: bool = False
+
+
+@dataclass
+class Progress:
+    """How far a download has come. `over` says that it ended, `whole` that it did so with the last row."""
+
+    user_id: str
+    rows: int = 0
+    over: bool = False
+    whole: bool = False
+
+    def counting(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """The same batches, counted as they pass."""
+        try:
+            for batch in batches:
+                self.rows += batch.num_rows
+                yield batch
+            self.whole = True
+        finally:
+            self.over = True
 
 
 class Registry:
@@ -36,6 +59,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._offers: OrderedDict[str, Offer] = OrderedDict()
+        self._under_way: OrderedDict[str, Progress] = OrderedDict()
         self._lock = threading.Lock()
 
     def offer(self, offer: Offer) -> str:
@@ -65,9 +89,24 @@ class Registry:
             del self._offers[link]
         return offer if now < offer.until else None
 
+    def begin(self, link: str, user_id: str) -> Progress:
+        """Note that a link was taken and its download begins."""
+        with self._lock:
+            found = self._under_way[link] = Progress(user_id)
+            while len(self._under_way) > _MOST:
+                self._under_way.popitem(last=False)
+        return found
+
+    def progress(self, link: str, user_id: str) -> Progress | None:
+        """How far the download of a link has come; None if it has not begun, is forgotten, or is another user's."""
+        found = self._under_way.get(link)
+        return found if found and found.user_id == user_id else None
+
     def forget(self, user_id: str) -> None:
         """Drop a user's links: after sign-out and erasure."""
         with self._lock:
+            for link in [link for link, progress in self._under_way.items() if progress.user_id == user_id]:
+                del self._under_way[link]
             for link in [link for link, offer in self._offers.items() if offer.user_id == user_id]:
                 del self._offers[link]
 
@@ -83,14 +122,19 @@ def offer(
     *,
     now: datetime,
     admins_only: bool = False,
+    group_by: tuple[str, ...] = (),
+    priced: bool = False,
 ) -> str:
     """Return the relative address of a one-time download, good for `VALID`: the records of a scope, or an answer (not as jsonl).
 
     `admins_only`: an answer about others, which only an admin may still fetch then (with the records of everyone that goes without saying).
 
+    `priced` adds the cost to each record; with `group_by` the file holds the sums by these columns, with cost.
+
     >>> downloads.offer(user.id, scope, "csv", "usage-2026-11.csv", now=services.now())
     '/download/5xK…'
     """
     scope, answer = (None, content) if isinstance(content, pa.Table) else (content, None)
-    link = REGISTRY.offer(Offer(user_id, scope, format, filename, now + VALID, answer, admins_only or isinstance(scope, EveryonesScope)))
+    admins_only = admins_only or isinstance(scope, EveryonesScope)
+    link = REGISTRY.offer(Offer(user_id, scope, format, filename, now + VALID, answer, admins_only, group_by, priced))
     return f"/download/{link}"

@@ -6,7 +6,7 @@ Cells are made column by column in Arrow; Python sees each distinct text once.
 import io
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Literal, get_args
 
@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from byok.errors import BadRequest
+from byok.store.scope import AnyScope
 
 Format = Literal["csv", "json", "jsonl", "parquet"]
 FORMATS: tuple[str, ...] = get_args(Format)
@@ -33,8 +34,17 @@ class FormatUnknown(BadRequest):
         super().__init__("The parameter format is not understood.", remedy=f"format: one of {', '.join(FORMATS)}")
 
 
-def write(fmt: str, batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
+def filters_of(scope: AnyScope) -> dict[str, Any]:
+    """What a scope leaves in, for people who meet the file later: period, zone and filters. It names no user."""
+    texts: dict[str, Any] = {"since": scope.since.isoformat(), "until": scope.until.isoformat(), "tz": scope.tz}
+    lists = {"vendor": scope.vendors, "model": scope.models, "key_id": scope.key_ids, "status": scope.statuses}
+    return texts | {name: list(values) for name, values in lists.items() if values}
+
+
+def write(fmt: str, batches: Iterable[pa.RecordBatch], *, filters: Mapping[str, Any] | None = None) -> Iterator[bytes]:
     """Yield the bytes of a whole file in pieces. `batches` holds at least one batch, maybe an empty one: it names the columns.
+
+    `filters` (see `filters_of`) stand in a Parquet file's metadata under `byok`; the other formats have no place that readers would skip.
 
     Instants are written as 2026-11-22T10:00:00.123456Z, decimals with all digits, null as an empty cell or `null`. A csv text that begins
     like a formula gets a leading apostrophe. Raises `FormatUnknown` at once.
@@ -44,7 +54,9 @@ def write(fmt: str, batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
     """
     if fmt not in FORMATS:
         raise FormatUnknown
-    return {"csv": _csv, "json": _json, "jsonl": _jsonl, "parquet": _parquet}[fmt](iter(batches))
+    if fmt == "parquet":
+        return _parquet(iter(batches), json.dumps(filters or {}))
+    return {"csv": _csv, "json": _json, "jsonl": _jsonl}[fmt](iter(batches))
 
 
 def _csv(batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
@@ -72,10 +84,11 @@ def _json(batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
     yield b"\n]\n"
 
 
-def _parquet(batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
+def _parquet(batches: Iterator[pa.RecordBatch], filters: str) -> Iterator[bytes]:
     first = next(batches)
     sink = _Pieces()
     with pq.ParquetWriter(pa.PythonFile(sink, mode="w"), first.schema, compression="zstd") as writer:
+        writer.add_key_value_metadata({"byok": filters})
         for table in _row_groups(first, batches):
             writer.write_table(table, row_group_size=_ROW_GROUP_ROWS)
             yield sink.taken()

@@ -21,7 +21,7 @@ from typing import Any, Literal
 import structlog
 
 from byok import erasures
-from byok.accounts import jobs, plans, receipts, tombstones, users
+from byok.accounts import budgets, jobs, plans, receipts, tombstones, users
 from byok.accounts.database import Database, scrub
 from byok.accounts.jobs import ERASE_USAGE_PENDING as _ERASE_USAGE
 from byok.accounts.jobs import ERASE_USERS_PENDING as _ERASE_USERS
@@ -81,6 +81,15 @@ class Retention:
         self._table = Table(usage_dir)
         self._journal_dir, self._exports_dir, self._usage_dir = journal_dir, exports_dir, usage_dir
 
+    @property
+    def fence(self) -> Callable[[], int]:
+        """See `Table.fence`."""
+        return self._table.fence
+
+    @fence.setter
+    def fence(self, number: Callable[[], int]) -> None:
+        self._table.fence = number
+
     def purge(self, *, now: datetime, dry_run: bool = False, force: bool = False, overdue: timedelta = timedelta(0)) -> Receipt:
         """Delete all rows past their user's retention. Adds "users": [{"user_id", "rows", "before"}]. Raises `ClockSuspicious`.
 
@@ -124,6 +133,7 @@ class Retention:
         """Delete a user's records older than `before` (default: all up to now); the user stays. Raises `StillWritten`."""
         started = time.monotonic()
         moment = min(before, now) if before else now
+        budgets.carry(self._db, user_id)
         jobs.put(self._db, _ERASE_USAGE + user_id, moment.isoformat())
         return self._finish_usage(user_id, moment, started, now)
 
@@ -131,6 +141,7 @@ class Retention:
         """Delete some of a user's records, up to now; the user and all others stay. Raises `StillWritten`."""
         started = time.monotonic()
         cut = replace(cut, until=min(cut.until, now))
+        budgets.carry(self._db, cut.user_id)
         return self._finish_cut(erasures.begin_cut(self._db, cut), cut, started, now)
 
     def preview_cut(self, cut: Cut, *, now: datetime) -> int:

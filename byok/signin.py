@@ -15,6 +15,7 @@ from byok.accounts.errors import PasswordTooWeak
 from byok.accounts.users import User
 from byok.address import client_address
 from byok.answers import http_fault, internal_fault, our_fault
+from byok.ending_mails import EndingMails
 from byok.errors import ByokError, TooManyRequests
 from byok.forms import COOKIE, STALE, Forms, local_path, text_of, to
 from byok.pool import Pool
@@ -27,7 +28,7 @@ _WRONG = "That did not match. Check the e-mail and the password, or the token."
 def create_signin(services: Services, pool: Pool) -> Starlette:
     """Return the ASGI app of everything below /auth/ that is for people."""
     forms = Forms(services, pool)
-    pages, sign_on = SignIn(forms), SignOn(forms)
+    pages, sign_on, mails = SignIn(forms), SignOn(forms), EndingMails(services, pool)
     app = Starlette(
         routes=[
             Route("/auth/sign-in", pages.sign_in_form, methods=["GET"]),
@@ -39,6 +40,8 @@ def create_signin(services: Services, pool: Pool) -> Starlette:
             Route("/auth/oidc/start", sign_on.start, methods=["POST"]),
             Route("/auth/oidc/callback", sign_on.callback, methods=["GET"]),
             Route("/auth/oidc/connect", sign_on.connect_form, methods=["GET"]),
+            Route("/auth/unsubscribe", mails.ask, methods=["GET"]),
+            Route("/auth/unsubscribe", mails.end, methods=["POST"]),
             Route("/auth/style.css", _style, methods=["GET"]),
         ],
         exception_handlers={HTTPException: http_fault, ByokError: our_fault, Exception: internal_fault},

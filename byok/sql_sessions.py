@@ -4,14 +4,17 @@ Open to all where the kernel's walls (Landlock, seccomp) stand around such a pro
 process holds copies of that user's rows only. With several users the operator decides.
 """
 
+import contextlib
 import threading
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from byok.accounts import key_vault, sessions, users
 from byok.accounts.users import User
 from byok.services import Services
-from byok.store import sandbox
+from byok.store import named_columns, sandbox
+from byok.store.console import ColumnsMissing, ConsoleResult, Worker, check_size
 from byok.store.console_pool import ConsolePool
 from byok.store.own_rows import OwnRows
 
@@ -60,6 +63,22 @@ def pool(services: Services) -> ConsolePool:
 def rows_of(services: Services, user: User) -> OwnRows:
     """What the SQL of a user is asked of: the same for the page and for `byok sql --user`."""
     return OwnRows(services.engine, user, keys=lambda: _keys(services, user.id), now=services.now())
+
+
+def ask_once(services: Services, user: User, query: str) -> ConsoleResult:
+    """Answer one query of a user in a process of its own, with the columns that it names. Raises as `ConsolePool.ask`."""
+    check_size(query)
+    rows = rows_of(services, user)
+    with contextlib.suppress(ColumnsMissing):
+        return _asked(rows, query, named_columns.named(query))
+    return _asked(rows, query, ())
+
+
+def _asked(rows: OwnRows, query: str, columns: Sequence[str]) -> ConsoleResult:
+    with Worker() as worker:
+        worker.start()
+        rows.load(worker, columns)
+        return worker.query(query)
 
 
 def end(services: Services, user_id: str) -> None:

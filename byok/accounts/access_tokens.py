@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from byok.accounts.budgets import Stop
 from byok.accounts.database import Database
 from byok.accounts.errors import UserUnknown
 from byok.accounts.ids import is_id, random_characters
@@ -39,10 +40,11 @@ class AccessToken:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Whom a credential names, and the only models it may call (names and patterns; none: all)."""
+    """Whom a credential names, the only models it may call (names and patterns; none: all), and which of the user's budgets are used up."""
 
     user: User
     models: tuple[str, ...] = ()
+    stops: tuple[Stop, ...] = ()  # only the gateway asks for them
 
 
 def create(db: Database, user_id: str, *, now: datetime, label: str = "", ttl_s: float | None = None, models: Sequence[str] = ()) -> str:

@@ -203,6 +203,33 @@ jobs = sa.Table(
     sa.Column("value", sa.String, nullable=False),
 )
 
+budgets = sa.Table(
+    "budgets",
+    METADATA,
+    sa.Column("id", sa.String, primary_key=True),
+    _owner(),
+    sa.Column("vendor", sa.String),  # null: all vendors
+    sa.Column("key_id", sa.String),  # null: all keys
+    sa.Column("metric", sa.String, nullable=False),
+    sa.Column("amount", sa.BigInteger, nullable=False),  # a month's: billionths of a USD, or tokens
+    sa.Column("hard", sa.Boolean, nullable=False),
+    sa.Column("by_admin", sa.Boolean, nullable=False),  # the user cannot change or remove it
+    sa.Column("created_at", Instant, nullable=False),
+)
+
+budget_figures = sa.Table(
+    "budget_figures",
+    METADATA,
+    sa.Column("budget_id", sa.String, sa.ForeignKey("budgets.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("month", sa.String, nullable=False),  # 2026-11, in the user's zone
+    sa.Column("month_ends", Instant, nullable=False),
+    sa.Column("spent", sa.BigInteger, nullable=False),  # of the month up to `counted_at`, in the unit of the budget's amount
+    sa.Column("unpriced_calls", sa.BigInteger, nullable=False),
+    sa.Column("carried", sa.BigInteger, nullable=False),  # the part of `spent` from before `carried_until`: its records may be gone
+    sa.Column("carried_until", Instant, nullable=False),
+    sa.Column("counted_at", Instant, nullable=False),
+)
+
 alert_rules = sa.Table(
     "alert_rules",
     METADATA,

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 
 from byok import __version__
 from byok.answers import ExactJson, error, http_fault, internal_fault, our_fault
-from byok.api import account, admin, docs, forecast, operating, shapes, usage
+from byok.api import account, admin, alerts, budgets, costs, docs, forecast, operating, shapes, usage
 from byok.api.caller import DOCUMENTED, Invalid, refuse_repeated
 from byok.errors import BadRequest, ByokError
 from byok.metrics import WebMetrics
@@ -39,7 +39,7 @@ def create_api(services: Services, pool: Pool, metrics: WebMetrics) -> FastAPI:
         dependencies=[Depends(refuse_repeated), DOCUMENTED],
     )
     api.state.services, api.state.pool, api.state.erasing = services, pool, asyncio.Lock()
-    for router in (usage.router, forecast.router, account.router, admin.router):
+    for router in (usage.router, costs.router, forecast.router, account.router, budgets.router, alerts.router, admin.router):
         api.include_router(router)
     api.add_api_route("/docs", docs.page, methods=["GET"], include_in_schema=False)
     operating.add_to(api, metrics)

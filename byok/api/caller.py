@@ -21,7 +21,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] ([\x21-\x2b\x2d-\x7e]{1,8192})")  # one space, one credential
-REPEATABLE = frozenset({"vendor", "model", "key_id", "status", "group_by", "user_id"})
+REPEATABLE = frozenset({"vendor", "model", "key_id", "status", "group_by", "user_id", "replace"})
 
 
 class Invalid(BadRequest):

@@ -15,7 +15,7 @@ from byok.errors import ByokError, NotFound, Unauthorized
 from byok.forms import signed_in
 from byok.metrics import CONTENT_TYPE, WebMetrics
 from byok.services import Services
-from byok.store import formatting
+from byok.store import formatting, questions
 
 
 class NotReady(ByokError):
@@ -69,4 +69,9 @@ async def download(request: Request, link: str) -> Response:
         raise NotFound("This download link was used, is too old, or is not yours.", remedy="Press the download button again.")
     if offer.scope is None:
         return downloaded(pool.pieces(formatting.file(offer.format, offer.answer)), offer.format, offer.filename)
-    return await exported(services, pool, offer.scope, offer.format, offer.filename)
+    progress = downloads.REGISTRY.begin(link, user.id)
+    if offer.group_by:
+        batches = questions.sums(services.engine, offer.scope, group_by=offer.group_by)
+    else:
+        batches = questions.records(services.engine, offer.scope, priced=offer.priced)
+    return await exported(services, pool, offer.scope, offer.format, offer.filename, progress.counting(batches))

@@ -57,6 +57,16 @@ class ForecastQuery(Query):
     key_id: _Several = Field(description="Only calls with these vendor keys; repeatable.")
 
 
+class WhatIfQuery(PeriodQuery):
+    replace: Annotated[list[Annotated[str, Field(max_length=300)]], Field(default_factory=list, max_length=100)] = Field(
+        description="vendor/model=vendor/model: as if the second had answered the calls of the first; repeatable.",
+        examples=[["openai/gpt-4o=openai/gpt-4o-mini"]],
+    )
+    cached_share: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None, description="As if this part (0 to 1) of every prompt had come from the vendor's cache.", examples=["0.5"]
+    )
+
+
 class SeriesQuery(PeriodQuery):
     grain: Literal["hour", "day", "month"] = Field("day", description="Width of a bucket, cut in `tz`.", examples=["hour"])
     by: Literal["vendor", "model", "key_id", "status"] | None = Field(
@@ -109,10 +119,49 @@ class NewAccessToken(BaseModel):
     models: Annotated[list[_Short], Field(max_length=100, description="Only these: names, vendor/name, * for any part. None: all.")] = []
 
 
+class NewBudget(BaseModel):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"usd": "49.50", "vendor": "openai", "hard": True}]})
+
+    usd: Annotated[Decimal | None, Field(description="USD a month; this or `tokens`.")] = None
+    tokens: Annotated[int | None, Field(description="Tokens a month.")] = None
+    vendor: Annotated[str | None, Field(max_length=64, description="Only calls of this vendor.")] = None
+    key_id: Annotated[str | None, Field(max_length=64, description="Only calls with this vendor key.")] = None
+    hard: Annotated[bool, Field(description="Refuse calls when it is used up; else it only warns.")] = False
+
+
+class NewBudgetOfUser(NewBudget):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"user_id": "usr_…", "tokens": 50_000_000}]})
+
+    user_id: _Short
+
+
 class ErrorFacts(BaseModel):
     code: str
     message: str
     remedy: str
+
+
+class NewAlert(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"channel": "slack", "url": "https://hooks.slack.com/services/…", "min_tokens": 5000}]},
+    )
+
+    channel: Literal["slack", "webhook", "mail"] = Field(description="mail goes to your own e-mail.")
+    url: Annotated[str, Field(max_length=2000)] | None = Field(None, description="Of the webhook; stored encrypted, never shown again.")
+    all_users: bool = Field(False, description="Watch all users (admins).")
+    metric: Literal["tokens", "calls", "failed", "cost"] | None = Field(None, description="Default: any; of a threshold: tokens.")
+    vendor: _Short | None = Field(None, description="Only calls of this vendor.")
+    model: _Short | None = Field(None, description="Only calls of this model.")
+    sensitivity: Literal["every", "strong", "extreme"] = Field("every", description="Which spikes: all, scores from 0.7, from 0.9.")
+    min_tokens: Annotated[int, Field(ge=0, le=10**15)] = Field(1000, description="Never tell of hours below.")
+    warn_at: Annotated[float, Field(gt=0, le=1e15)] | None = Field(None, description="Instead of spikes: warn from this amount on.")
+    alert_at: Annotated[float, Field(gt=0, le=1e15)] | None = Field(None, description="Instead of spikes: alert from this amount on.")
+    window: Literal["hour", "day"] = Field("hour", description="Within which the amount is reached.")
+    silent_hours: Annotated[int, Field(ge=1, le=168)] | None = Field(None, description="Instead of spikes: no call for so long.")
+    quiet: Annotated[str, Field(max_length=11)] | None = Field(
+        None, description="Hold back between these times of your day.", examples=["22:00-07:00"]
+    )
 
 
 class Error(BaseModel):
@@ -151,10 +200,29 @@ class Usage(BaseModel):
 
 
 class Costs(BaseModel):
+    """Of each row and in total: input_usd (not cached), cached_usd, written_usd, output_usd and request_usd (fees) add up to cost_usd."""
+
     costs: list[dict[str, Any]]
     cost_usd: Decimal | None
+    input_usd: Decimal | None
+    cached_usd: Decimal | None
+    written_usd: Decimal | None
+    output_usd: Decimal | None
+    request_usd: Decimal | None
+    saved_usd: Decimal | None = Field(description="What caching saved, less what writing the cache cost more.")
+    usd_per_1000_calls: Decimal | None
     unpriced_calls: int
     total_calls: int
+
+
+class WhatIf(BaseModel):
+    what_if: list[dict[str, Any]]
+    cost_usd: Decimal
+    what_if_usd: Decimal
+    difference_usd: Decimal
+    calls: int
+    unpriced_calls: int
+    note: str
 
 
 class Forecast(BaseModel):
@@ -265,5 +333,82 @@ class NewAccessTokenFacts(AccessTokenFacts):
     token: str
 
 
+class Budget(BaseModel):
+    """`limit` and `spent` in USD or tokens. What this month has used up is null until it was counted, which takes a few seconds."""
+
+    id: str
+    vendor: str | None
+    key_id: str | None
+    metric: Literal["usd", "tokens"]
+    limit: Decimal
+    hard: bool
+    by_admin: bool
+    spent: Decimal | None
+    share: float | None
+    used_up: bool
+    unpriced_calls: int | None
+    month: str | None
+    month_ends: str | None
+    counted_at: str | None
+
+
+class EveryonesBudget(Budget):
+    user_id: str
+
+
+class Budgets(BaseModel):
+    budgets: list[Budget]
+
+
+class EveryonesBudgets(BaseModel):
+    budgets: list[EveryonesBudget]
+
+
 class Models(BaseModel):
     models: list[dict[str, Any]]
+
+
+class DeliveryFacts(BaseModel):
+    id: str
+    kind: Literal["alert", "resolved", "test", "report"]
+    status: Literal["pending", "sent", "refused", "expired"]
+    result: str | None = Field(description="What came of the last try: a status or a word of ours.")
+    tries: int
+    created_at: str
+    last_try_at: str | None
+    ended_at: str | None
+    next_try_at: str | None
+
+
+class Alert(BaseModel):
+    id: str
+    email: str
+    channel: str
+    to: str = Field(description="Of a web address only host and last four characters.")
+    kind: Literal["spike", "above", "silence"]
+    all_users: bool
+    metric: str | None
+    vendor: str | None
+    model: str | None
+    least_score: float
+    min_tokens: int
+    warn_at: float | None
+    alert_at: float | None
+    window: str | None
+    silent_hours: int | None
+    quiet: str | None
+    created: str
+    last: DeliveryFacts | None
+
+
+class Alerts(BaseModel):
+    alerts: list[Alert]
+
+
+class NewAlertFacts(Alert):
+    signing_secret: str | None = Field(description="What a webhook's messages are signed with: in this answer and nowhere else.")
+
+
+class Tested(BaseModel):
+    sent: bool
+    result: str

@@ -1,11 +1,12 @@
 """GET /usage and what else answers from the records: series, costs, export."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from itertools import chain
 from typing import Annotated, Any
 
+import pyarrow as pa
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
@@ -74,22 +75,12 @@ async def spikes(me: Me, query: Annotated[shapes.SpikesQuery, Query()], request:
     return await me.ask(unusual_hours, me.services, scope, query.limit, without=frozenset({"user_id"}))
 
 
-@router.get("/costs", response_model=shapes.Costs)
-async def costs(me: Me, query: Annotated[shapes.CostsQuery, Query()], request: Request) -> ExactJson:
-    """What your calls cost, dearest first; a null cost is unknown, not zero."""
-    scope = scope_of(request, me.user, me.now)
-    groups = parse_group_by(query.group_by, everyone=me.user.admin)
-    found = await me.ask(questions.usage, me.services.engine, scope, group_by=groups, cost=True)
-    rows = sorted(found.rows, key=lambda row: (row["cost_usd"] is None, -(row["cost_usd"] or 0)))
-    totals = {name: found.totals[name] for name in ("cost_usd", "unpriced_calls", "total_calls")}
-    return ExactJson({"costs": rows, **totals}, headers=_said(found.incomplete))
-
-
 @router.get("/usage/export", response_class=StreamingResponse)
 async def export_records(me: Me, query: Annotated[shapes.ExportQuery, Query()], request: Request) -> StreamingResponse:
     """Your records, oldest first, every column: a stream of any length."""
     scope = scope_of(request, me.user, me.now)
-    return await exported(me.services, me.pool, scope, query.format, f"usage-{me.now:%Y-%m-%d}.{query.format}")
+    batches = questions.records(me.services.engine, scope)
+    return await exported(me.services, me.pool, scope, query.format, f"usage-{me.now:%Y-%m-%d}.{query.format}", batches)
 
 
 @router.delete(
@@ -111,9 +102,11 @@ async def erase(me: Me, query: Annotated[shapes.EraseQuery, Query()], request: R
     return ExactJson(receipt)
 
 
-async def exported(services: Services, pool: Pool, scope: AnyScope, format: str, filename: str) -> StreamingResponse:
+async def exported(
+    services: Services, pool: Pool, scope: AnyScope, format: str, filename: str, batches: Iterable[pa.RecordBatch]
+) -> StreamingResponse:
     """An export as a download; its first piece is made before the answer starts, so that a fault is still an error."""
-    pieces = iter(export.write(format, questions.records(services.engine, scope)))
+    pieces = iter(export.write(format, batches, filters=export.filters_of(scope)))
     headers = await pool.run(completeness, services)
     first = await pool.run(next, pieces, b"")
     return downloaded(pool.pieces(_from_first(first, pieces)), format, filename, headers)
@@ -135,7 +128,7 @@ def _from_first(first: bytes, rest: Any) -> Any:
 def summed(services: Services, scope: AnyScope, groups: Sequence[str], *, cost: bool) -> ExactJson:
     """The answer of GET /usage."""
     found = questions.usage(services.engine, scope, group_by=tuple(groups), cost=cost)
-    return ExactJson(found.body(), headers=_said(found.incomplete))
+    return ExactJson(found.body(), headers=said(found.incomplete))
 
 
 def unusual_hours(services: Services, scope: AnyScope, limit: int, *, without: frozenset[str] = frozenset()) -> ExactJson:
@@ -148,10 +141,10 @@ def unusual_hours(services: Services, scope: AnyScope, limit: int, *, without: f
 
 def completeness(services: Services) -> dict[str, str]:
     """A header that says so when a broken file was left out."""
-    return _said(bool(services.engine.quarantined))
+    return said(bool(services.engine.quarantined))
 
 
-def _said(incomplete: bool) -> dict[str, str]:
+def said(incomplete: bool) -> dict[str, str]:
     return {"x-byok-incomplete": "1"} if incomplete else {}
 
 

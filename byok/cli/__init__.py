@@ -3,7 +3,7 @@
 import click
 
 from byok import __version__
-from byok.cli import access, alerts, forecast, keys, models, prices, processes, reports, spikes, sql, upkeep, usage, users
+from byok.cli import access, alerts, budget, forecast, keys, models, prices, processes, reports, spikes, sql, upkeep, usage, users
 from byok.cli.frame import Group
 
 
@@ -19,7 +19,8 @@ def cli() -> None:
 _COMMANDS: tuple[click.Command, ...] = (
     *(processes.up, processes.gateway, processes.web, processes.keeper),
     *(users.user, keys.key, access.token, access.access_token, models.models),
-    *(usage.usage, forecast.forecast, spikes.spikes, sql.sql, usage.export, usage.import_),
+    *(usage.usage, spikes.spikes, sql.sql, usage.export, usage.import_),
+    *(budget.budget, forecast.forecast),
     *(alerts.alert, reports.report),
     *(upkeep.purge, upkeep.compact, prices.prices, upkeep.rotate_master_key, upkeep.doctor),
 )

@@ -66,31 +66,26 @@ def add(
     Example: byok alert add ada@example.org --slack --min-tokens 5000 < webhook-url.txt
     """
     from byok.accounts import alert_rules, users
-    from byok.accounts.alert_rules import SENSITIVITY, Terms
     from byok.notify import listing
     from byok.services import Services
 
     channels = [name for name, said in (("slack", slack), ("webhook", webhook), ("mail", mail is not None)) if said]
-    fixed = above is not None or warn is not None
     if len(channels) != 1:
         raise click.UsageError("Name one of --slack, --webhook and --mail.")
-    if fixed and silent_for is not None:
+    if (above is not None or warn is not None) and silent_for is not None:
         raise click.UsageError("A rule is for a threshold or for silence: make two.")
-    begin, _, end = (quiet or "").partition("-")
-    terms = Terms(
-        kind="above" if fixed else "silence" if silent_for is not None else "spike",
+    terms = listing.terms(
         all_users=all_users,
-        metric=metric or ("tokens" if fixed else None),  # type: ignore[arg-type]
+        metric=metric,
         vendor=vendor,
         model=model,
-        least_score=SENSITIVITY[sensitivity],
+        sensitivity=sensitivity,
         min_tokens=min_tokens,
         warn_at=warn,
         alert_at=above,
-        window=window if fixed else None,  # type: ignore[arg-type]
+        window=window,
         silent_hours=silent_for,
-        quiet_from=begin or None,
-        quiet_until=end or None,
+        quiet=quiet,
     )
     text = (None if mail == OWN_ADDRESS else mail) if channels == ["mail"] else secret_from_stdin("Webhook URL")
     target = listing.target(settings, channels[0], text)

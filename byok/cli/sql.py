@@ -106,13 +106,8 @@ def _own(services: "Services", query: str, email: str) -> "pa.Table":
     """One user's answer, from the locked process; says on standard error what was cut."""
     from byok import sql_sessions
     from byok.accounts import users
-    from byok.store import console
 
-    console.check_size(query)
-    with console.Worker() as worker:
-        worker.start()
-        sql_sessions.rows_of(services, users.by_email(services.db, email)).load(worker)
-        answer = worker.query(query)
+    answer = sql_sessions.ask_once(services, users.by_email(services.db, email), query)
     if answer.truncated:
         click.echo(f"truncated: {answer.truncated}", err=True)
     return answer.rows

@@ -75,7 +75,8 @@ def export(settings: Settings, email: str, since: str | None, until: str | None,
     if out is None and kind == "parquet" and sys.stdout.isatty():
         raise click.UsageError("Parquet is not for a terminal: add --out FILE.")
     with Services(settings) as services:
-        pieces = export.write(kind, questions.records(services.engine, _scope(services, email, since, until, tz)))
+        scope = _scope(services, email, since, until, tz)
+        pieces = export.write(kind, questions.records(services.engine, scope), filters=export.filters_of(scope))
         if out is None:
             for piece in pieces:
                 sys.stdout.buffer.write(piece)

@@ -8,10 +8,11 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from byok.accounts import allowed_models, key_vault, users
+from byok.accounts import allowed_models, budgets, key_vault, users
 from byok.accounts.access_tokens import Grant
 from byok.accounts.api_tokens import LONGEST_TOKEN
 from byok.accounts.database import Database
@@ -54,7 +55,7 @@ class Identity:
         self.allowed_names: frozenset[str] = frozenset()  # models outside the catalogue that an admin vouches for
 
     async def grant(self, headers: Iterable[tuple[bytes, bytes]]) -> Grant:
-        """The user whose access token or JWT came along, and the models it is for.
+        """The user whose access token or JWT came along, the models it is for, and the user's budgets that are used up.
 
         Raises `Unauthorized`; `BadRequest` when it is not clear which one counts.
         """
@@ -114,8 +115,13 @@ class Identity:
     # -- below: in the pool's threads --
 
     def _identify(self, credential: str) -> Grant | None:
+        now = datetime.now(UTC)
         with _faults_as_unavailable():
-            return identify(self._accounts.db, self._accounts.jwt_secret, credential, now=datetime.now(UTC))
+            grant = identify(self._accounts.db, self._accounts.jwt_secret, credential, now=now)
+            if grant is None:
+                return None
+            stops = budgets.stops(self._accounts.db, grant.user.id, now=now)
+            return replace(grant, stops=stops) if stops else grant
 
     def _learn_names(self) -> None:
         try:

@@ -34,4 +34,6 @@ def headers(error: ByokError, length: int, request_id: bytes) -> Headers:
         found.append((b"www-authenticate", b"Bearer"))
     if (retry_after_s := getattr(error, "retry_after_s", None)) is not None:
         found.append((b"retry-after", b"%d" % retry_after_s))
+    if getattr(error, "final", False):
+        found.append((b"x-should-retry", b"false"))  # the SDKs of OpenAI and Anthropic would try a 429 again
     return found

@@ -8,7 +8,7 @@ import msgspec
 
 from byok.accounts.access_tokens import Grant
 from byok.errors import BadRequest, NotFound
-from byok.gateway import allow_list, models, requests, vendors
+from byok.gateway import allow_list, hard_budgets, models, requests, vendors
 from byok.gateway import headers as header_rules
 from byok.gateway.booked_names import BookedNames
 from byok.gateway.identity import Identity
@@ -61,8 +61,8 @@ class Routing:
         return Target(vendors.native_route(vendor, "/" + rest, method), "")
 
     async def call(self, arrival: Arrival, target: Target, grant: Grant, body: bytes) -> Call:
-        """Everything the relay needs. Raises `InvalidJson`, `ModelUnknown`, `ModelNotAllowed`, `VendorKeyMissing` and what is
-        wrong with our own headers."""
+        """Everything the relay needs. Raises `InvalidJson`, `ModelUnknown`, `ModelNotAllowed`, `VendorKeyMissing`, `BudgetExceeded`
+        and what is wrong with our own headers."""
         model: str | None
         head = _read_head(arrival, target, body)
         if target.route is None:
@@ -73,6 +73,8 @@ class Routing:
         if grant.models:
             allow_list.check(grant.models, route, body, is_form=_is_form(arrival))
         key_id, credential = await self._key(arrival, route, grant.user.id)
+        if grant.stops and route.booked:
+            hard_budgets.check(grant.stops, route.vendor.name, key_id, now=arrival.ts)
         adds_usage = route.asks_usage and head.stream and not head.include_usage
         if adds_usage:
             body = requests.add_include_usage(body)

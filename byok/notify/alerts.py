@@ -6,7 +6,7 @@ from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from byok.accounts import alert_rules
-from byok.accounts.alert_rules import Rule
+from byok.accounts.alert_rules import Rule, Terms
 from byok.notify import episodes
 from byok.notify.findings import Finding, amount
 from byok.notify.source import Spikes
@@ -50,10 +50,13 @@ def quiet_until(rule: Rule, now: datetime) -> datetime | None:
 
 def matches(rule: Rule, one: Spike, tokens: float) -> bool:
     """Whether a rule speaks of this spike, in an hour of so many tokens."""
-    terms = rule.terms
+    return (rule.terms.all_users or one.user_id == rule.owner.id) and fits(rule.terms, one, tokens)
+
+
+def fits(terms: Terms, one: Spike, tokens: float) -> bool:
+    """Whether a spike of whoever is watched is one that these terms mean."""
     return (
-        (terms.all_users or one.user_id == rule.owner.id)
-        and terms.metric in (None, one.metric)
+        terms.metric in (None, one.metric)
         and terms.vendor in (None, one.vendor)
         and terms.model in (None, one.model)
         and one.score >= terms.least_score

@@ -124,7 +124,7 @@ def send(services: Services, delivery: Delivery, *, now: datetime, spikes: Spike
 def tell(services: Services, rule: Rule, delivery_id: str, what: str, found: Finding, about: User, *, now: datetime) -> Outcome:
     """Send a finding by the channel of its rule."""
     settings, hosts = services.settings, services.settings.webhook_hosts
-    told = findings.words(found, what, about.email, rule.owner.tz, settings.dashboard_url)
+    told = findings.words(found, what, about.email, rule.owner.tz, settings.dashboard_url, reader=rule.owner.id)
     if rule.channel == "mail":
         ends = unsubscribe.address(settings.dashboard_url, services.master, unsubscribe.Subject(rule.owner.id, rule.id))
         facts: dict[str, Any] = {"told": told, "unsubscribe": ends}

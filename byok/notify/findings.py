@@ -70,8 +70,10 @@ class Words:
     url: str
 
 
-def words(found: Finding, what: str, email: str, tz: str, base_url: str) -> Words:
+def words(found: Finding, what: str, email: str, tz: str, base_url: str, *, reader: str = "") -> Words:
     """What to tell about a finding: `what` is alert, resolved or test; `email` that of the user it is about; hours are of `tz`.
+
+    `reader` is the id of whoever is told: for another one the link names the user.
 
     `text` names the e-mail, vendor/model, actual, usual, times as `12.3x`, the hour with its zone, and why.
     """
@@ -94,7 +96,7 @@ def words(found: Finding, what: str, email: str, tz: str, base_url: str) -> Word
     rows = [("User", email), ("Model", series), ("When", when)]
     if found.kind != "silence":
         rows += [("Actual", actual), ("Threshold" if found.kind == "above" else "Usual", usual), ("Times", times)]
-    return Words(title, plain(f"{lead} for {email}: {sentence} {found.why}"), tuple(rows), chart(found, base_url, zone))
+    return Words(title, plain(f"{lead} for {email}: {sentence} {found.why}"), tuple(rows), chart(found, base_url, zone, reader=reader))
 
 
 def amount(metric: str, value: float) -> str:
@@ -121,12 +123,14 @@ def window(start: datetime, step: timedelta, zone: ZoneInfo) -> str:
     return f"{here:%Y-%m-%d %H:%M} {zone.key}" + ("" if zone.key == "UTC" else f" (UTC{offset[:3]}:{offset[3:]})")
 
 
-def chart(found: Finding, base_url: str, zone: ZoneInfo) -> str:
+def chart(found: Finding, base_url: str, zone: ZoneInfo, *, reader: str = "") -> str:
     """Where the dashboard shows that time: the day it fell on, by hour where it was an hour."""
     day = found.hour.astimezone(zone).date().isoformat()
     filters: dict[str, str] = {"range": "custom", "from": day, "to": day, "tz": zone.key, "by": "model"}
     filters |= {name: value for name, value in (("vendor", found.vendor), ("model", found.model)) if value}
     filters["metric"] = {"failed": "calls"}.get(found.metric, found.metric)
+    if reader not in ("", found.user_id):
+        filters["user"] = found.user_id
     return links.page(base_url, "overview", filters)
 
 

@@ -34,6 +34,11 @@ class Notifications:
             ("prune", PRUNE_EVERY_S, lambda: outbox.prune(self._services.db, now=datetime.now(UTC))),
         ]
 
+    @property
+    def services(self) -> Services:
+        """What it has open, for others in this process; open until `close`."""
+        return self._services
+
     def close(self) -> None:
         """Let what is being sent end."""
         self._deliverer.close()

@@ -1,11 +1,12 @@
 """Rules as lists show them: commands, API and page alike. Of a web address only host and last four characters."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
-from byok.accounts.alert_rules import Rule, Target
+from byok.accounts.alert_rules import MIN_TOKENS, SENSITIVITY, Metric, Rule, Target, Terms, Window
 from byok.accounts.database import Database
 from byok.accounts.key_vault import Secret
+from byok.errors import BadRequest
 from byok.notify import outbox, outgoing
 from byok.notify.findings import amount
 from byok.notify.outbox import Delivery
@@ -19,6 +20,45 @@ def target(settings: Settings, channel: str, text: str | None) -> Target:
     url = (text or "").strip()
     place = outgoing.allowed(url, settings.webhook_hosts)
     return Target("slack" if channel == "slack" else "webhook", Secret(url), place.host)
+
+
+def terms(
+    *,
+    all_users: bool = False,
+    metric: str | None = None,
+    vendor: str | None = None,
+    model: str | None = None,
+    sensitivity: str = "every",
+    min_tokens: int = MIN_TOKENS,
+    warn_at: float | None = None,
+    alert_at: float | None = None,
+    window: str = "hour",
+    silent_hours: int | None = None,
+    quiet: str | None = None,
+) -> Terms:
+    """The terms of a rule as people say them: a threshold or a silence where one is named, else spikes. `quiet`: HH:MM-HH:MM.
+
+    Raises `BadRequest` for both at once; `alert_rules.add` looks at the values.
+    """
+    fixed = warn_at is not None or alert_at is not None
+    if fixed and silent_hours is not None:
+        raise BadRequest("A rule is for a threshold or for silence, not both.", remedy="Make two rules.")
+    begin, _, end = (quiet or "").partition("-")
+    return Terms(
+        kind="above" if fixed else "silence" if silent_hours is not None else "spike",
+        all_users=all_users,
+        metric=cast(Metric | None, metric or ("tokens" if fixed else None)),
+        vendor=vendor or None,
+        model=model or None,
+        least_score=SENSITIVITY.get(sensitivity, -1.0),
+        min_tokens=min_tokens,
+        warn_at=warn_at,
+        alert_at=alert_at,
+        window=cast(Window, window) if fixed else None,
+        silent_hours=silent_hours,
+        quiet_from=begin.strip() or None,
+        quiet_until=end.strip() or None,
+    )
 
 
 def rows(db: Database, rules: Iterable[Rule]) -> list[dict[str, Any]]:
@@ -64,7 +104,7 @@ def delivery(one: Delivery) -> dict[str, Any]:
 def when(rule: Rule) -> str:
     """What a rule waits for, in words."""
     terms = rule.terms
-    who = "anybody's" if terms.all_users else "my" if terms.kind == "silence" else "own"
+    who = "anybody's" if terms.all_users else "own"
     where = "/".join(filter(None, (terms.vendor, terms.model)))
     scope = f"{who} {where + ' ' if where else ''}calls"
     if terms.kind == "silence":

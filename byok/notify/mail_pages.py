@@ -13,12 +13,12 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def html(template: str, *, preview: bool = False, **facts: Any) -> str:
-    """The HTML part, its style in each tag; the colours of dark mode stay a style sheet, as no tag can hold them.
+    """The HTML part, its style in each tag; what holds in dark mode or on a phone stays a style sheet.
 
     A `preview` for a page of ours carries a policy that loads and runs nothing.
     """
-    dark = (_TEMPLATES / "dark.css").read_text(encoding="utf-8")
-    page = _environment(True).get_template(template).render(**facts, dark=dark, preview=preview, change=_change)
+    head = (_TEMPLATES / "head.css").read_text(encoding="utf-8")
+    page = _environment(True).get_template(template).render(**facts, head=head, preview=preview, change=_change)
     return _inliner().inline("\n".join(line for line in page.splitlines() if line.strip()))
 
 

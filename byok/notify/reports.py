@@ -19,9 +19,11 @@ from byok.notify.findings import amount, plain, window
 from byok.notify.schedules import Kind, Period, last_complete
 from byok.notify.source import Spikes
 from byok.services import Services
-from byok.spikes.episodes import Spike
+from byok.spikes.episodes import Episode, episodes
 from byok.store import questions, zones
+from byok.store.outlook import outlook
 from byok.store.scope import Scope
+from byok.store.zones import EARLIEST, LATEST
 from byok.ui import format, links
 
 _MOST_MODELS, _MOST_MOVERS, _MOST_SPIKES = 10, 5, 8
@@ -87,9 +89,9 @@ def compose(services: Services, user: User, period: Period, *, now: datetime, sp
         steps=_steps(services, scope, period),
         models=_models(rows),
         movers=_movers(rows, rows_before) if before else (),
-        spikes=tuple(_spike(one, period) for one in list(spikes(scope) if spikes else ())[:_MOST_SPIKES]),
+        spikes=tuple(_spike(one, period) for one in episodes(spikes(scope) if spikes else (), now=now)[:_MOST_SPIKES]),
         failures=_failures(questions.usage(engine, scope, group_by=("vendor", "status")).rows),
-        ahead=(),
+        ahead=_ahead(services, user, period, now, kept_from),
         expiring=_expiring(services, user, now),
         url=_link(services, period),
         rows=rows,
@@ -210,15 +212,30 @@ def _movers(rows: Sequence[Row], before: Sequence[Row]) -> tuple[Line, ...]:
     )
 
 
-def _spike(one: Spike, period: Period) -> Line:
-    times = f"{one.times:,.1f}x" if one.times is not None else ""
-    when = window(one.hour, timedelta(hours=1), _zone(period))
-    return Line(f"{one.vendor}/{one.model}", (when, amount(one.metric, one.actual), times, plain(one.why)))
+def _spike(one: Episode, period: Period) -> Line:
+    """From when to when, and the figures of its strongest hour."""
+    peak, zone = one.peak, _zone(period)
+    times = f"{peak.times:,.1f}x" if peak.times is not None else ""
+    first, last = one.hours[0].hour, one.hours[-1].hour
+    when = window(first, timedelta(hours=1), zone)
+    if len(one.hours) > 1:
+        when += f", to {(last + timedelta(hours=1)).astimezone(zone):%m-%d %H:%M}; strongest at {peak.hour.astimezone(zone):%H:%M}"
+    return Line(f"{one.vendor}/{one.model}", (when, f"{amount(peak.metric, peak.actual)} an hour", times, plain(peak.why)))
 
 
 def _failures(rows: Sequence[Row]) -> tuple[Line, ...]:
     failed = sorted((row for row in rows if row["failed"]), key=lambda row: (-row["failed"], row["vendor"], row["status"]))
     return tuple(Line(f"{row['vendor']}, status {row['status']}", (_count(row["failed"]),)) for row in failed[:_MOST_MODELS])
+
+
+def _ahead(services: Services, user: User, period: Period, now: datetime, kept_from: datetime) -> tuple[str, ...]:
+    """Where the running month is going."""
+    found = outlook(services.engine, Scope(user.id, EARLIEST, LATEST, tz=period.tz), now=now, kept_from=kept_from)
+    guess = found.forecast
+    if not found.days or guess.middle is None or guess.low is None or guess.high is None:
+        return ()
+    so_far, middle, low, high = (f"${value:,.2f}" for value in (guess.so_far, guess.middle, guess.low, guess.high))
+    return (f"{found.month:%B} so far {so_far}; at its end {middle}, four times out of five between {low} and {high}.",)
 
 
 def _expiring(services: Services, user: User, now: datetime) -> tuple[str, ...]:

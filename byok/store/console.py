@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -42,6 +42,7 @@ _TYPES = {
 }
 USAGE_PRICED = pa.schema([(c.name, _TYPES[c.type]) for c in COLUMNS] + [("cost_usd", pa.decimal128(18, 9)), ("price_source", pa.string())])
 _CODED = pa.schema([(f.name, pa.dictionary(pa.int32(), f.type) if f.type == pa.string() else f.type) for f in USAGE_PRICED])
+_ALWAYS = frozenset(("ts", "user_id"))  # by which the rows are checked on their way
 _TABLES = ("prices", "keys", "spikes")
 _LONGEST_QUERY_BYTES = 100_000
 _GRACE_S = 0.7  # the engine has this long to stop by itself; killed after that, all is over within a second of the limit
@@ -68,6 +69,13 @@ class SqlFailed(ByokError):
 
     def __init__(self, message: str, *, remedy: str = "Correct the query, or ask for less at a time.") -> None:
         super().__init__(message, remedy=remedy)
+
+
+class ColumnsMissing(SqlFailed):
+    """The query needs columns that were not copied into this process."""
+
+    def __init__(self) -> None:
+        super().__init__("The records are not all there yet.", remedy="Run the query again.")
 
 
 class ConsoleUnavailable(ByokError):
@@ -176,20 +184,26 @@ class Worker:
             raise ConsoleUnavailable(type(error).__name__) from error
         self._pipes = [stream for stream in (self._process.stdin, self._process.stdout) if stream]
 
-    def load(self, rows: Iterable[pa.RecordBatch], tables: Mapping[str, pa.Table], *, left_out: bool = False) -> None:
+    def load(
+        self, rows: Iterable[pa.RecordBatch], tables: Mapping[str, pa.Table], *, left_out: bool = False, columns: Collection[str] = ()
+    ) -> None:
         """Copy the user's rows and tables into the process; `left_out` says that `rows` are not all. ValueError if they are of more than
-        one user."""
-        with self._alone():
-            self._load(rows, tables, left_out)
+        one user.
 
-    def _load(self, rows: Iterable[pa.RecordBatch], tables: Mapping[str, pa.Table], left_out: bool) -> None:
+        With `columns` only these are copied: a query that comes upon another one raises `ColumnsMissing`.
+        """
+        schema = pa.schema([field for field in _CODED if not columns or field.name in _ALWAYS.union(columns)])
+        with self._alone():
+            self._load(rows, tables, left_out, schema)
+
+    def _load(self, rows: Iterable[pa.RecordBatch], tables: Mapping[str, pa.Table], left_out: bool, schema: pa.Schema) -> None:
         pipe = self._pipe()
         deadline = time.monotonic() + _LOADING_S
         try:
             given = dict(tables)
             given.setdefault("spikes", SPIKES.empty_table())
             pipe.send_frame(_json(asdict(self.limits) | {"tables": _TABLES}), deadline)
-            cut = self._send_rows(pipe, rows, deadline)
+            cut = self._send_rows(pipe, rows, deadline, schema)
             for name in _TABLES:
                 _send_table(pipe, given[name], deadline)
             head, _ = pipe.receive(deadline, largest=0)
@@ -274,15 +288,17 @@ class Worker:
     def _raise(self, head: Mapping[str, Any]) -> None:
         if head.get("broken"):
             self.close()
+        if head.get("missing"):
+            raise ColumnsMissing
         if "refused" in head:
             raise SqlRefused(str(head["refused"])[:4000])
         raise SqlFailed(str(head["failed"])[:4000])
 
-    def _send_rows(self, pipe: Pipe, rows: Iterable[pa.RecordBatch], deadline: float) -> bool:
+    def _send_rows(self, pipe: Pipe, rows: Iterable[pa.RecordBatch], deadline: float, schema: pa.Schema) -> bool:
         """Send at most the rows that are kept if the newest come first, else all; True if some were not read."""
         owners: set[str] = set()
         sent, newest_first, previous = 0, True, None
-        with pa.ipc.new_stream(pipe.as_file(deadline), _CODED) as writer:
+        with pa.ipc.new_stream(pipe.as_file(deadline), schema) as writer:
             for batch in rows:
                 if not batch.num_rows:
                     continue
@@ -293,9 +309,9 @@ class Worker:
                 newest_first = newest_first and first >= last and (previous is None or previous >= first)
                 previous = last
                 if newest_first and sent + batch.num_rows > self.limits.usage_rows:
-                    writer.write_batch(_coded(batch.slice(0, self.limits.usage_rows - sent)))
+                    writer.write_batch(_coded(batch.slice(0, self.limits.usage_rows - sent), schema))
                     return True
-                writer.write_batch(_coded(batch))
+                writer.write_batch(_coded(batch, schema))
                 sent += batch.num_rows
         return False
 
@@ -319,10 +335,10 @@ def _spawn(command: list[str], directory: str) -> subprocess.Popen[bytes]:
     return process
 
 
-def _coded(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The columns of `USAGE_PRICED`, text as codes: a quarter of the bytes, and no text to be read twice."""
-    columns = [batch[field.name].cast(field.type) for field in USAGE_PRICED]
-    return pa.record_batch([c.dictionary_encode() if c.type == pa.string() else c for c in columns], schema=_CODED)
+def _coded(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The columns of `schema`, text as codes: a quarter of the bytes, and no text to be read twice."""
+    columns = [batch[name].cast(USAGE_PRICED.field(name).type) for name in schema.names]
+    return pa.record_batch([c.dictionary_encode() if c.type == pa.string() else c for c in columns], schema=schema)
 
 
 def _send_table(pipe: Pipe, table: pa.Table, deadline: float) -> None:

@@ -2,11 +2,14 @@
 
 A process serves one user and is never given to another. It ends when its user has been idle for a while, has signed out or is erased, and
 when its place is needed; there are never more than `most`.
+
+Copying a million records takes a second or two. A query that comes before they are there, or after they changed, is answered from a process
+of its own that holds only the columns it names, and ends with it; there are never more than `quick` of these.
 """
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -14,9 +17,11 @@ from typing import Protocol
 import structlog
 
 from byok.errors import ByokError
-from byok.store.console import ConsoleResult, ConsoleUnavailable, Limits, SqlFailed, Worker, check_size
+from byok.store import named_columns
+from byok.store.console import ColumnsMissing, ConsoleResult, ConsoleUnavailable, Limits, SqlFailed, Worker, check_size
 
 MOST = 4
+QUICK = 2  # processes beside those, for one query each
 IDLE_S = 300.0
 _LOOK_EVERY_S = 2.0
 
@@ -42,8 +47,8 @@ class SqlCancelled(SqlFailed):
 class Rows(Protocol):
     """What a user's process is to hold."""
 
-    def load(self, worker: Worker) -> object:
-        """Copy it into a started process; return what tells later whether it is still current."""
+    def load(self, worker: Worker, columns: Sequence[str] = ()) -> object:
+        """Copy it, or only these columns of the records, into a started process; return what tells later whether it is still current."""
 
     def is_current(self, loaded: object) -> bool:
         """Whether what was loaded then is what would be loaded now."""
@@ -55,6 +60,7 @@ class _Seat:
 
     used_at: float
     worker: Worker | None = None
+    quick: set[Worker] = field(default_factory=set)  # with some columns, for one query each, while `worker` is being loaded
     loaded: object = None
     busy: int = 0
     ended: bool = False
@@ -70,11 +76,13 @@ class ConsolePool:
         is_here: Callable[[str], bool],
         limits: Limits = Limits(),  # noqa: B008  (frozen)
         most: int = MOST,
+        quick: int = QUICK,
         idle_s: float = IDLE_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.limits = limits
         self._is_here, self._most, self._idle_s, self._clock = is_here, most, idle_s, clock
+        self._quick = threading.BoundedSemaphore(quick) if quick else None
         self._lock = threading.Lock()
         self._seats: dict[str, _Seat] = {}
         self._spare: Worker | None = None
@@ -96,6 +104,16 @@ class ConsolePool:
         check_size(query)
         seat = self._take_seat(user_id)
         try:
+            columns = named_columns.named(query)
+            if columns and self._quick and not self._is_ready(seat, rows) and self._quick.acquire(blocking=False):
+                try:
+                    return self._quickly(seat, rows, walls, query, columns)
+                except ColumnsMissing:
+                    pass
+                finally:
+                    self._quick.release()
+                    if seat.loaded is None and not seat.turn.locked():
+                        self.prepare(user_id, rows, walls=walls, anew=True)
             with seat.turn:
                 return self._loaded(seat, rows, walls).query(query)
         except (SqlFailed, ConsoleUnavailable):
@@ -105,21 +123,26 @@ class ConsolePool:
         finally:
             self._leave(seat)
 
-    def prepare(self, user_id: str, rows: Rows, *, walls: Collection[str] = ()) -> None:
-        """Load a user's process beside the caller, so that the first answer need not wait for it. A fault shows when a query comes."""
+    def prepare(self, user_id: str, rows: Rows, *, walls: Collection[str] = (), anew: bool = False) -> None:
+        """Load a user's process beside the caller, so that the first answer need not wait for it; `anew`, also if the user has a place.
+
+        A fault shows when a query comes.
+        """
         with self._lock:
-            if user_id in self._seats or self._closed.is_set():
+            if (user_id in self._seats and not anew) or self._closed.is_set():
                 return
         self._threads.submit(self._prepare, user_id, rows, walls)
 
     def end(self, user_id: str) -> None:
-        """End a user's process at once, whatever it does: cancelled, signed out, erased."""
+        """End a user's processes at once, whatever they do: cancelled, signed out, erased."""
         with self._lock:
             seat = self._seats.pop(user_id, None)
-            if seat:
-                seat.ended = True
-        if seat and seat.worker:
-            seat.worker.close()
+            if seat is None:
+                return
+            seat.ended = True
+            held = [worker for worker in (seat.worker, *seat.quick) if worker]
+        for worker in held:
+            worker.close()
 
     def close(self) -> None:
         """End every process, and wait for those that were talking to one."""
@@ -193,6 +216,29 @@ class ConsolePool:
             given_up.worker.close()
         return seat
 
+    def _is_ready(self, seat: _Seat, rows: Rows) -> bool:
+        worker = seat.worker
+        return worker is not None and worker.alive and seat.loaded is not None and rows.is_current(seat.loaded)
+
+    def _quickly(self, seat: _Seat, rows: Rows, walls: Collection[str], query: str, columns: Sequence[str]) -> ConsoleResult:
+        """Answer from a process of this query's own that holds the columns it names, while the others are still being copied."""
+        worker = self._started()
+        with self._lock:
+            seat.quick.add(worker)  # before it is loaded, so that `end` finds it
+            ended = seat.ended
+        try:
+            if ended:
+                raise SqlCancelled
+            rows.load(worker, columns)
+            _check_walls(worker, walls)
+            if seat.ended:
+                raise SqlCancelled
+            return worker.query(query)
+        finally:
+            worker.close()
+            with self._lock:
+                seat.quick.discard(worker)
+
     def _leave(self, seat: _Seat) -> None:
         with self._lock:
             seat.busy -= 1
@@ -214,8 +260,7 @@ class ConsolePool:
             raise SqlCancelled
         try:
             seat.loaded = rows.load(fresh)
-            if lacking := [wall for wall in walls if wall not in fresh.sandbox]:
-                raise ConsoleUnavailable(f"without {' and '.join(lacking)}")
+            _check_walls(fresh, walls)
             if seat.ended:  # and perhaps started again behind `end`, by a loading that met a broken file
                 raise SqlCancelled
         except BaseException:
@@ -253,3 +298,8 @@ class ConsolePool:
     def _keep_looking(self) -> None:
         while not self._closed.wait(_LOOK_EVERY_S):
             self.look_after()
+
+
+def _check_walls(worker: Worker, walls: Collection[str]) -> None:
+    if lacking := [wall for wall in walls if wall not in worker.sandbox]:
+        raise ConsoleUnavailable(f"without {' and '.join(lacking)}")

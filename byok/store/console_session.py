@@ -9,7 +9,7 @@ import pyarrow.ipc
 
 from byok.store import exact
 from byok.store.console_rows import Rows
-from byok.usage import COLUMN_NAMES
+from byok.usage import COLUMN_NAMES, COLUMNS
 
 _DATABASE: dict[str, str | bool | int | float | list[str]] = {"threads": 1, "async_threads": 0, "temp_directory": ""}
 # Set in this order and then read back; `lock_configuration` is last and makes them final.
@@ -31,6 +31,8 @@ _LOCKS: tuple[tuple[str, str], ...] = (
     ("enable_external_access", "false"),
 )
 _FINAL = (*_LOCKS, ("threads", "1"), ("async_threads", "0"), ("temp_directory", ""), ("lock_configuration", "true"))
+_PRICED = (*((column.name, column.type) for column in COLUMNS), ("cost_usd", "decimal(18,9)"), ("price_source", "varchar"))
+_MISSING = "column not copied"  # what is not there is no null: whatever looks at it fails, and is asked again of all columns
 _ONLY_SELECT = "Only SELECT and EXPLAIN can run here."
 _REFUSALS = ("has been locked", "disabled by configuration")
 _FILE_AS_TABLE = re.compile(r"Catalog Error: Table with name [^\n]*[/\\]")
@@ -61,7 +63,9 @@ class Session:
             rows = Rows(self._db, stream.schema, keep=setup["usage_rows"])
             for batch in stream:
                 rows.add(batch)
-        self._db.execute(f"CREATE VIEW usage_priced AS {rows.view()}")
+            there = stream.schema.names
+        columns = ", ".join(name if name in there else f"error('{_MISSING}')::{kind} AS {name}" for name, kind in _PRICED)
+        self._db.execute(f"CREATE VIEW usage_priced AS SELECT {columns} FROM ({rows.view()})")  # noqa: S608  (our own names)
         self._db.execute(f"CREATE VIEW usage AS SELECT {', '.join(COLUMN_NAMES)} FROM usage_priced")  # noqa: S608
         self.rows_cut = rows.cut
         for name in setup["tables"]:
@@ -191,6 +195,8 @@ def _failure(error: Exception, query: str) -> dict[str, Any]:
         return {"failed": "The memory limit was reached."}
     if isinstance(error, (duckdb.InternalException, duckdb.FatalException)) or not isinstance(error, duckdb.Error):
         return {"failed": "The engine could not run this query.", "broken": True}
+    if _MISSING in text:
+        return {"failed": text[:4000], "missing": True}
     text = _PATH.sub(lambda found: found.group() if found.group() in query else "…", text)
     if "read-only mode" in text:
         return {"refused": _ONLY_SELECT}

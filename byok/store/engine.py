@@ -115,6 +115,7 @@ class Engine:
         *,
         group_by: Sequence[str] | None = None,
         priced: bool = False,
+        split: bool = False,
         over: View | None = None,
         **values: object,
     ) -> pa.Table:
@@ -124,18 +125,25 @@ class Engine:
         """
 
         def answer(desk: Desk, seating: _Seating) -> pa.Table:
-            sql = wording.question(question, scope, group_by=group_by, priced=priced, known=seating.known)
+            sql = wording.question(question, scope, group_by=group_by, priced=priced, split=split, known=seating.known)
             return desk.ask(sql, _values(scope, sql, seating) | values).to_arrow_table()
 
-        table, desk = self._at_a_desk(answer, scope, summed=may_be_summed(question, scope, group_by), over=over)
+        table, desk = self._at_a_desk(answer, scope, summed=not split and may_be_summed(question, scope, group_by), over=over)
         self._leave(desk)
         return tables.whole_numbers(table)
 
     def stream(
-        self, question: str, scope: AnyScope, *, priced: bool = False, over: View | None = None, **values: object
+        self,
+        question: str,
+        scope: AnyScope,
+        *,
+        priced: bool = False,
+        over: View | None = None,
+        columns: Sequence[str] = (),
+        **values: object,
     ) -> Iterator[pa.RecordBatch]:
         """As `ask`, in batches of at most `BATCH_ROWS`; the first comes when all input has been read, at least one (maybe empty) comes."""
-        sql = wording.question(question, scope, priced=priced)
+        sql = wording.question(question, scope, priced=priced, columns=columns)
 
         def begin(desk: Desk, seating: _Seating) -> tuple[pa.RecordBatch, pa.RecordBatchReader]:
             batches = desk.ask(sql, _values(scope, sql, seating) | values).to_arrow_reader(BATCH_ROWS)

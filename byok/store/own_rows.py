@@ -10,6 +10,7 @@ import pyarrow as pa
 from byok.store import questions, tables, unusual
 from byok.store.console import Worker
 from byok.store.engine import Engine
+from byok.store.named_columns import SPIKES
 from byok.store.scope import Asker, Scope, parse_scope
 
 
@@ -30,18 +31,23 @@ class OwnRows:
     def __init__(self, engine: Engine, user: Asker, *, keys: Callable[[], Sequence[Mapping[str, object]]], now: datetime) -> None:
         self.engine, self.user, self.keys, self.now = engine, user, keys, now
 
-    def load(self, worker: Worker) -> object:
-        """Copy them into a started process. A usage file that turns out to be broken is left out, as everywhere."""
+    def load(self, worker: Worker, columns: Sequence[str] = ()) -> object:
+        """Copy them into a started process; with `columns` only these of the records, and the unusual hours only if `spikes` is one.
+
+        A usage file that turns out to be broken is left out, as everywhere.
+        """
         scope = self._scope()
         extent = questions.extent(self.engine, self.user.id)
         loaded = _Loaded(self.engine.view().stamp, self.engine.catalogue, extent, self.keys())
         beside = {"prices": self.engine.ask("all_prices"), "keys": tables.keys(loaded.keys)}
-        beside["spikes"] = unusual.table(self.engine, scope)
+        if not columns or SPIKES in columns:
+            beside["spikes"] = unusual.table(self.engine, scope)
+        of_records = [name for name in columns if name != SPIKES]
         cut = extent[2] > worker.limits.usage_rows
         if cut:
             scope = replace(scope, since=questions.newest_since(self.engine, scope, most=worker.limits.usage_rows))
         try:
-            worker.load(questions.records_as_they_lie(self.engine, scope), beside, left_out=cut)
+            worker.load(questions.records_as_they_lie(self.engine, scope, of_records), beside, left_out=cut, columns=columns)
         except (duckdb.Error, pa.ArrowException):
             worker.start()  # the fault has ended it
             worker.load(questions.records(self.engine, scope, priced=True), beside, left_out=cut)

@@ -18,6 +18,7 @@ from byok.store.zones import EARLIEST, LATEST
 Grain = Literal["hour", "day", "month"]
 _SUMS = ("prompt_tokens", "completion_tokens", "total_tokens", "calls", "success", "failed")
 _COST_SUMS = ("cost_usd", "unpriced_calls")
+_COSTS = frozenset(("cost_usd", "price_source"))
 _SLICE_ROWS = 100_000
 _HOUR, _SHORTEST = timedelta(hours=1), timedelta(microseconds=1)
 _NANO = Decimal("1e-9")
@@ -53,8 +54,16 @@ def usage(engine: Engine, scope: AnyScope, *, group_by: Sequence[str] = ("vendor
     """
     timed = any(name in wording.TIMES for name in group_by)
     table = engine.ask("usage_by_time" if timed else "usage", scope, group_by=tuple(group_by), priced=cost)
-    rows = _rows(table.select([*group_by, *_SUMS, *(_COST_SUMS if cost else ())]))
+    rows = as_rows(table.select([*group_by, *_SUMS, *(_COST_SUMS if cost else ())]))
     return UsageAnswer(rows, _totals(rows, cost), bool(engine.quarantined))
+
+
+def sums(engine: Engine, scope: AnyScope, *, group_by: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """What `usage` answers, with cost, as batches for a file: the group columns, then the sums; at least one batch, maybe empty."""
+    timed = any(name in wording.TIMES for name in group_by)
+    table = engine.ask("usage_by_time" if timed else "usage", scope, group_by=tuple(group_by), priced=True)
+    found = table.select([*group_by, *_SUMS, *_COST_SUMS]).combine_chunks()
+    yield from found.to_batches() or [pa.RecordBatch.from_pylist([], found.schema)]
 
 
 def series(engine: Engine, scope: AnyScope, *, grain: Grain, by: str | tuple[str, ...] | None = None) -> pa.Table:
@@ -79,7 +88,7 @@ def summary(engine: Engine, scope: AnyScope) -> dict[str, Any]:
     calls, success, failed, prompt_tokens, completion_tokens, total_tokens, cached_tokens, cache_write_tokens, reasoning_tokens,
     cost_usd (Decimal; None if nothing is priced), unpriced_calls.
     """
-    row: dict[str, Any] = _rows(engine.ask("summary", scope))[0]
+    row: dict[str, Any] = as_rows(engine.ask("summary", scope))[0]
     row["cost_usd"] = _cost(row["cost_usd"], row["calls"])
     return row
 
@@ -114,9 +123,13 @@ def records(engine: Engine, scope: AnyScope, *, priced: bool = False) -> Iterato
         yield from engine.stream("records", part, priced=priced, over=view)
 
 
-def records_as_they_lie(engine: Engine, scope: AnyScope) -> Iterator[pa.RecordBatch]:
-    """As `records`, priced and in no order, at half the cost. A broken file is an error in mid-way: then ask for `records`."""
-    return engine.stream("records_as_they_lie", scope, priced=True)
+def records_as_they_lie(engine: Engine, scope: AnyScope, columns: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
+    """As `records`, priced and in no order, at half the cost; only these `columns` if any are named, at the cost of these.
+
+    A broken file is an error in mid-way: then ask for `records`.
+    """
+    priced = not columns or not _COSTS.isdisjoint(columns)
+    return engine.stream("records_as_they_lie", scope, priced=priced, columns=columns)
 
 
 def newest_since(engine: Engine, scope: AnyScope, *, most: int) -> datetime:
@@ -155,7 +168,7 @@ def price_list(engine: Engine, *, at: datetime | None = None) -> list[dict[str, 
     return rows
 
 
-def _rows(table: pa.Table) -> list[dict[str, Any]]:
+def as_rows(table: pa.Table) -> list[dict[str, Any]]:
     """Rows with every count an int, also one beyond a bigint."""
     rows: list[dict[str, Any]] = table.to_pylist()
     huge = [field.name for field in table.schema if pa.types.is_decimal(field.type) and field.type.scale == 0]

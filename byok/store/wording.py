@@ -9,6 +9,7 @@ from functools import cache
 from importlib import resources
 
 from byok.store.scope import AnyScope, Scope
+from byok.usage import COLUMN_NAMES
 
 COLUMNS = {"vendor": "vendor", "model": "model", "key_id": "key_id", "status": "status", "user_id": "user_id"}
 TIMES = {
@@ -35,11 +36,14 @@ _OF_SUMS = {
     "cost_sum": "case when sum(unpriced_calls) < sum(calls) then sum(cost_usd) end",
     "unpriced": "coalesce(sum(unpriced_calls), 0)",
 }
+SPLIT = ("cached_usd", "written_usd", "output_usd", "request_usd", "saved_usd", "cached_tokens", "cache_write_tokens")
+_SPLIT_SUMS = "".join(f", sum({name}) as {name}" for name in SPLIT)
 _COST_OF_STEPS = ", sum(cost_usd) as cost_usd, sum(unpriced_calls) as unpriced_calls"
 _SUMMED_COLUMNS = ", ".join(
     ("ts", "vendor", "model", "status", "prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens",
      "reasoning_tokens", "calls")
 )  # fmt: skip
+_OF_RECORDS = {name: name for name in (*COLUMN_NAMES, "cost_usd", "price_source")}
 SUMMED = frozenset({"usage", "usage_by_time", "summary"})
 _PLACE = re.compile(r"/\*(\w+)\*/(.*?)/\*\.\*/", re.DOTALL)
 _VALUE = re.compile(r"\$([a-z_]+)")
@@ -57,28 +61,42 @@ def question(
     *,
     group_by: Sequence[str] | None = None,
     priced: bool = False,
+    split: bool = False,
     known: Sequence[str] = (),
+    columns: Sequence[str] = (),
 ) -> str:
     """The text that asks `name` within `scope`; KeyError for a column that is not in the lists.
 
-    `known` are texts of remembered sums that stand beside the records (see `byok.store.remembered`).
+    `split` adds what each part of the cost comes to. `known` are texts of remembered sums that stand beside the records (see
+    `byok.store.remembered`); `columns` are those of the record that are wanted, where a question can do without the rest.
     """
     sums = _OF_SUMS if known else {}
     cost = f", {sums.get('cost_sum', _COST_SUM)} as cost_usd, {sums.get('unpriced', _UNPRICED)} as unpriced_calls"
     priced = priced or name == "summary"
-    places = {"records": _records(scope, known, priced=priced), **sums}
+    places = {"records": "usage_costed" if split else _records(scope, known, priced=priced), **sums}
     if scope is not None:
         places["scope"] = _scope(scope)
+    if columns:
+        places["columns"] = ", ".join(_OF_RECORDS[name] for name in columns)
     if group_by is not None:
         places |= _groups(group_by)
     if priced:
-        places |= {"cost": cost, "cost_by_step": cost, "cost_of_steps": _COST_OF_STEPS}
+        more = _SPLIT_SUMS if split else ""
+        places |= {"cost": cost + more, "cost_by_step": cost + more, "cost_of_steps": _COST_OF_STEPS + more}
+    if name == "what_if":
+        places["repriced"] = costed("swapped", "was_vendor, was_model, was_usd,")
     return filled(name, places)
 
 
 def filled(name: str, places: Mapping[str, str]) -> str:
     """The text of sql/<name>.sql with some of its places filled."""
     return _PLACE.sub(lambda match: places.get(match[1], match[2]), text(name))
+
+
+def costed(source: str, more: str) -> str:
+    """The query behind the view `usage_costed` over other records, with more of their columns passed on. Both are our own words."""
+    view = _PLACE.sub(lambda match: {"source": source, "more": more}.get(match[1], match[2]), text("view_usage_costed"))
+    return view[view.index("with parts as") :]
 
 
 def values(sql: str, offered: Mapping[str, object]) -> dict[str, object]:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from byok import doctor, settings
+from byok.accounts import budgets
+from byok.accounts.database import open_database
 from byok.recording.journal import QUARANTINE
 from tests.web.sign_on import Service
 
@@ -239,3 +241,18 @@ def test_doctor_names_a_sign_in_service_that_is_away_and_a_secret_that_others_re
     assert "can be read by others" in installation.run("doctor", env=env).stdout
     (installation.data.parent / "client.secret").unlink()
     assert "BYOK_OIDC_CLIENT_SECRET_FILE cannot be read" in installation.run("doctor", env=env).stdout
+
+
+def test_doctor_says_when_budgets_are_not_counted(ada):
+    budget_id = ada.ok("budget", "set", "ada@example.org", "--usd", "5").strip()
+    place = settings.load(ada.env, config=ada.data.parent / "none.toml")
+    now = datetime.now(UTC)
+    with open_database(place.accounts_database) as db:
+        found = {finding.what: finding for finding in doctor.examine(place, ada.env, now=now)}
+        assert found["budgets"].ok, "it was made just now"
+        late = {finding.what: finding for finding in doctor.examine(place, ada.env, now=now + timedelta(minutes=3))}
+        assert not late["budgets"].ok
+        figure = budgets.Figure("2026-11", now + timedelta(days=9), 0, 0, 0, now, now + timedelta(minutes=2))
+        budgets.note(db, [(budget_id, figure)])
+        again = {finding.what: finding for finding in doctor.examine(place, ada.env, now=now + timedelta(minutes=3))}
+        assert again["budgets"].ok

@@ -163,7 +163,7 @@ def test_the_file_is_what_is_shown_with_the_filters_named(week, ada, book, open_
     assert sum(row["cost_usd"] for row in told["rows"]) == Decimal("2.740000000")
     assert {row["model"] for row in told["rows"]} == {"gpt-4o", "gpt-4o-mini"}
     assert len(told["rows"]) == 2 * 7
-    assert args[3] == "shown-2026-11-16-to-2026-11-22.json"
+    assert args[3] == "shown-2026-11-16-to-2026-11-22-openai.json"
     made, _, _ = file_of(app, book, ada, monkeypatch, "csv")
     lines = made.decode().splitlines()
     assert [line for line in lines if line.startswith("# vendor")] == ["# vendor: openai"]

@@ -21,7 +21,7 @@ def test_the_link_is_the_users_own_and_good_once(book, ada, record, open_app):
     assert downloads.REGISTRY.take(link, "usr_somebody", now=NOW) is None
     offer = downloads.REGISTRY.take(link, ada.id, now=NOW)
     assert offer is not None
-    assert (offer.format, offer.filename, offer.scope.user_id) == ("csv", "usage-2026-11-16-to-2026-11-22.csv", ada.id)
+    assert (offer.format, offer.filename, offer.scope.user_id) == ("csv", "usage-2026-11-16-to-2026-11-22-openai.csv", ada.id)
     assert offer.scope.vendors == ("openai",)
     assert downloads.REGISTRY.take(link, ada.id, now=NOW) is None
 
@@ -51,3 +51,45 @@ def test_nothing_to_export_is_said_in_words(ada, open_app):
 def test_signed_out_it_shows_the_form_only(ada, record, open_app):
     record(ada)
     assert "Records" not in headings(open_app(None, script=PAGE))
+
+
+def offered(app, user):
+    offer = downloads.REGISTRY.take(address_of(app).removeprefix("/download/"), user.id, now=NOW)
+    assert offer is not None
+    return offer
+
+
+def test_the_name_of_a_file_names_the_filters(book, ada, record, open_app):
+    book.behind_web = True
+    record(ada, model="openai/gpt 4o", status=429)
+    record(ada)
+    app = open_app(ada, page=PAGE, vendor=["openai"], model=["openai/gpt 4o"], status=["429"])
+    assert offered(app, ada).filename == "usage-2026-11-16-to-2026-11-22-openai-openai-gpt-4o-429.csv"
+
+
+def test_sums_are_those_that_the_pages_show(book, ada, record, open_app):
+    book.behind_web = True
+    record(ada)
+    app = open_app(ada, page=PAGE)
+    app.segmented_control(key="content").set_value("sums").run()
+    app.multiselect(key="sums-by").set_value(["day", "model"]).run()
+    offer = offered(app, ada)
+    assert (offer.group_by, offer.filename) == (("day", "model"), "usage-2026-11-16-to-2026-11-22-by-day-model.csv")
+    assert "group_by=day,model" in "".join(block.value for block in app.code)
+
+
+def test_records_can_have_their_cost(book, ada, record, open_app):
+    book.behind_web = True
+    record(ada)
+    app = open_app(ada, page=PAGE)
+    assert not offered(app, ada).priced
+    app.segmented_control(key="content").set_value("records-with-cost").run()
+    assert offered(app, ada).priced
+
+
+def test_the_example_in_python_runs(ada, record, open_app):
+    record(ada)
+    app = open_app(ada, page=PAGE, model=["gpt-4o-mini"])
+    (example,) = [block.value for block in app.code if block.value.startswith("import os")]
+    compile(example, "example", "exec")
+    assert "'model': ['gpt-4o-mini']" in example

@@ -21,6 +21,7 @@ from byok.recording.table import Table
 from byok.services import Services
 from byok.settings import Settings
 from byok.usage import UsageRecord
+from tests.e2e.installation import wait_until
 from tests.store import console_world as world
 from tests.store.test_console_attacks import CANARY, LARGEST_RSS, LONG, QUICK, Outcome, attempt, check_nothing_leaked
 from tests.store.test_console_attacks import scene as scene
@@ -109,6 +110,8 @@ def test_attack(attack, scene, home, people):
 
 def exhaust(asker: Asker, query: str) -> Outcome:
     """One resource attack, with the highest resident memory of the user's process, seen from outside."""
+    check_all_is_there(asker)
+    assert wait_until(lambda: asker.user.id in asker.pool.pids(), 60)  # the first answer may have come from a process of its own
     check_all_is_there(asker)
     pid, peak, over = asker.pool.pids()[asker.user.id], [0], threading.Event()
 

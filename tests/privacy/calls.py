@@ -29,7 +29,17 @@ HEADERS = (
     *("x-byok-key", "x-forwarded-for", "x-real-ip", "referer", "origin", "traceparent", "accept", "accept-language", "content-type"),
     *("x-byok-echo-delay-ms", "x-odd-header", "authorization", "x-api-key", "x-goog-api-key", "from", "expect", "via", "connection"),
 )
-SECRETS = ("vendor key", "vendor key of a call", "password", "wrong password", "wrong token", "session", "wrong link")
+SECRETS = (
+    "vendor key",
+    "vendor key of a call",
+    "password",
+    "wrong password",
+    "wrong token",
+    "session",
+    "wrong link",
+    "Slack address",
+    "mail password",
+)
 SLOTS = (*SENT, *SAID, *(f"header {name}" for name in HEADERS), *SECRETS)
 DRIVES = ("good", "bad", "broken", "limited", "refused", "silent", "reset", "half", "garbage")
 _USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}

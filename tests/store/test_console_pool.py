@@ -4,7 +4,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -25,10 +25,13 @@ class Rows:
     def __init__(self, user: str, count: int = 10, gate: threading.Event | None = None) -> None:
         self.user, self.count, self.gate = user, count, gate
         self.loads = 0
+        self.quick_loads: list[tuple[str, ...]] = []
 
-    def load(self, worker: Worker) -> object:
+    def load(self, worker: Worker, columns: Sequence[str] = ()) -> object:
         self.loads += 1
-        worker.load(self._batches(), world.TABLES)
+        if columns:
+            self.quick_loads.append(tuple(columns))
+        worker.load(self._batches(), world.TABLES, columns=columns)
         return self.count
 
     def is_current(self, loaded: object) -> bool:
@@ -46,7 +49,7 @@ def make() -> Iterator[Callable[..., ConsolePool]]:
     made: list[ConsolePool] = []
 
     def pool(**wishes) -> ConsolePool:
-        made.append(ConsolePool(**({"is_here": lambda _: True} | wishes)))
+        made.append(ConsolePool(**({"is_here": lambda _: True, "quick": 0} | wishes)))
         return made[-1]
 
     yield pool
@@ -267,3 +270,92 @@ def test_the_kernel_says_that_a_kept_process_is_locked(make):
     assert (status["NoNewPrivs"], status["Seccomp"], status["Seccomp_filters"], status["Threads"]) == ("1", "2", "1", "1")
     # Landlock has no line in /proc; its rule set is a descriptor that is closed once it is in force, so only the pipes are open.
     assert len(list(Path(f"/proc/{pool.pids()['usr_ada1']}/fd").iterdir())) <= 5
+
+
+# Before all columns are there
+
+
+def test_a_query_that_comes_first_is_answered_from_the_columns_it_names(make):
+    gate = threading.Event()
+    pool, slow, ada = make(quick=1), Rows("usr_ada1", 10, gate), Rows("usr_ada1")
+    pool.prepare("usr_ada1", slow)
+    assert until(lambda: bool(pool.pids()))
+    asked = "SELECT model, count(*) AS n, sum(prompt_tokens) AS t FROM usage GROUP BY ALL ORDER BY ALL"
+    quickly = pool.ask("usr_ada1", asked, ada)
+    assert ada.quick_loads == [("ts", "user_id", "model", "prompt_tokens")]
+    assert set(quickly.sandbox) >= {"rlimits"}
+    gate.set()
+    assert until(lambda: not slow.gate or pool._seats["usr_ada1"].loaded == 10)
+    later = pool.ask("usr_ada1", asked, ada)
+    assert later.rows.to_pylist() == quickly.rows.to_pylist()
+    assert len(ada.quick_loads) == 1, "now the other one is there"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT * FROM usage ORDER BY ts LIMIT 3",
+        "FROM usage ORDER BY ts LIMIT 3",
+        "SELECT u FROM usage u ORDER BY ts LIMIT 3",
+        "SELECT #1, #9 FROM usage ORDER BY 1 LIMIT 3",
+        "SELECT COLUMNS('to.*ns') FROM usage ORDER BY ts LIMIT 3",
+        "SELECT try(any_value(u)) AS a FROM usage u",
+        "SELECT ts FROM usage NATURAL JOIN (SELECT 'gpt-4o' AS model) ORDER BY ts",
+        "SELECT count(u) AS n, max(u).status AS s FROM usage u",
+        'SELECT "Prompt_Tokens" FROM usage ORDER BY 1',
+        "SELECT sum(prompt_tokens * 2) AS t FROM usage",
+        "SELECT first(x) FROM (SELECT unnest(list(u)) AS x FROM (FROM usage ORDER BY ts) u)",
+        "SELECT count(*) AS n FROM usage WHERE ts IN (SELECT ts FROM usage_priced WHERE cost_usd > 0)",
+        "SELECT n FROM (SELECT count(*) AS n FROM prices) UNION ALL SELECT count(*) FROM keys ORDER BY n",
+        "DESCRIBE usage",
+        "SELECT data_type FROM duckdb_columns() WHERE table_name = 'usage_priced' ORDER BY column_name",
+        "SELECT no_such_column FROM usage",
+        "SELECT 1 +",
+        "SELECT error('column not copied') FROM usage",
+    ],
+)
+def test_a_first_answer_is_never_another_one(make, query):
+    said = []
+    for quick in (0, 1):
+        try:
+            said.append(make(quick=quick).ask("usr_ada1", query, Rows("usr_ada1")).rows.to_pylist())
+        except (SqlFailed, SqlRefused) as error:
+            said.append(error.message)
+    assert said[0] == said[1]
+
+
+def test_after_a_first_answer_the_rest_is_copied_without_being_asked_for(make):
+    pool, ada = make(quick=1), Rows("usr_ada1")
+    pool.ask("usr_ada1", "SELECT count(*) FROM usage", ada)
+    assert until(lambda: bool(pool.pids()) and pool._seats["usr_ada1"].loaded == 10)
+    assert ada.loads == 2
+
+
+def test_rows_that_change_all_the_time_are_copied_by_the_column(make):
+    pool, ada = make(quick=1), Rows("usr_ada1")
+    pool.ask("usr_ada1", "SELECT * FROM usage", ada)
+    for count in (11, 12):
+        ada.count = count
+        assert pool.ask("usr_ada1", SUM, ada).rows.to_pylist() == [{"who": "usr_ada1", "n": count}]
+    assert ada.quick_loads == [("ts", "user_id")] * 2
+    assert ada.loads == 3
+
+
+def test_a_first_answer_ends_with_its_user_and_leaves_no_process(make):
+    gate = threading.Event()
+    pool, ada = make(quick=1), Rows("usr_ada1", 10, gate)
+    asked = pool.begin("usr_ada1", "SELECT count(*) FROM usage", ada)
+    assert until(lambda: bool(pool._seats.get("usr_ada1") and pool._seats["usr_ada1"].quick))
+    [worker] = pool._seats["usr_ada1"].quick
+    pid = worker.pid
+    pool.end("usr_ada1")
+    gate.set()
+    with pytest.raises(SqlCancelled):
+        asked.result(60)
+    assert until(lambda: not is_running(pid))
+
+
+def test_without_the_walls_there_is_no_first_answer_either(make):
+    pool = make(quick=1)
+    with pytest.raises(ConsoleUnavailable, match="without no_such_wall"):
+        pool.ask("usr_ada1", "SELECT count(*) FROM usage", Rows("usr_ada1"), walls=("no_such_wall",))

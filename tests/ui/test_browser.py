@@ -117,7 +117,7 @@ def test_filters_stay_on_other_pages_and_a_download_has_what_they_name(site, vis
     page.get_by_text("No price is known for").wait_for()
     drawn(page)
     calls = page.get_by_test_id("stMetricValue").nth(1).inner_text()
-    page.get_by_role("link", name="Exports", exact=True).click()
+    page.get_by_role("link", name="Exports & API", exact=True).click()
     page.get_by_text(f"{calls} records").wait_for()
     settle(page)
     page.wait_for_url("**model=kimi-k2-preview-0711*")
@@ -209,7 +209,7 @@ def test_the_empty_page_fills_by_itself_when_the_first_call_arrives(site, browse
 @pytest.mark.parametrize("look", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_every_page_fits_its_screen(site, visit, look):
     page = visit("/what_we_store", look)
-    for path, heading in (("what_we_store", "What we store"), ("keys", "Keys"), ("exports", "Exports"), ("sql", "SQL")):
+    for path, heading in (("what_we_store", "What we store"), ("keys", "Keys"), ("exports", "Exports & API"), ("sql", "SQL")):
         page.goto(f"{site.url}/{path}")
         page.get_by_role("heading", name=heading, exact=True).wait_for()
         settle(page)

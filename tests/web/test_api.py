@@ -284,6 +284,33 @@ def test_costs_come_dearest_first(shared_home):
     assert (body["unpriced_calls"], body["total_calls"]) == (2, 5)
 
 
+def test_costs_are_split_into_parts_that_add_up_and_name_their_prices(shared_home):
+    text = shared_home.client.get("/costs", headers=shared_home.ada.bearer).text
+    body = json.loads(text, parse_float=Decimal)
+    parts = ("input_usd", "cached_usd", "written_usd", "output_usd", "request_usd")
+    for row in [*body["costs"], body]:
+        assert (row["cost_usd"] is None and row["output_usd"] is None) or sum(row[name] for name in parts) == row["cost_usd"]
+    assert [row["price_sources"] for row in body["costs"]] == [["as stated by the product's owner (2026-06-06)"]] * 2 + [[]]
+    assert body["costs"][0]["usd_per_1000_calls"] is not None
+    assert "price_sources" not in get(shared_home, "/costs?group_by=day")[1]["costs"][0]
+
+
+def test_what_if(shared_home):
+    body = get(shared_home, "/costs/what-if?replace=openai/gpt-4o=openai/gpt-4o-mini")[1]
+    first = body["what_if"][0]
+    assert (first["model"], first["to_model"]) == ("gpt-4o", "gpt-4o-mini")
+    assert first["what_if_usd"] < first["cost_usd"] and body["difference_usd"] < 0
+    assert "tokenizer" in body["note"]
+    again = get(shared_home, "/costs/what-if?replace=openai/gpt-4o=openai/gpt-4o-mini&replace=openai/gpt-4o-mini=openai/gpt-4o")[1]
+    assert [row["to_model"] for row in again["what_if"]][:2] in (["gpt-4o-mini", "gpt-4o"], ["gpt-4o", "gpt-4o-mini"])
+
+
+@pytest.mark.parametrize("query", ["", "replace=gpt-4o", "replace=openai/gpt-4o=openai/none", "cached_share=2", "cached_share=x", "swap=a"])
+def test_a_what_if_that_makes_no_sense_is_refused(shared_home, query):
+    status, body = get(shared_home, f"/costs/what-if?{query}")
+    assert status == 400 and body["error"]["remedy"]
+
+
 def test_series(shared_home):
     body = get(shared_home, "/usage/series?grain=hour&by=vendor&tz=Europe/Berlin")[1]
     assert [(row["bucket"], row["vendor"], row["calls"]) for row in body["series"]] == [

@@ -8,7 +8,7 @@ with parts as (
     select u.*, p.price_id, p.price_source as source, p.input_nano, p.output_nano, p.cached_more_nano, p.write_more_nano, p.weekly,
         least(coalesce(u.cached_tokens, 0), u.prompt_tokens) as cached,
         u.prompt_tokens < p.short_below and u.completion_tokens < 1000000000 as short
-    from usage u
+    from /*source*/ usage /*.*/ u
     left join usage_price_spans p
         on u.vendor = p.vendor and u.model = p.model and u.ts >= p.valid_from and u.ts < p.valid_until
 ), stepped as (
@@ -33,6 +33,7 @@ with parts as (
     from sums
 )
 select
+    /*more*/ /*.*/
     ts, user_id, key_id, vendor, model, endpoint, prompt_tokens, completion_tokens, total_tokens, cached_tokens, cache_write_tokens,
     reasoning_tokens, status, usage_source, latency_ms, ttft_ms,
     usd::decimal(18, 9) as cost_usd,

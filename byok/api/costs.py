@@ -1,0 +1,51 @@
+"""GET /costs and what it would have cost otherwise."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+
+from byok.answers import ExactJson
+from byok.api import shapes
+from byok.api.caller import Invalid, Me
+from byok.api.usage import said, scope_of
+from byok.pricing.tokenizers import NOTE
+from byok.services import Services
+from byok.store import money
+from byok.store.money import Name
+from byok.store.scope import Scope, parse_group_by
+
+router = APIRouter(tags=["usage"])
+
+
+@router.get("/costs", response_model=shapes.Costs)
+async def costs(me: Me, query: Annotated[shapes.CostsQuery, Query()], request: Request) -> ExactJson:
+    """What your calls cost and its parts, dearest first, with the prices' sources by vendor and model; a null cost is unknown, not zero."""
+    scope = scope_of(request, me.user, me.now)
+    groups = parse_group_by(query.group_by, everyone=me.user.admin)
+    return await me.ask(_costs, me.services, scope, groups)
+
+
+def _costs(services: Services, scope: Scope, groups: tuple[str, ...]) -> ExactJson:
+    found = money.costs(services.engine, scope, group_by=groups)
+    rows = found.rows
+    if {"vendor", "model"} <= set(groups):
+        sources = money.price_sources(services.engine, scope)
+        rows = [row | {"price_sources": sources.get((row["vendor"], row["model"]), [])} for row in rows]
+    return ExactJson({"costs": rows, **found.totals}, headers=said(found.incomplete))
+
+
+@router.get("/costs/what-if", response_model=shapes.WhatIf)
+async def what_if(me: Me, query: Annotated[shapes.WhatIfQuery, Query()], request: Request) -> ExactJson:
+    """What the same calls would have cost with other models, or with another share of cached input, call by call."""
+    scope = scope_of(request, me.user, me.now)
+    swaps = dict(_swap(text) for text in query.replace)
+    found = await me.ask(money.what_if, me.services.engine, scope, swaps=swaps, cached_share=query.cached_share)
+    return ExactJson({"what_if": found.rows, **found.totals, "note": NOTE}, headers=said(found.incomplete))
+
+
+def _swap(text: str) -> tuple[Name, Name]:
+    old, _, new = text.partition("=")
+    (old_vendor, _, old_model), (new_vendor, _, new_model) = old.partition("/"), new.partition("/")
+    if not (old_vendor and old_model and new_vendor and new_model):
+        raise Invalid("`replace` is not understood.", remedy="replace=openai/gpt-4o=openai/gpt-4o-mini: vendor/model=vendor/model")
+    return (old_vendor, old_model), (new_vendor, new_model)

@@ -1,0 +1,64 @@
+"""Every page by axe-core's rules, in light and in dark, and on a phone's width: no serious fault, nothing that scrolls sideways."""
+
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from byok.accounts import users
+from tests.ui.chromium import DARK, DESKTOP, PHONE, open_page, settle, sign_in
+from tests.ui.sample_data import FULL, PASSWORD
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+PAGES = ["", *sorted(path.stem for path in (Path(__file__).parents[2] / "pages").glob("*.py") if path.stem != "overview")]
+GRAVE = ("serious", "critical")
+
+
+@pytest.fixture(scope="module")
+def cookies(site, browser):
+    """Of an admin, who has every page."""
+    user = users.by_email(site.services.db, FULL)
+    users.change(site.services.db, user.id, admin=True)
+    page = open_page(browser, DESKTOP)
+    sign_in(page, f"{site.url}/keys", FULL, PASSWORD)
+    state = page.context.storage_state()
+    page.context.close()
+    yield state
+    users.change(site.services.db, user.id, admin=False)
+
+
+def opened(page, url: str) -> None:
+    page.goto(url)
+    page.get_by_role("heading", level=1).first.wait_for()
+    settle(page)
+
+
+def faults(page) -> list[str]:
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{rule['id']} ({rule['impact']}): {node['html'][:160]}" for rule in found if rule["impact"] in GRAVE for node in rule["nodes"][:3]
+    ]
+
+
+@pytest.mark.parametrize("look", [DESKTOP, DARK], ids=["light", "dark"])
+def test_no_page_has_a_serious_fault(site, browser, cookies, look):
+    page = open_page(browser, look, cookies)
+    found = {}
+    for name in PAGES:
+        opened(page, f"{site.url}/{name}?range=30d")
+        if bad := faults(page):
+            found[name or "overview"] = bad
+    page.context.close()
+    assert found == {}
+
+
+def test_no_page_scrolls_sideways_on_a_phone(site, browser, cookies):
+    page = open_page(browser, PHONE, cookies)
+    widths = {}
+    for name in PAGES:
+        opened(page, f"{site.url}/{name}?range=30d")
+        widths[name or "overview"] = page.evaluate(
+            "Math.max(document.documentElement.scrollWidth, document.querySelector('[data-testid=stMain]').scrollWidth)"
+        )
+    page.context.close()
+    assert {name: width for name, width in widths.items() if width > PHONE["viewport"]["width"]} == {}
