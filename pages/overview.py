@@ -4,7 +4,7 @@ import streamlit as st
 
 from byok import services
 from byok.store import questions
-from byok.ui import breakdown, cards, charts, explored, filters, forecast, marks, session, states, table, theme
+from byok.ui import breakdown, budgeting, cards, charts, explored, filters, forecast, marks, session, states, table, theme
 from byok.ui.measures import MEASURES
 from byok.ui.names import names_of
 from byok.ui.periods import buckets
@@ -95,4 +95,4 @@ with st.container(border=True):
         on_select=lambda: narrow_to(table.clicked(table_key, ids)),
     )
 
-forecast.line(chosen, metric)
+forecast.line(chosen, metric, budget=budgeting.for_line(user, chosen, metric))
