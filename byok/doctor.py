@@ -19,6 +19,7 @@ from byok.supervisor import answers_ready, port_is_free
 LEAST_FREE_BYTES = 1 << 30
 LATEST_AHEAD = timedelta(minutes=5)
 LONGEST_BACKLOG_S = 600
+MOST_WAITING = 500  # sealed segments after a publication
 LONGEST_UNCOUNTED = timedelta(minutes=2)
 _RESTORE = "Restore it from a backup (docs/operations.md)"
 _EARLIEST_CLOCK = datetime(2026, 1, 1, tzinfo=UTC)  # this software did not exist before
@@ -53,6 +54,7 @@ def examine(settings: Settings, environ: Mapping[str, str], *, now: datetime, re
         ("usage table", lambda: _table(settings)),
         ("records", lambda: _records(settings, now)),
         ("journal", lambda: _journal(settings, now)),
+        ("machines", lambda: _machines(settings, now)),
         ("ports", lambda: _ports(settings)),
     ]
     return [finding for what, look in parts for finding in _guarded(what, look)]
@@ -258,6 +260,26 @@ def _journal(settings: Settings, now: datetime) -> Iterator[Finding]:
         yield _fault("journal", f"{len(ages)} sealed segments wait, the oldest for {max(ages) / 60:,.0f} min", remedy)
     elif not kept:
         yield Finding("journal", True, f"{len(waiting)} segments")
+
+
+def _machines(settings: Settings, now: datetime) -> Iterator[Finding]:
+    """Those that share the accounts: a keeper that went silent may have left a journal that nobody published."""
+    from byok.accounts import database, hosts
+
+    if _accounts_file(settings) is not None:
+        return
+    with database.open_database(settings.accounts_database) as db:
+        found = hosts.every(db)
+    for host in found:
+        silent_s = (now - host.at).total_seconds()
+        if silent_s > hosts.SILENT_AFTER_S and not host.stopped:
+            remedy = f"Start its keeper, which publishes what waits there. If it is gone for good: byok doctor --forget-machine {host.name}"
+            waited = f"{host.segments} segments of its journal waited then"
+            yield _fault("machines", f"{host.name} has said nothing for {silent_s / 60:,.0f} min; {waited}", remedy)
+        elif host.segments > MOST_WAITING:
+            yield _fault("machines", f"{host.segments} segments of the journal wait on {host.name}", "Its log says why it cannot publish.")
+    if found:
+        yield Finding("machines", True, f"{len(found)} share these accounts")
 
 
 def _ports(settings: Settings) -> Iterator[Finding]:

@@ -13,13 +13,16 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from byok import logs
+from byok.accounts import hosts
 from byok.accounts.database import Database, open_database
 from byok.budgets.counting import EVERY_S as COUNT_EVERY_S
 from byok.budgets.counting import Counting
 from byok.erasures import cuts, kept_after
 from byok.errors import ByokError
+from byok.leading import Leading
 from byok.notify import keeping
 from byok.notify.keeping import Notifications
+from byok.recording.journal import sealed
 from byok.recording.publisher import merge, merge_hot, publish
 from byok.recording.table import Table
 from byok.retention import Retention
@@ -29,6 +32,7 @@ MERGE_EVERY_S = 60
 SWEEP_AFTER_S = 900  # longest time that a reader may still want a file that was merged away
 LOCK = "keeper.lock"
 FINISH_EVERY_S = 20
+EVERYWHERE = frozenset(("publish", "tidy"))  # what each machine does for itself; all else is done by one
 LOOK_AGAIN_S = 1.0
 PURGES_PER_REWRITE = 12  # rows past retention are hidden at once; a month's file need not be rewritten every hour for the newest of them
 log = structlog.get_logger("byok.keeper")
@@ -60,13 +64,21 @@ def _work(settings: Settings, stop: threading.Event) -> None:
         return
     table = Table(settings.usage_dir)
     retention = Retention(db, settings.usage_dir, settings.journal_dir, settings.exports_dir)
+    host = "" if db.is_sqlite else hosts.name_of(settings.data)
+    leading = Leading(db, host)
+    table.fence = retention.fence = lambda: leading.number
 
-    def publishing() -> None:
-        publish(table, settings.journal_dir, lambda ids: kept_after(db, ids), cuts=lambda ids: cuts(db, ids))
+    def publishing(*, stopped: bool = False) -> None:
+        try:
+            publish(table, settings.journal_dir, lambda ids: kept_after(db, ids), cuts=lambda ids: cuts(db, ids))
+        finally:
+            if not db.is_sqlite:
+                hosts.report(db, host, now=datetime.now(UTC), segments=len(sealed(settings.journal_dir)), stopped=stopped)
 
     overdue = PURGES_PER_REWRITE * timedelta(seconds=settings.purge_every_s)
     jobs: list[tuple[str, float, Callable[[], object]]] = [
         ("publish", settings.publish_every_s, publishing),
+        ("tidy", MERGE_EVERY_S, lambda: table.tidy(older_than_s=SWEEP_AFTER_S)),
         ("merge", MERGE_EVERY_S, lambda: merge_hot(table, now=datetime.now(UTC))),
         ("sweep", MERGE_EVERY_S, lambda: retention.sweep(older_than_s=SWEEP_AFTER_S)),
         ("finish", FINISH_EVERY_S, lambda: retention.finish(now=datetime.now(UTC))),
@@ -90,12 +102,16 @@ def _work(settings: Settings, stop: threading.Event) -> None:
         for name, every_s, job in some:
             begin = {"next_run_time": datetime.now(UTC), "id": name, "executor": executor}
             scheduler.add_job(_guarded(name, job), "interval", seconds=every_s, **begin)
+    for found in scheduler.get_jobs():
+        if found.id not in EVERYWHERE:
+            found.modify(func=leading.only(found.func))
     scheduler.start()
     log.info("started", data=str(settings.data))
     stop.wait()
     scheduler.shutdown(wait=True)
     _guarded("notifications", notifications.close)()
-    _guarded("publish", jobs[0][2])()  # what gateways sealed while stopping
+    _guarded("publish", lambda: publishing(stopped=True))()  # what gateways sealed while stopping
+    leading.close()
     db.close()
 
 

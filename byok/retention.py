@@ -81,6 +81,15 @@ class Retention:
         self._table = Table(usage_dir)
         self._journal_dir, self._exports_dir, self._usage_dir = journal_dir, exports_dir, usage_dir
 
+    @property
+    def fence(self) -> Callable[[], int]:
+        """See `Table.fence`."""
+        return self._table.fence
+
+    @fence.setter
+    def fence(self, number: Callable[[], int]) -> None:
+        self._table.fence = number
+
     def purge(self, *, now: datetime, dry_run: bool = False, force: bool = False, overdue: timedelta = timedelta(0)) -> Receipt:
         """Delete all rows past their user's retention. Adds "users": [{"user_id", "rows", "before"}]. Raises `ClockSuspicious`.
 

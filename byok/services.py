@@ -6,7 +6,7 @@ Parts are opened when first asked for, so that a command about users does not pa
 import os
 import threading
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from byok import settings as settings_room
@@ -14,6 +14,8 @@ from byok.accounts import api_tokens, database, key_vault, master_key, price_ove
 from byok.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from byok.accounts.database import Database
     from byok.pricing.catalogue import Catalogue
     from byok.recording.reader import Reader
@@ -119,9 +121,7 @@ class Services:
 
     @cached_property
     def _engine(self) -> "Engine":
-        from byok.store.engine import Engine
-
-        return Engine(
+        return self._kind_of_engine()(
             self._reader,
             self.catalogue,
             catalogue_now=lambda: self.catalogue,
@@ -133,6 +133,15 @@ class Services:
             spill=self.settings.spill_dir,
             now=lambda: self.now(),  # late, so that a replaced clock is the engine's, too
         )
+
+    def _kind_of_engine(self) -> "Callable[..., Engine]":
+        if self.settings.engine == "spark":
+            from byok.store.spark import SparkEngine, SparkTables
+
+            return partial(SparkEngine, spark=SparkTables(self.settings.spark_master, self.settings.usage_dir))
+        from byok.store.engine import Engine
+
+        return Engine
 
     def _keys(self) -> list[dict[str, object]]:
         """Rows of the view `keys`: names and last four characters, never a secret."""

@@ -54,6 +54,7 @@ class Settings(BaseSettings):
     gateway_port: int = Field(8080, ge=1, le=65535, description="Port of the gateway.")
     web_port: int = Field(8501, ge=1, le=65535, description="Port of dashboard and API.")
     gateway_workers: int = Field(1, ge=1, le=64, description="Gateway processes that share the port.")
+    gateway_hosts: int = Field(1, ge=1, le=1000, description="Machines with gateways; each allows its part of a user's limits, rounded up.")
     master_key_file: Path = Field(Path("~/.config/byok/master.key"), description="32 bytes, base64; made on first start with mode 0600.")
     master_key: SecretStr | None = Field(None, description="The master key itself; allowed, but visible to other processes of this user.")
     accounts_url: str = Field(
@@ -84,7 +85,8 @@ class Settings(BaseSettings):
     calls_at_once: int = Field(
         0, ge=0, le=1_000_000, description="Calls each user may have open at once; 0: no limit. `byok user set` overrides it."
     )
-    engine: Literal["duckdb"] = Field("duckdb", description="What answers questions.")
+    engine: Literal["duckdb", "spark"] = Field("duckdb", description="What answers questions: `duckdb`, or `spark` (docs/scale.md).")
+    spark_master: str = Field("local[2]", description="Where Spark runs: `local[N]`, `spark://host:7077`, `sc://host`.")
     jwt_secret_file: Path | None = Field(
         None, description="Its stripped text is the HS256 secret (32 bytes or more); default: derived from the master key."
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from byok.cli.frame import StoreCommand, show_json, utc_now
+from byok.errors import NotFound
 from byok.settings import Settings
 
 
@@ -71,8 +72,9 @@ def compact(settings: Settings, as_json: bool) -> None:
 
 @click.command(cls=StoreCommand)
 @click.option("--json", "as_json", is_flag=True, help="One JSON array of the findings.")
+@click.option("--forget-machine", metavar="NAME", help="First strike out a machine that will not come back, with what its journal held.")
 @click.pass_context
-def doctor(ctx: click.Context, as_json: bool) -> None:
+def doctor(ctx: click.Context, as_json: bool, forget_machine: str | None) -> None:
     """Check installation, settings, keys, files, disk and clock; name each fault and its remedy. Exit code 1 if there is one.
 
     Example: byok doctor
@@ -81,6 +83,8 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
 
     from byok import doctor
 
+    if forget_machine is not None:
+        _forget_machine(ctx.obj, forget_machine)
     findings = doctor.examine(ctx.obj, os.environ, now=utc_now())
     if as_json:
         show_json([finding._asdict() for finding in findings])
@@ -90,6 +94,14 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
             click.echo(f"{mark}  {finding.what:14} {finding.said}" + (f"\n       {'':14} -> {finding.remedy}" if finding.remedy else ""))
     if not all(finding.ok for finding in findings):
         ctx.exit(1)
+
+
+def _forget_machine(settings: Settings, name: str) -> None:
+    from byok.accounts import database, hosts
+
+    with database.open_database(settings.accounts_database) as db:
+        if not hosts.forget(db, name):
+            raise NotFound("There is no such machine.", remedy="byok doctor names those that went silent.")
 
 
 @click.command("rotate-master-key", cls=StoreCommand)

@@ -425,6 +425,16 @@ def is_sealed(path: Path) -> bool:
     return True
 
 
+def sealed(directory: Path) -> list[Segment]:
+    """The segments that wait to be published."""
+    found = []
+    for segment in segments(directory):
+        with contextlib.suppress(FileNotFoundError):
+            if is_sealed(segment.path):
+                found.append(segment)
+    return found
+
+
 def _sync_directory(directory: Path) -> None:
     fd = os.open(directory, os.O_RDONLY)
     try:

@@ -5,7 +5,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from byok.recording.places import StoreAway, epoch_of, place_of
 from byok.settings import RemoteStore
 
 _ERASURES = "byok-erasures"  # an application transaction: how many erasures began, see `begin_erasure`
+_LEASE = "byok-lease"  # an application transaction: the highest number of a lease under which files were rewritten
 _TRIES = 25  # of a commit that other machines come before
 _CONFIGURATION = {
     "delta.logRetentionDuration": "interval 1 days",
@@ -56,6 +57,7 @@ class Table:
         self._delta: DeltaTable | None = None
         self._files: tuple[TableFile, ...] = ()
         self._epoch = 0
+        self.fence: Callable[[], int] = lambda: 0  # the number of the lease under which files are rewritten; 0: under none
         self._mutex = threading.Lock()
 
     def snapshot(self, writers: Sequence[str] = ()) -> Snapshot:
@@ -189,6 +191,9 @@ class Table:
     def _commit(self, add: Sequence[WrittenFile], remove: Sequence[TableFile], done: Mapping[str, int], rewrite: bool) -> None:
         assert self._delta is not None  # noqa: S101
         transactions = [Transaction(writer, number) for writer, number in done.items()]
+        fence = self.fence() if remove and self.place.shared else 0
+        if fence:
+            transactions.append(Transaction(_LEASE, fence))
         properties = CommitProperties(app_transactions=transactions, max_commit_retries=0)
         actions: list[AddAction | RemoveAction] = [
             *(self._removal(file, data_change=not rewrite) for file in remove),
@@ -196,6 +201,8 @@ class Table:
         ]
         for attempt in range(_TRIES if self.place.shared else 1):
             self._refuse_if_overtaken(add, remove, done)
+            if fence and (self._delta.transaction_version(_LEASE) or 0) > fence:
+                raise Overtaken
             try:
                 with self.place.reaching():
                     self._delta.create_write_transaction(actions, "append", _delta_schema(), [PARTITION], commit_properties=properties)
