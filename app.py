@@ -19,9 +19,10 @@ costs = st.Page("pages/costs.py", title="Costs", icon=":material/payments:", url
 reliability = st.Page("pages/reliability.py", title="Reliability", icon=":material/heart_check:", url_path="reliability")
 sql = st.Page("pages/sql.py", title="SQL", icon=":material/database:", url_path="sql")
 exports = st.Page("pages/exports.py", title="Exports & API", icon=":material/download:", url_path="exports")
+reconcile = st.Page("pages/reconcile.py", title="Reconcile", icon=":material/balance:", url_path="reconcile")
 what_we_store = st.Page("pages/what_we_store.py", title="What we store", icon=":material/visibility:", url_path="what_we_store")
 alerts = st.Page("pages/alerts.py", title="Alerts & reports", icon=":material/notifications:", url_path="alerts")
-keys = st.Page("pages/keys.py", title="Keys", icon=":material/key:", url_path="keys")
+keys = st.Page("pages/keys.py", title="Keys & budgets", icon=":material/key:", url_path="keys")
 account = st.Page("pages/account.py", title="Account", icon=":material/person:", url_path="account")
 retention = st.Page("pages/retention.py", title="Retention & deletion", icon=":material/auto_delete:", url_path="retention")
 settings = st.Page("pages/settings.py", title="Settings", icon=":material/tune:", url_path="settings")
@@ -30,7 +31,7 @@ users = st.Page("pages/users.py", title="Users", icon=":material/group:", url_pa
 
 sections = {
     "Usage": [overview, explore, costs, reliability],
-    "Data": [sql, exports, what_we_store],
+    "Data": [sql, exports, reconcile, what_we_store],
     "Manage": [alerts, keys, retention, settings, account],
 }
 page = st.navigation(sections | ({"Admin": [users, system]} if user.admin else {}))
