@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from byok.ui import bar, filters, session, states, theme
+from byok.ui import bar, filters, saved, session, states, theme
 
 st.set_page_config(page_title="BYOK", page_icon=theme.MARK, layout="wide")
 
@@ -19,9 +19,10 @@ costs = st.Page("pages/costs.py", title="Costs", icon=":material/payments:", url
 reliability = st.Page("pages/reliability.py", title="Reliability", icon=":material/heart_check:", url_path="reliability")
 sql = st.Page("pages/sql.py", title="SQL", icon=":material/database:", url_path="sql")
 exports = st.Page("pages/exports.py", title="Exports & API", icon=":material/download:", url_path="exports")
+reconcile = st.Page("pages/reconcile.py", title="Reconcile", icon=":material/balance:", url_path="reconcile")
 what_we_store = st.Page("pages/what_we_store.py", title="What we store", icon=":material/visibility:", url_path="what_we_store")
 alerts = st.Page("pages/alerts.py", title="Alerts & reports", icon=":material/notifications:", url_path="alerts")
-keys = st.Page("pages/keys.py", title="Keys", icon=":material/key:", url_path="keys")
+keys = st.Page("pages/keys.py", title="Keys & budgets", icon=":material/key:", url_path="keys")
 account = st.Page("pages/account.py", title="Account", icon=":material/person:", url_path="account")
 retention = st.Page("pages/retention.py", title="Retention & deletion", icon=":material/auto_delete:", url_path="retention")
 settings = st.Page("pages/settings.py", title="Settings", icon=":material/tune:", url_path="settings")
@@ -30,14 +31,13 @@ users = st.Page("pages/users.py", title="Users", icon=":material/group:", url_pa
 
 sections = {
     "Usage": [overview, explore, costs, reliability],
-    "Data": [sql, exports, what_we_store],
+    "Data": [sql, exports, reconcile, what_we_store],
     "Manage": [alerts, keys, retention, settings, account],
 }
 page = st.navigation(sections | ({"Admin": [users, system]} if user.admin else {}))
 with st.sidebar:
     session.account(user)
 states.demo_banner()
-st.title(page.title, anchor=False)
 # Pages with the bar, and what each makes use of beside period and filters.
 parts: dict[str, tuple[bar.Part, ...]] = {
     overview.url_path: ("summed", "by", "cmp", "grain"),
@@ -46,9 +46,15 @@ parts: dict[str, tuple[bar.Part, ...]] = {
     reliability.url_path: ("cmp", "grain"),
     exports.url_path: (),
 }
+heading = st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute")
+heading.title(page.title, anchor=False, width="content")
 if page.url_path in parts:
     bar.draw(user, parts[page.url_path])
     chosen = filters.current(user)
     states.whose(chosen)
     states.freshness(user, chosen, compared="cmp" in parts[page.url_path])
+    with heading.container(horizontal=True, width="content", gap="small"):
+        saved.draw(user, page.url_path)
+else:
+    bar.rest()
 page.run()
