@@ -11,7 +11,7 @@ def days() -> list[tuple[str, int, int]]:
     query = """
         select strftime(make_timestamp(epoch_us(ts)), '%Y-%m-%d') as day, count(*), count(*) filter (status >= 300)
         from read_parquet($files, hive_partitioning = false)
-        where user_id = $user and epoch_us(ts) >= epoch_us(timestamp '2026-10-02') group by all order by day
+        where user_id = $user and epoch_us(ts) >= epoch_us(timestamp '2026-10-02 00:00:00') group by all order by day
     """
     with duckdb.connect() as db:
         found = db.execute(query, {"files": os.environ["BARE_FILES"], "user": os.environ["BARE_USER"]})

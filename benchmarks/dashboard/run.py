@@ -159,7 +159,7 @@ def _process(name: str, settings: Settings) -> Iterator[subprocess.Popen[bytes]]
 @contextmanager
 def _bare(settings: Settings, user_id: str) -> Iterator[str]:
     port = _port()
-    environment = os.environ | {"BARE_FILES": f"{settings.usage_dir}/*/*.parquet", "BARE_USER": user_id}
+    environment = os.environ | {"BARE_FILES": f"{settings.usage_dir}/month=*/*.parquet", "BARE_USER": user_id}
     script = str(Path(__file__).with_name("bare.py"))
     command = [sys.executable, "-m", "streamlit", "run", script, "--server.port", str(port), "--server.headless", "true"]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
