@@ -15,12 +15,14 @@ if user is None:
 
 overview = st.Page("pages/overview.py", title="Overview", icon=":material/monitoring:", default=True)
 explore = st.Page("pages/explore.py", title="Explore", icon=":material/query_stats:", url_path="explore")
+costs = st.Page("pages/costs.py", title="Costs", icon=":material/payments:", url_path="costs")
 reliability = st.Page("pages/reliability.py", title="Reliability", icon=":material/heart_check:", url_path="reliability")
 sql = st.Page("pages/sql.py", title="SQL", icon=":material/database:", url_path="sql")
 exports = st.Page("pages/exports.py", title="Exports & API", icon=":material/download:", url_path="exports")
+reconcile = st.Page("pages/reconcile.py", title="Reconcile", icon=":material/balance:", url_path="reconcile")
 what_we_store = st.Page("pages/what_we_store.py", title="What we store", icon=":material/visibility:", url_path="what_we_store")
 alerts = st.Page("pages/alerts.py", title="Alerts & reports", icon=":material/notifications:", url_path="alerts")
-keys = st.Page("pages/keys.py", title="Keys", icon=":material/key:", url_path="keys")
+keys = st.Page("pages/keys.py", title="Keys & budgets", icon=":material/key:", url_path="keys")
 account = st.Page("pages/account.py", title="Account", icon=":material/person:", url_path="account")
 retention = st.Page("pages/retention.py", title="Retention & deletion", icon=":material/auto_delete:", url_path="retention")
 settings = st.Page("pages/settings.py", title="Settings", icon=":material/tune:", url_path="settings")
@@ -28,8 +30,8 @@ system = st.Page("pages/system.py", title="System", icon=":material/monitor_hear
 users = st.Page("pages/users.py", title="Users", icon=":material/group:", url_path="users")
 
 sections = {
-    "Usage": [overview, explore, reliability],
-    "Data": [sql, exports, what_we_store],
+    "Usage": [overview, explore, costs, reliability],
+    "Data": [sql, exports, reconcile, what_we_store],
     "Manage": [alerts, keys, retention, settings, account],
 }
 page = st.navigation(sections | ({"Admin": [users, system]} if user.admin else {}))
@@ -41,6 +43,7 @@ st.title(page.title, anchor=False)
 parts: dict[str, tuple[bar.Part, ...]] = {
     overview.url_path: ("summed", "by", "cmp", "grain"),
     explore.url_path: ("metric", "by", "by2", "cmp", "grain"),
+    costs.url_path: ("by", "cmp", "grain"),
     reliability.url_path: ("cmp", "grain"),
     exports.url_path: (),
 }

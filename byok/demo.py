@@ -136,6 +136,7 @@ SERIES = (
     _Series("eli@demo.example", "prototype", "openai", "gpt-4o-mini", 30, 700, 280, hours=_EVENINGS, week=_EVERY_DAY),
     _Series("fay@demo.example", "homework", "openai", "gpt-4o-mini", 8, 380, 240, hours=_EVENINGS, week=_EVERY_DAY),
 )
+_RUNAWAY = "nightly agent"
 _RUNAWAY_DAYS = (-87, -9)
 _LOOP_CALLS, _LOOP_FROM_S, _LOOP_S = 2400, 8000, 12_000  # 02:13 to 05:33, an answer every five seconds, each with all of those before
 _LIMITED_DAYS, _LIMITED_S, _LIMITED_SHARE = (
@@ -166,6 +167,31 @@ EPISODES = (
     Episode("outage", "ben@demo.example", _OUTAGE_DAY, _OUTAGE_DAY, "status", "Anthropic was overloaded for an afternoon."),
     Episode("expired key", "chen@demo.example", _EXPIRED_DAY, _EXPIRED_DAY, "status", "The deepseek key had expired; a new one by noon."),
 )
+
+
+@dataclass(frozen=True)
+class Planted:
+    """Something out of the ordinary that the sample calls hold, for the search for spikes to find."""
+
+    email: str
+    vendor: str
+    model: str
+    began: datetime
+    ended: datetime
+
+
+def planted(anchor: date) -> list[Planted]:
+    """The runaway loops, which any search must find, oldest first. `anchor` is the day of the first fill."""
+    found = []
+    for series in SERIES:
+        if series.label != _RUNAWAY:
+            continue
+        zone = ZoneInfo(next(person.tz for person in PEOPLE if person.email == series.email))
+        for number in _RUNAWAY_DAYS:
+            midnight = datetime.combine(anchor + timedelta(days=number), time(), zone).astimezone(UTC)
+            began = midnight + timedelta(seconds=_LOOP_FROM_S)
+            found.append(Planted(series.email, series.vendor, series.model, began, began + timedelta(seconds=_LOOP_S + 4)))
+    return found
 
 
 def is_sample(db: Database) -> bool:
@@ -245,7 +271,7 @@ def _draw(series: _Series, index: int, number: int, anchor: date, zone: ZoneInfo
     growth = series.growth ** min(1.0, (number + DAYS) / DAYS)
     count = rng.poisson(series.calls * growth * series.week[day.weekday()] * rng.gamma(12, 1 / 12))
     loop = np.full(count, -1.0)
-    if series.label == "nightly agent" and number in _RUNAWAY_DAYS:
+    if series.label == _RUNAWAY and number in _RUNAWAY_DAYS:
         loop = np.concatenate([loop, np.linspace(0, 1, _LOOP_CALLS)])
     uniform = rng.random((len(loop), 3))
     shape = series.traits.unevenness**-2

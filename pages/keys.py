@@ -1,12 +1,14 @@
-"""Keys: the vendor keys that the gateway uses for you, and the access tokens with which your programs reach it."""
+"""Keys & budgets: the vendor keys that the gateway uses for you, your months' budgets, and your programs' access tokens."""
 
 import streamlit as st
 
-from byok.ui import session, tokens, vault
+from byok.ui import budgeting, session, tokens, vault
 
 user = session.require_user()
 
 with st.container(border=True):
     vault.draw(user)
+with st.container(border=True):
+    budgeting.draw(user)
 with st.container(border=True):
     tokens.draw(user)

@@ -3,7 +3,23 @@
 import click
 
 from byok import __version__
-from byok.cli import access, alerts, budget, forecast, keys, models, prices, processes, reports, spikes, sql, upkeep, usage, users
+from byok.cli import (
+    access,
+    alerts,
+    budget,
+    forecast,
+    keys,
+    models,
+    prices,
+    processes,
+    reconcile,
+    reports,
+    spikes,
+    sql,
+    upkeep,
+    usage,
+    users,
+)
 from byok.cli.frame import Group
 
 
@@ -20,7 +36,7 @@ _COMMANDS: tuple[click.Command, ...] = (
     *(processes.up, processes.gateway, processes.web, processes.keeper),
     *(users.user, keys.key, access.token, access.access_token, models.models),
     *(usage.usage, spikes.spikes, sql.sql, usage.export, usage.import_),
-    *(budget.budget, forecast.forecast),
+    *(budget.budget, forecast.forecast, reconcile.reconcile),
     *(alerts.alert, reports.report),
     *(upkeep.purge, upkeep.compact, prices.prices, upkeep.rotate_master_key, upkeep.doctor),
 )

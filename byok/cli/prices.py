@@ -146,6 +146,7 @@ def set_(
 
     Example: byok prices set openai/gpt-4o --input 2.5 --output 10 --cached 1.25 --source "contract of November"
     """
+    from byok import price_setting
     from byok.pricing import overrides
 
     given = {name: value for name, value in (rates | {"request": request_usd}).items() if value is not None}
@@ -156,7 +157,7 @@ def set_(
         vendor, name = _target(services, model)
         entry = None if packaged else _theirs(vendor, name) if genai else _entry({**given, "source": source or overrides.BY_OPERATOR})
         new = overrides.Override(vendor, name, since.date() if since else now.date(), entry)
-        _book(services, [new], now)
+        price_setting.book(services, [new], now=now)
         stored = services.catalogue.find(vendor, name)
         assert stored is not None  # noqa: S101 - just set
         click.echo(f"{vendor}/{name}")
@@ -197,12 +198,13 @@ def import_(settings: Settings, file: Path, dry_run: bool) -> None:
 
     Example: byok prices import our-prices.csv
     """
+    from byok import price_setting
     from byok.pricing import exchange
 
     now = utc_now()
     new = exchange.read(file.read_text(encoding="utf-8"), file.name, today=now.date())
     with _services(settings) as services:
-        _book(services, new, now, dry_run=dry_run)
+        price_setting.book(services, new, now=now, dry_run=dry_run)
     verb = "would be set" if dry_run else "set"
     click.echo(f"{len(new):,} prices of {len({one[:2] for one in new}):,} models {verb}.")
 
@@ -213,22 +215,9 @@ def _services(settings: Settings) -> "Services":
     return Services(settings)
 
 
-def _book(services: "Services", new: list[Any], now: datetime, *, dry_run: bool = False) -> None:
-    """Store overrides, unless one of them would re-price a day that is over."""
-    from byok.accounts import price_overrides
-    from byok.accounts.price_overrides import Stored
-    from byok.pricing import catalogue, overrides
-
-    known = overrides.read(price_overrides.every(services.db))
-    after = overrides.applied(catalogue.load(), [*known, *new])
-    overrides.refuse_past(services.catalogue, after, {one[:2] for one in new}, now=now)
-    if not dry_run:
-        price_overrides.add(services.db, [Stored(one.vendor, one.model, one.since, one.as_json()) for one in new], now=now)
-
-
 def _target(services: "Services", name: str) -> tuple[str, str]:
     """Which vendor and model are meant; a model that is not in the catalogue needs both."""
-    from byok.gateway.models import is_storable
+    from byok import price_setting
 
     found = services.catalogue.named(name)
     if len(found) == 1:
@@ -236,7 +225,7 @@ def _target(services: "Services", name: str) -> tuple[str, str]:
     if found:
         raise BadRequest(f"Several vendors have '{name[:100]}'.", remedy="Name one: " + ", ".join(f"{m.vendor}/{m.model}" for m in found))
     vendor, _, model = name.partition("/")
-    if not model or not is_storable(model) or not vendor.isascii():
+    if not price_setting.is_name(vendor, model):
         raise NotFound(
             f"No model '{name[:100]}' is known.", remedy="Name one that is not in the catalogue as vendor/model, as its records do."
         )

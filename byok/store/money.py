@@ -46,6 +46,12 @@ def costs(engine: Engine, scope: AnyScope, *, group_by: Sequence[str] = ("vendor
     return questions.UsageAnswer(rows, _totals(rows), bool(engine.quarantined))
 
 
+def course(engine: Engine, scope: AnyScope, *, grain: questions.Grain) -> list[dict[str, Any]]:
+    """The rows of `costs` by local hour, day or month, each with its first instant as `start`."""
+    rows = costs(engine, scope, group_by=(grain,)).rows
+    return [row | {"start": questions.start_of(row[grain], grain, scope.tz)} for row in rows]
+
+
 def price_sources(engine: Engine, scope: AnyScope) -> dict[Name, list[str]]:
     """Where the prices of a selection come from, with their dates, by vendor and model; the one of most calls first."""
     found: dict[Name, list[str]] = {}

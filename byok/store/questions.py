@@ -75,7 +75,7 @@ def series(engine: Engine, scope: AnyScope, *, grain: Grain, by: str | tuple[str
     more = (by,) if isinstance(by, str) else by or ()
     table = engine.ask("usage_by_time", scope, group_by=(grain, *more), priced=True)
     buckets = table[grain].to_pylist()
-    starts = {bucket: _start(bucket, grain, scope.tz) for bucket in dict.fromkeys(buckets)}
+    starts = {bucket: start_of(bucket, grain, scope.tz) for bucket in dict.fromkeys(buckets)}
     columns: dict[str, Any] = {"bucket": table[grain], "start": pa.array([starts[b] for b in buckets], pa.timestamp("us", "UTC"))}
     columns |= {name: table[name] for name in more}
     sums = ("calls", "failed", "prompt_tokens", "completion_tokens", "total_tokens", "cost_usd", "unpriced_calls")
@@ -196,7 +196,8 @@ def _cost(found: Decimal | None, calls: int) -> Decimal | None:
     return Decimal(0).quantize(_NANO) if found is None and calls == 0 else found
 
 
-def _start(bucket: str, grain: Grain, tz: str) -> datetime:
+def start_of(bucket: str, grain: Grain, tz: str) -> datetime:
+    """The first instant of a local hour, day or month as the answers write it."""
     if grain == "hour":
         return datetime.fromisoformat(bucket).astimezone(UTC)
     return zones.midnight(date.fromisoformat(bucket if grain == "day" else f"{bucket}-01"), tz)

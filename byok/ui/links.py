@@ -8,7 +8,7 @@ from byok.store.scope import AnyScope
 
 IN_SHELL = "$BYOK_TOKEN"  # the place of a token, not one
 ECHO_MODEL = "echo/echo-1"
-PAGES = {"overview": ""} | {name: name for name in ("explore", "keys", "exports", "sql", "what_we_store", "alerts")}
+PAGES = {"overview": ""} | {name: name for name in ("explore", "costs", "keys", "exports", "sql", "what_we_store", "alerts")}
 
 
 def page(base_url: str, name: str, filters: Mapping[str, str | Sequence[str]] | None = None) -> str:

@@ -44,6 +44,8 @@ TABLES: dict[str, tuple[str, tuple[Field, ...]]] = {
             Field("output_usd_per_mtok", "decimal(18,6)", "Output."),
             Field("cached_usd_per_mtok", "decimal(18,6)", "Input read from the vendor's cache; null: the input rate."),
             Field("write_usd_per_mtok", "decimal(18,6)", "Input written to the vendor's cache; null: the input rate."),
+            Field("request_usd", "decimal(27,12)", "What each call costs besides, in USD."),
+            Field("conditions", "varchar", "In words: which rates hold instead, and when."),
             Field("price_source", "varchar", "Where the rate comes from."),
         ),
     ),

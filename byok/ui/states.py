@@ -87,7 +87,7 @@ def unpriced(rows: Sequence[Mapping[str, Any]]) -> None:
     calls = format.plural(sum(row["calls"] for row in without), "call")
     st.warning(
         f"No price is known for {named}: {calls} of this period are in no sum of money and shown as {format.DASH}. "
-        "`byok prices list` names every price there is.",
+        "[The price table](costs#price-table) names every price there is.",
         icon=":material/money_off:",
     )
 

@@ -12,12 +12,15 @@ from byok.store.scope import EveryonesScope
 from byok.store.zones import EARLIEST, LATEST
 
 EVERYONE = EveryonesScope(EARLIEST, LATEST)
-TODAY = datetime.now(UTC).date()
-TOMORROW = TODAY + timedelta(days=1)
 
 
-def test_a_price_that_is_set_holds_in_what_already_runs_and_for_no_day_that_is_over(installation):
-    days = [TODAY - timedelta(days=back) for back in (3, 0)]
+@pytest.fixture
+def today():
+    return datetime.now(UTC).date()
+
+
+def test_a_price_that_is_set_holds_in_what_already_runs_and_for_no_day_that_is_over(installation, today):
+    days = [today - timedelta(days=back) for back in (3, 0)]
     rows = [{"ts": f"{day}T00:00:00Z", "user_id": "usr_ada1", "prompt_tokens": 1_000_000, "completion_tokens": 0} for day in days]
     installation.import_rows(*rows, options=("--create-users", "enterprise"))
     with Services(load(installation.env)) as running:
@@ -30,7 +33,7 @@ def test_a_price_that_is_set_holds_in_what_already_runs_and_for_no_day_that_is_o
         installation.ok("prices", "set", "gpt-4o", "--input", "7", "--output", "8", "--source", "contract")
         assert costs() == [Decimal("2.5"), Decimal("7")]
         sources = running.engine.connection().execute("select price_source from usage_priced order by ts").fetchall()
-        assert [source for (source,) in sources] == ["as stated by the product's owner (2026-06-06)", f"contract ({TODAY})"]
+        assert [source for (source,) in sources] == ["as stated by the product's owner (2026-06-06)", f"contract ({today})"]
         installation.ok("prices", "set", "gpt-4o", "--catalogue")
         assert costs() == [Decimal("2.5"), Decimal("2.5")]
 
@@ -40,14 +43,14 @@ def test_the_past_is_not_priced_anew(installation):
     assert refused.exit_code == 1 and "stay as they were priced" in refused.stderr
 
 
-def test_a_price_to_come_can_be_taken_back_and_one_that_holds_cannot(installation):
-    installation.ok("prices", "set", "openai/gpt-4o", "--input", "7", "--output", "8", "--from", str(TOMORROW))
+def test_a_price_to_come_can_be_taken_back_and_one_that_holds_cannot(installation, today):
+    installation.ok("prices", "set", "openai/gpt-4o", "--input", "7", "--output", "8", "--from", str(today + timedelta(days=1)))
     assert [row["input"] for row in installation.json("prices", "show", "gpt-4o", "--json")] == [2.5, 7]
-    installation.ok("prices", "unset", "gpt-4o", "--from", str(TOMORROW))
+    installation.ok("prices", "unset", "gpt-4o", "--from", str(today + timedelta(days=1)))
     assert [row["input"] for row in installation.json("prices", "show", "gpt-4o", "--json")] == [2.5]
-    assert installation.run("prices", "unset", "gpt-4o", "--from", str(TOMORROW)).exit_code == 1
+    assert installation.run("prices", "unset", "gpt-4o", "--from", str(today + timedelta(days=1))).exit_code == 1
     installation.ok("prices", "set", "lab/our-7b", "--input", "0.1", "--output", "0.2")
-    assert "stay as they were priced" in installation.run("prices", "unset", "lab/our-7b", "--from", str(TODAY)).stderr
+    assert "stay as they were priced" in installation.run("prices", "unset", "lab/our-7b", "--from", str(today)).stderr
 
 
 def test_a_sourced_price_is_switched_on(installation):

@@ -1,0 +1,146 @@
+"""The figures of the Costs page: what a cost is made of, by entity and over time, and the steps from a cost to another one."""
+
+import html
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from byok.store.money import PARTS
+from byok.ui import format, theme
+from byok.ui.breakdown import Breakdown, Part
+from byok.ui.theme import Look, Looks
+
+# The parts of a cost: words, and a place in the palette.
+WORDS: Mapping[str, str] = {
+    "input_usd": "Input",
+    "cached_usd": "Cached input",
+    "written_usd": "Cache writes",
+    "output_usd": "Output",
+    "request_usd": "Fees per call",
+}
+_PLACES = {"input_usd": 0, "cached_usd": 4, "written_usd": 1, "output_usd": 2, "request_usd": 3}
+LOOKS = Looks({name: Look(theme.LIGHT.series[place], theme.DARK.series[place]) for name, place in _PLACES.items()})
+MOST_BARS = 12
+_ROW_HEIGHT, _FRAME = 30, 64
+Row = Mapping[str, Any]
+
+
+def over_time(rows: Sequence[Row], buckets: Sequence[datetime]) -> Breakdown:
+    """The rows of `money.course` as the parts of a cost over buckets; a part that is nowhere is left out."""
+    by_start = {row["start"]: row for row in rows}
+    parts = [Part(name, tuple(_of(by_start.get(bucket), name) for bucket in buckets)) for name in PARTS]
+    return Breakdown(tuple(buckets), tuple(part for part in parts if part.total))
+
+
+def _of(row: Row | None, name: str) -> Decimal | None:
+    return Decimal(0) if row is None else row[name]
+
+
+def split_bars(rows: Sequence[Row], names: Sequence[str], *, mode: str | None) -> dict[str, Any]:
+    """One horizontal bar per row of `money.costs`, dearest on top, made of its parts. `names` are the rows' names as shown."""
+    colours = theme.palette(mode)
+    shown = list(zip(rows, names, strict=True))[:MOST_BARS][::-1]
+    labels = [f"{place}" for place in range(len(shown))]  # two keys may have one name
+    traces = [
+        {
+            "type": "bar",
+            "orientation": "h",
+            "name": WORDS[part],
+            "y": labels,
+            "x": [float(row[part] or 0) for row, _ in shown],
+            "customdata": [[html.escape(name), format.money(row[part])] for row, name in shown],
+            "hovertemplate": "<b>%{customdata[1]}</b>  %{fullData.name}<br>%{customdata[0]}<extra></extra>",
+            "marker": {"color": LOOKS.of(part).colour(mode), "line": {"width": 0.5, "color": colours.background}},
+        }
+        for part in PARTS
+        if any(row[part] for row, _ in shown)
+    ]
+    text = [html.escape(name if len(name) <= 24 else f"{name[:23]}…") for _, name in shown]
+    layout = _layout(colours, _FRAME + _ROW_HEIGHT * max(len(shown), 2)) | {
+        "barmode": "stack",
+        "bargap": 0.3,
+        "showlegend": True,
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "y": 1.02,
+            "yanchor": "bottom",
+            "traceorder": "normal",
+            "itemclick": False,
+            "itemdoubleclick": False,
+        },
+        "xaxis": _axis(colours)
+        | {"tickprefix": "$", "nticks": 5, "gridcolor": colours.border, "rangemode": "tozero", "automargin": "height"},
+        "yaxis": _axis(colours)
+        | {"type": "category", "tickmode": "array", "tickvals": labels, "ticktext": text, "showgrid": False, "automargin": "width"},
+    }
+    return {"data": traces, "layout": layout}
+
+
+def split_described(rows: Sequence[Row], names: Sequence[str]) -> str:
+    """The bars in a sentence."""
+    said = [f"{name} {format.money(row['cost_usd'])}" for row, name in zip(rows, names, strict=True)][:MOST_BARS]
+    return f"Bars of cost, made of input, cached input, cache writes and output: {', '.join(said)}."
+
+
+def waterfall(before: Decimal, steps: Sequence[tuple[str, Decimal]], *, mode: str | None) -> dict[str, Any]:
+    """From a cost over one step per name to another cost; dearer is one colour and up, cheaper another and down."""
+    colours = theme.palette(mode)
+    after = before + sum((step for _, step in steps), Decimal(0))
+    names = ["As it was", *(name if len(name) <= 24 else f"{name[:23]}…" for name, _ in steps), "What if"]
+    values = [before, *(step for _, step in steps), after]
+    signed = [format.money(before), *(("+" if step > 0 else "") + format.money(step) for _, step in steps), format.money(after)]
+    trace = {
+        "type": "waterfall",
+        "x": [str(place) for place in range(len(names))],
+        "y": [float(value) for value in values],
+        "measure": ["absolute", *["relative"] * len(steps), "total"],
+        "text": signed,
+        "textposition": "outside",
+        "cliponaxis": False,
+        "customdata": [html.escape(name) for name in names],
+        "hovertemplate": "<b>%{text}</b>  %{customdata}<extra></extra>",
+        "increasing": {"marker": {"color": colours.bad}},
+        "decreasing": {"marker": {"color": colours.good}},
+        "totals": {"marker": {"color": colours.primary}},
+        "connector": {"line": {"color": colours.border, "width": 1}},
+    }
+    top = 1.15 * float(max(before, after, before + sum((step for _, step in steps if step > 0), Decimal(0)))) or 1
+    layout = _layout(colours, 280) | {
+        "xaxis": _axis(colours)
+        | {
+            "type": "category",
+            "tickmode": "array",
+            "tickvals": trace["x"],
+            "ticktext": [html.escape(name) for name in names],
+            "automargin": "height",
+        },
+        "yaxis": _axis(colours) | {"tickprefix": "$", "nticks": 5, "gridcolor": colours.border, "range": [0, top], "automargin": "width"},
+    }
+    return {"data": [trace], "layout": layout}
+
+
+def waterfall_described(before: Decimal, steps: Sequence[tuple[str, Decimal]]) -> str:
+    """The waterfall in a sentence."""
+    after = before + sum((step for _, step in steps), Decimal(0))
+    said = ", ".join(f"{name} {'+' if step > 0 else ''}{format.money(step)}" for name, step in steps)
+    return f"Waterfall from {format.money(before)} to {format.money(after)}: {said or 'no difference'}."
+
+
+def _axis(colours: theme.Palette) -> dict[str, Any]:
+    return {"fixedrange": True, "title": {"text": ""}, "tickfont": {"size": 12, "color": colours.muted}, "zeroline": False, "ticks": ""}
+
+
+def _layout(colours: theme.Palette, height: int) -> dict[str, Any]:
+    return {
+        "height": height,
+        "margin": {"l": 0, "r": 8, "t": 8, "b": 0, "pad": 4},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"family": theme.FONT, "size": 13, "color": colours.text},
+        "hoverlabel": {"bgcolor": colours.surface, "bordercolor": colours.border, "font": {"color": colours.text}, "align": "left"},
+        "hovermode": "closest",
+        "dragmode": False,
+        "showlegend": False,
+    }

@@ -1,0 +1,143 @@
+"""The Costs page's cards and its table: what each entity cost, part by part, and with which dated prices."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from byok.ui import cards, format
+from byok.ui.cards import Card
+from byok.ui.cost_charts import WORDS
+
+Row = Mapping[str, Any]
+_PART_COLUMNS = {name: WORDS[name] for name in ("input_usd", "cached_usd", "written_usd", "output_usd", "request_usd")}
+
+
+def draw_cards(totals: Row, before: Row | None, course: Sequence[Row]) -> None:
+    """What it cost, what 1,000 calls cost, what caching saved, and how much has no known cost; `before` None without a comparison."""
+    known = [row for row in course if row["cost_usd"] is not None]
+    unpriced, calls = totals["unpriced_calls"], totals["total_calls"]
+    cards.draw(
+        [
+            Card(
+                "Cost",
+                format.money(totals["cost_usd"]),
+                _change(totals, before, "cost_usd"),
+                [float(row["cost_usd"]) for row in known],
+                "inverse",
+                "area",
+                "At the vendors' official prices in force when each call was made.",
+            ),
+            Card(
+                "Per 1,000 calls",
+                format.money(totals["usd_per_1000_calls"]),
+                _change(totals, before, "usd_per_1000_calls"),
+                [float(row["usd_per_1000_calls"] or 0) for row in known],
+                "inverse",
+                "area",
+                "Of the calls whose cost is known.",
+            ),
+            Card(
+                "Saved by caching",
+                format.money(totals["saved_usd"]),
+                _change(totals, before, "saved_usd"),
+                [float(row["saved_usd"] or 0) for row in known],
+                "normal",
+                "area",
+                "What the same calls would have cost more with no input cached, less what writing into the cache cost more. Only where a "
+                "price names a rate for cached input.",
+            ),
+            Card(
+                "Without a cost",
+                format.count(unpriced),
+                None,
+                [float(row["unpriced_calls"]) for row in course],
+                "off",
+                "bar",
+                f"{format.count(unpriced)} of {format.plural(calls, 'call')}: no price of the model is known, or the vendor reported no "
+                "counts (failed calls mostly). They are in no sum.",
+            ),
+        ]
+    )
+
+
+def frame(rows: Sequence[Row], names: Sequence[str], sources: Sequence[Sequence[str]] | None) -> pd.DataFrame:
+    """One row per row of `money.costs`, money as floats; `sources` are the dated prices of each, where they can be told."""
+    return pd.DataFrame(
+        [
+            {
+                "name": name,
+                "cost": _float(row["cost_usd"]),
+                **{part: _float(row[part]) for part in _PART_COLUMNS},
+                "per_1000": _float(row["usd_per_1000_calls"]),
+                "saved": _float(row["saved_usd"]),
+                "calls": row["calls"],
+                "unpriced": row["unpriced_calls"],
+                "sources": None if sources is None else "; ".join(sources[place]) or None,
+            }
+            for place, (row, name) in enumerate(zip(rows, names, strict=True))
+        ]
+    )
+
+
+def draw_table(found: pd.DataFrame, *, title: str, key: str) -> None:
+    """Show the table; columns in which nothing is are left out."""
+    written = _money_format(found["cost"])
+    config: dict[str, Any] = {
+        "name": st.column_config.TextColumn(title, width=170, pinned=True),
+        "cost": st.column_config.NumberColumn(
+            "Cost", format=written, help="A dash: no price is known, so these calls are in no sum of money."
+        ),
+        **{part: st.column_config.NumberColumn(words, format=written) for part, words in _PART_COLUMNS.items() if found[part].any()},
+        "per_1000": st.column_config.NumberColumn("Per 1,000 calls", format=_money_format(found["per_1000"])),
+        "saved": st.column_config.NumberColumn("Saved by caching", format=written),
+        "calls": st.column_config.NumberColumn("Requests", format="localized"),
+        "unpriced": st.column_config.NumberColumn("Without a cost", format="localized"),
+        "sources": st.column_config.TextColumn("Price", width="large", help="Where the price is from, and since when it holds."),
+    }
+    order = [name for name in config if name not in ("saved", "unpriced", "sources") or found[name].any()]
+    st.dataframe(
+        found,
+        column_config=config,
+        column_order=order,
+        hide_index=True,
+        width="stretch",
+        height="content" if len(found) <= 12 else 460,
+        placeholder=format.DASH,
+        key=key,
+        alt=f"{title}s by cost, with input, cached input, cache writes, output, cost of 1,000 calls and savings.",
+    )
+
+
+def sources_by(rows: Iterable[Row], found: Mapping[tuple[str, str], Sequence[str]], column: str) -> list[list[str]] | None:
+    """The dated prices behind each row by vendor or model; None by anything else."""
+    if column not in ("vendor", "model"):
+        return None
+    place = 0 if column == "vendor" else 1
+    by_name: dict[str, list[str]] = {}
+    for name, sources in found.items():
+        by_name.setdefault(name[place], []).extend(sources)
+    return [list(dict.fromkeys(by_name.get(row[column], ()))) for row in rows]
+
+
+def names_of(rows: Iterable[Row], column: str, shown: Callable[[str], str]) -> list[str]:
+    return [shown(str(row[column])) for row in rows]
+
+
+def _change(totals: Row, before: Row | None, name: str) -> str | int | None:
+    share = format.change(totals[name], before[name]) if before else None
+    if share is None:
+        return None
+    return 0 if abs(share) < 0.0005 else format.signed_percent(share)
+
+
+def _float(value: Decimal | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _money_format(values: "pd.Series[float]") -> str:
+    known = values.dropna()
+    least = known[known > 0].min() if (known > 0).any() else 1.0
+    return "$%,.2f" if least >= 0.01 else "$%,.4f" if least >= 0.0001 else "$%,.6f"
