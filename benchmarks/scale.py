@@ -131,19 +131,16 @@ def _cpu_s() -> float:
 
 def main() -> int:
     costs = measure()
-    print(f"Measured: publishing {costs.publish_us:.1f} µs, merging {costs.merge_us:.1f} µs, {costs.record_bytes:.1f} bytes a record.\n")
-    print(
-        "| Calls a day | peak/s | machines | commits/s (tries lost) | PUT, GET a day | requests, USD a month | keeper cores | leader, h a day | GB a day |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|")
+    times = f"publishing {costs.publish_us:.1f} µs, merging {costs.merge_us:.1f} µs"
+    print(f"Measured: {times}, {costs.record_bytes:.1f} bytes a record.\n")
+    names = ("Calls a day", "peak/s", "machines", "commits/s (tries lost)", "PUT, GET a day", "requests, USD a month", "keeper cores")
+    names += ("leader, h a day", "GB a day")
+    print(f"| {' | '.join(names)} |\n{'|---' * len(names)}|")
     for calls in CALLS_A_DAY:
         found = plan(calls, costs)
         usd = 30 * (found.puts * USD_A_PUT + found.gets * USD_A_GET)
-        print(
-            f"| {calls:,} | {found.peak_a_s:,.0f} | {found.machines} | {found.commits_a_s:.1f} ({found.retries:.2f}) | {found.puts:,}, {found.gets:,} "
-            f"| {usd:,.0f} | {found.keeper_cores:.2f} | {found.leader_h:.2f} | {found.gb_a_day:.2f} |"
-        )
-    print(
-        f"\nStorage: {USD_A_GB_MONTH} USD a GB and month. Machines are of {WORKERS} gateway processes at {LOAD:.0%} of a core each at the peak."
-    )
+        cells = [f"{found.calls:,}", f"{found.peak_a_s:,.0f}", f"{found.machines}", f"{found.commits_a_s:.1f} ({found.retries:.2f})"]
+        cells += [f"{found.puts:,}, {found.gets:,}", f"{usd:,.0f}", f"{found.keeper_cores:.2f}", f"{found.leader_h:.2f}"]
+        print(f"| {' | '.join([*cells, f'{found.gb_a_day:.2f}'])} |")
+    print(f"\nStorage: {USD_A_GB_MONTH} USD a GB and month. A machine has {WORKERS} gateway processes, each at {LOAD:.0%} at the peak.")
     return 0
