@@ -91,7 +91,7 @@ PEOPLE = (
     _Person("eli@demo.example", "Eli", "indie", "Asia/Kolkata"),
     _Person("fay@demo.example", "Fay", "free", "America/New_York"),
 )
-_SWITCH = -118
+_SWITCH, _DRAFTS = -118, -160
 SERIES = (
     _Series("ada@demo.example", "support bot", "openai", "gpt-4o", 85, 1900, 320, cached=0.35, growth=1.8, last_day=_SWITCH),
     _Series("ada@demo.example", "support bot", "openai", "gpt-4o-mini", 110, 1900, 330, cached=0.35, growth=1.3, first_day=_SWITCH),
@@ -130,12 +130,14 @@ SERIES = (
         traits=CODE,
     ),
     _Series("chen@demo.example", "research", "deepseek", "deepseek-v4-pro", 55, 2600, 1400, reasoning=0.55, growth=1.4, ms_per_token=30),
+    _Series("chen@demo.example", "drafts", "deepseek", "deepseek-v4-flash", 70, 3100, 420, first_day=_DRAFTS, ms_per_token=7),
     _Series("chen@demo.example", "research", "qwen", "qwen3-max", 32, 2100, 640, growth=0.8),
     _Series("chen@demo.example", "translation", "minimax", "minimax-m3", 24, 1200, 1150, hours=_AROUND_THE_CLOCK, week=_EVERY_DAY),
     _Series("dora@demo.example", "reports", "gemini", "gemini-2.5-flash", 48, 7400, 520, endpoint="generate", cached=0.2),
     _Series("eli@demo.example", "prototype", "openai", "gpt-4o-mini", 30, 700, 280, hours=_EVENINGS, week=_EVERY_DAY),
     _Series("fay@demo.example", "homework", "openai", "gpt-4o-mini", 8, 380, 240, hours=_EVENINGS, week=_EVERY_DAY),
 )
+_RUNAWAY = "nightly agent"
 _RUNAWAY_DAYS = (-87, -9)
 _LOOP_CALLS, _LOOP_FROM_S, _LOOP_S = 2400, 8000, 12_000  # 02:13 to 05:33, an answer every five seconds, each with all of those before
 _LIMITED_DAYS, _LIMITED_S, _LIMITED_SHARE = (
@@ -164,8 +166,41 @@ EPISODES = (
     *(Episode("runaway", "ben@demo.example", day, day, "tokens", "The nightly agent called itself in a loop.") for day in _RUNAWAY_DAYS),
     Episode("outage", "ada@demo.example", _OUTAGE_DAY, _OUTAGE_DAY, "status", "Anthropic was overloaded for an afternoon."),
     Episode("outage", "ben@demo.example", _OUTAGE_DAY, _OUTAGE_DAY, "status", "Anthropic was overloaded for an afternoon."),
-    Episode("expired key", "chen@demo.example", _EXPIRED_DAY, _EXPIRED_DAY, "status", "The deepseek key had expired; a new one by noon."),
+    Episode("expired key", "chen@demo.example", _EXPIRED_DAY, _EXPIRED_DAY, "status", "The deepseek keys had expired; new ones by noon."),
+    Episode(
+        "drafts",
+        "chen@demo.example",
+        _DRAFTS,
+        _DRAFTS,
+        "model",
+        "Drafts are written by deepseek-v4-flash, whose price changed twice in 2026.",
+    ),
 )
+
+
+@dataclass(frozen=True)
+class Planted:
+    """Something out of the ordinary that the sample calls hold, for the search for spikes to find."""
+
+    email: str
+    vendor: str
+    model: str
+    began: datetime
+    ended: datetime
+
+
+def planted(anchor: date) -> list[Planted]:
+    """The runaway loops, which any search must find, oldest first. `anchor` is the day of the first fill."""
+    found = []
+    for series in SERIES:
+        if series.label != _RUNAWAY:
+            continue
+        zone = ZoneInfo(next(person.tz for person in PEOPLE if person.email == series.email))
+        for number in _RUNAWAY_DAYS:
+            midnight = datetime.combine(anchor + timedelta(days=number), time(), zone).astimezone(UTC)
+            began = midnight + timedelta(seconds=_LOOP_FROM_S)
+            found.append(Planted(series.email, series.vendor, series.model, began, began + timedelta(seconds=_LOOP_S + 4)))
+    return found
 
 
 def is_sample(db: Database) -> bool:
@@ -245,7 +280,7 @@ def _draw(series: _Series, index: int, number: int, anchor: date, zone: ZoneInfo
     growth = series.growth ** min(1.0, (number + DAYS) / DAYS)
     count = rng.poisson(series.calls * growth * series.week[day.weekday()] * rng.gamma(12, 1 / 12))
     loop = np.full(count, -1.0)
-    if series.label == "nightly agent" and number in _RUNAWAY_DAYS:
+    if series.label == _RUNAWAY and number in _RUNAWAY_DAYS:
         loop = np.concatenate([loop, np.linspace(0, 1, _LOOP_CALLS)])
     uniform = rng.random((len(loop), 3))
     shape = series.traits.unevenness**-2

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from byok import services
-from byok.ui import charts, course_charts, explore_actions, explored, filters, pivot, session, states, table
+from byok.ui import charts, course_charts, explore_actions, explored, filters, marks, pivot, session, states, table
 from byok.ui.course_charts import VIEWS, VIEWS_OF_RATIOS
 from byok.ui.measures import MEASURES
 from byok.ui.names import names_of
@@ -57,6 +57,7 @@ with st.container(border=True):
         "mode": st.context.theme.type,
         "running": chosen.period.running,
     }
+    spikes = marks.of(engine, chosen.scope) if view in ("bars", "share") else []
     if view != "table":
         if view == "lines":
             figure = course_charts.lines(found.series, **common, earlier=found.earlier, whole=found.whole)
@@ -64,6 +65,8 @@ with st.container(border=True):
             figure = course_charts.cumulative(found.series, **common, earlier=found.earlier)
         else:
             figure = charts.stacked_bars(found.series, **common, earlier=found.earlier, share=view == "share")
+            tops = [100.0 if view == "share" else float(total) for total in found.series.totals]
+            figure = marks.marked(figure, spikes, found.series.buckets, tops, mode=st.context.theme.type)
         charts.draw(
             figure,
             alt=charts.described(found.series, metric=chosen.metric, by=levels, grain=chosen.grain, shown=shown, kind=view.capitalize()),
@@ -73,6 +76,7 @@ with st.container(border=True):
             ),
         )
         st.caption(explore_actions.hint(chosen))
+        marks.told(spikes, chosen.zone)
     pivot_key = f"pivot-{chart_key}"
     pivoted = pivot.frame(found.series, chosen.metric, chosen.grain, shown=shown)
     ids = pivoted["id"].tolist()

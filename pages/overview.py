@@ -4,7 +4,7 @@ import streamlit as st
 
 from byok import services
 from byok.store import questions
-from byok.ui import breakdown, budgeting, cards, charts, explored, filters, forecast, session, states, table, theme
+from byok.ui import breakdown, budgeting, cards, charts, explored, filters, forecast, marks, session, states, table, theme
 from byok.ui.measures import MEASURES
 from byok.ui.names import names_of
 from byok.ui.periods import buckets
@@ -55,21 +55,24 @@ with st.container(border=True):
     series = breakdown.breakdown(parts, steps, metric, column=column)
     chart_key = f"hero-{chosen.fingerprint}"
     looks = names.looks(column, also=[part.name for part in series.parts])
+    figure = charts.stacked_bars(
+        series,
+        metric=metric,
+        grain=chosen.grain,
+        looks=looks,
+        shown=shown,
+        mode=st.context.theme.type,
+        running=chosen.period.running,
+        earlier=explored.earlier(engine, chosen, metric),
+    )
+    spikes = marks.of(engine, chosen.scope)
     charts.draw(
-        charts.stacked_bars(
-            series,
-            metric=metric,
-            grain=chosen.grain,
-            looks=looks,
-            shown=shown,
-            mode=st.context.theme.type,
-            running=chosen.period.running,
-            earlier=explored.earlier(engine, chosen, metric),
-        ),
+        marks.marked(figure, spikes, series.buckets, [float(total) for total in series.totals], mode=st.context.theme.type),
         alt=charts.described(series, metric=metric, by=chosen.by, grain=chosen.grain, shown=shown),
         key=chart_key,
         on_select=lambda: narrow_to(charts.clicked(chart_key)),
     )
+    marks.told(spikes, chosen.zone)
 
 with st.container(border=True):
     st.subheader(f"Every {chosen.by}", anchor=False)

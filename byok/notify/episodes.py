@@ -12,8 +12,9 @@ from byok.accounts.database import Database
 from byok.accounts.tables import alert_episodes, alert_rules, users
 from byok.notify import findings, outbox
 from byok.notify.findings import Finding
+from byok.spikes.episodes import Spike
 
-SPIKES_PAUSE = timedelta(hours=3)  # one that pauses for no longer is the same spike
+NEXT_HOUR = timedelta(hours=1)  # hours in a row are one spike to whoever is told; after an hour between, it is told anew
 _LEVELS = ("warn", "alert")
 Series = tuple[str, str, str]  # user, vendor, model; the latter two may be empty: all
 
@@ -79,9 +80,19 @@ def _starts_anew(one: Finding) -> bool:
 
 def _pause(one: Finding) -> timedelta:
     """How far apart two findings of one episode may be."""
-    if one.kind == "spike":
-        return SPIKES_PAUSE
-    return timedelta(0) if one.kind == "silence" or _starts_anew(one) else one.step
+    return timedelta(0) if one.kind == "silence" or _starts_anew(one) else NEXT_HOUR
+
+
+def in_a_row(spikes: Iterable[Spike]) -> list[list[Spike]]:
+    """Spikes as they would be told: one list per message, newest first, hours in order."""
+    groups: list[list[Spike]] = []
+    for one in sorted(spikes, key=lambda spike: (*series_of(spike), spike.hour)):
+        last = groups[-1][-1] if groups else None
+        if last and series_of(last) == series_of(one) and one.hour - last.hour <= NEXT_HOUR:
+            groups[-1].append(one)
+        else:
+            groups.append([one])
+    return sorted(groups, key=lambda hours: hours[0].hour, reverse=True)
 
 
 def _tell_one(connection: Connection, rule: Rule, one: Finding, now: datetime, not_before: datetime | None) -> int:

@@ -14,9 +14,10 @@ from byok.spikes.hours import DAY_H, FEWEST_HISTORY_H, HISTORY_WEEKS, WEEK_H, Cl
 SPIKE = 0.5
 _SAME_HOUR = np.arange(1, HISTORY_WEEKS + 1, dtype=np.int64) * WEEK_H
 _AROUND = np.sort(np.concatenate([_SAME_HOUR - 1, _SAME_HOUR, _SAME_HOUR + 1]))
-_HALF_AT = 4.0  # how many of a series' own spreads above usual make a score of 0.5
+_HALF_AT = 4.5  # how many of a series' own spreads above usual make a score of 0.5
 _SMALLEST_SPREAD = 0.25  # of a logarithm: nobody's hours are steadier than a quarter
-_NOISE: Mapping[Metric, float] = {"tokens": 3.0, "calls": 3.0, "failed": 2.0, "cost": 3.0}  # as many calls are never a difference
+_NOISE: Mapping[Metric, float] = {"tokens": 3.0, "calls": 3.0, "failed": 4.0, "cost": 3.0}  # as many calls are never a difference
+_TAIL, _TAIL_AT = 0.95, 1.645  # of the differences this share is smaller, and how many spreads that is
 _AS_STRONG = 0.02  # scores that near are equal, and the first of the metrics is told: tokens before their cost
 
 
@@ -65,6 +66,13 @@ def judge(hours: Hours, clocks: list[Clock], asked: NDArray[np.bool_], sensitivi
     return Found(at[told], [METRICS[row] for row in best], actual[best, told], usuals[best, told], scores[best, told])
 
 
+def usual_calls(hours: Hours, clocks: list[Clock], at: Ints) -> Floats:
+    """How many calls the series of the hours `at` usually make then; nan where that is not known."""
+    samples = Samples(hours, clocks)
+    usually: Floats = _usual(samples, at)[METRICS.index("calls")]
+    return np.where(samples.age(at) >= FEWEST_HISTORY_H, usually, np.nan)
+
+
 def _above_a_floor(hours: Hours, sensitivity: Sensitivity) -> NDArray[np.bool_]:
     above = np.zeros(len(hours.series), bool)
     for metric in METRICS:
@@ -94,6 +102,7 @@ def _scores(hours: Hours, samples: Samples, at: Ints, usuals: Floats, enough: ND
         since += np.searchsorted(hours.hour[places[since:until]], hours.hour[place] - HISTORY_WEEKS * WEEK_H)
         before = slice(since, until)
         calls = hours.values["calls"][places[before]]
+        best = 0.0
         for row in np.flatnonzero(enough[:, column]):
             values = hours.values[METRICS[row]][places[before]]
             noise = _NOISE[METRICS[row]] * (values.sum() / calls.sum() if METRICS[row] not in ("calls", "failed") else 1.0)
@@ -101,8 +110,9 @@ def _scores(hours: Hours, samples: Samples, at: Ints, usuals: Floats, enough: ND
             if away < enough_far * _HALF_AT * _SMALLEST_SPREAD:  # no spread is small enough
                 continue
             far = away / _spread(values, expected[row, before], noise) / _HALF_AT
-            if far >= enough_far:
+            if far >= enough_far and 1 - 0.5**far >= best:  # else it could not become the strongest
                 scores[row, column] = 1 - 0.5 ** min(far, _strength(hours, int(place), METRICS[row], noise))
+                best = max(best, scores[row, column])
     return scores
 
 
@@ -127,5 +137,5 @@ def _spread(values: Floats, expected: Floats, noise: float) -> float:
     away = away[~np.isnan(away)]
     if len(away) < DAY_H:
         return 2 * _SMALLEST_SPREAD
-    half, high = np.quantile(away, [0.5, 0.95])
-    return float(max(_SMALLEST_SPREAD, (high - min(half, 0)) / 1.645))
+    half, high = series.quantile(away, 0.5), series.quantile(away, _TAIL)
+    return float(max(_SMALLEST_SPREAD, (high - min(half, 0)) / _TAIL_AT))

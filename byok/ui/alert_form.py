@@ -10,8 +10,7 @@ from byok.accounts import alert_rules
 from byok.accounts.alert_rules import Terms
 from byok.accounts.users import User
 from byok.errors import ByokError
-from byok.notify import alerts, findings, listing
-from byok.spikes import episodes
+from byok.notify import alerts, episodes, findings, listing
 from byok.spikes.episodes import Spike
 from byok.store import unusual
 from byok.store.scope import AnyScope, EveryonesScope, Scope
@@ -124,10 +123,10 @@ def _terms() -> Terms:
 def _preview(user: User, terms: Terms) -> None:
     """How many messages this rule would have sent in the last 30 days."""
     found = [spike for spike in _past_spikes(_past(user, terms)) if _would_tell(spike, terms)]
-    told = episodes.episodes(found, now=session.now())
+    told = episodes.in_a_row(found)
     st.caption(f"In the last 30 days this rule would have told of **{format.plural(len(told), 'spike')}**.")
-    for episode in told[:_MOST_SHOWN]:
-        peak, zone = episode.peak, session.zone(user)
+    for hours in told[:_MOST_SHOWN]:
+        peak, zone = max(hours, key=lambda spike: (spike.score, spike.actual)), session.zone(user)
         times = f", {peak.times:,.1f}x" if peak.times is not None else ""
         what = format.literal(f"{peak.vendor}/{peak.model} · {findings.amount(peak.metric, peak.actual)}{times}")
         st.caption(f"{format.minute(peak.hour.astimezone(zone))} · {what}")

@@ -1,6 +1,7 @@
 """From a loop that runs away to the message in Slack, and a report on schedule: real processes, a real HTTP and a real mail server."""
 
 import json
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -50,9 +51,13 @@ def test_a_loop_is_in_slack_and_the_report_in_the_mail_once_also_after_a_kill(in
         home.command("import", str(tmp_path / "history.jsonl"))
         home.command("alert", "add", "ada@example.org", "--slack", stdin=slack.url)
         home.start("gateway", "keeper")
-        due = datetime.now(UTC) + timedelta(minutes=1)
         home.command("report", "schedule", "ada@example.org", "--period", "week", "--at", "00:00")
-        home.command("report", "schedule", "ada@example.org", "--period", "day", "--at", f"{due:%H:%M}")
+        home.command("report", "schedule", "ada@example.org", "--period", "day")
+        with sqlite3.connect(home.data / "accounts.db") as accounts:  # as if it had been set long ago, and the keeper had been away
+            accounts.execute(
+                "update report_schedules set next_at = ?", [f"{datetime.now(UTC) - timedelta(minutes=1):%Y-%m-%d %H:%M:%S.%f}"]
+            )
+        accounts.close()
 
         def call(_: int) -> int:
             body = {"model": "echo/echo-1", "max_tokens": 2000, "messages": [{"role": "user", "content": "again"}]}
@@ -73,6 +78,6 @@ def test_a_loop_is_in_slack_and_the_report_in_the_mail_once_also_after_a_kill(in
         text = json.loads(post.body)["text"]
         assert "ada@example.org" in text and "echo/echo-1" in text and "x)" in text
         (letter,) = mail.letters
-        yesterday = (due - timedelta(days=1)).date()
+        yesterday = (datetime.now(UTC) - timedelta(days=1)).date()
         assert str(yesterday) in letter["subject"]
         assert mail.starttls == [True] and all("96" in part for part in parts(letter))

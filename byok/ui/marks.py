@@ -1,0 +1,81 @@
+"""Spikes on a chart over time: a diamond above the bar, the reason when one points at it, and in words below for those who cannot."""
+
+import html
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import streamlit as st
+
+from byok.spikes.episodes import Episode
+from byok.store import unusual
+from byok.store.engine import Engine
+from byok.store.scope import AnyScope, Scope
+from byok.ui import format, theme
+
+_MOST_ROWS = 5_000_000  # everyone's spikes read all records of eight weeks: beyond this a page would wait for them
+_MOST_SENTENCES = 3
+_ABOVE = 1.04  # of the bar's height: the diamond does not sit on the bar
+
+
+def of(engine: Engine, scope: AnyScope) -> list[Episode]:
+    """The spikes of a period, newest first; none where keys or statuses are filtered (spikes are of all), or where it would take long."""
+    rows = sum(file.rows for file in engine.view().files)
+    if scope.key_ids or scope.statuses or (not isinstance(scope, Scope) and rows > _MOST_ROWS):
+        return []
+    return unusual.episodes(engine, scope)
+
+
+def marked(
+    figure: Mapping[str, Any], episodes: Sequence[Episode], buckets: Sequence[datetime], tops: Sequence[float], *, mode: str | None
+) -> dict[str, Any]:
+    """The figure with a diamond over each bucket in which a spike began. `tops` is how high the bars of the buckets reach."""
+    by_bucket: dict[int, list[Episode]] = defaultdict(list)
+    for episode in episodes:
+        place = _bucket_of(episode.peak.hour, buckets)
+        if place is not None:
+            by_bucket[place].append(episode)
+    if not by_bucket:
+        return dict(figure)
+    colours = theme.palette(mode)
+    places = sorted(by_bucket)
+    highest = max(tops, default=0.0)
+    trace = {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "Spike",
+        "x": [buckets[place].isoformat() for place in places],
+        "y": [tops[place] + highest * (_ABOVE - 1) for place in places],
+        "customdata": [["", _hover(by_bucket[place]), "", buckets[place].isoformat()] for place in places],
+        "hovertemplate": "%{customdata[1]}<extra></extra>",
+        "marker": {"symbol": "diamond", "size": 11, "color": colours.bad, "line": {"width": 1.5, "color": colours.background}},
+        "selected": {"marker": {"opacity": 1}},
+        "unselected": {"marker": {"opacity": 1}},
+        "cliponaxis": False,
+    }
+    return dict(figure) | {"data": [*figure["data"], trace]}
+
+
+def told(episodes: Sequence[Episode], zone: Any) -> None:
+    """The newest spikes in words, below the chart."""
+    for episode in episodes[:_MOST_SENTENCES]:
+        at = episode.peak.hour.astimezone(zone)
+        st.caption(format.literal(f"◆ {at:%a} {format.day(at)}, {at:%H:%M} · {episode.model}: {episode.peak.why}"))
+    if len(episodes) > _MOST_SENTENCES:
+        st.caption(f"And {len(episodes) - _MOST_SENTENCES:,} more spikes in this period.")
+
+
+def _hover(episodes: Sequence[Episode]) -> str:
+    lines = [f"<b>{html.escape(episode.model)}</b><br>{_wrapped(html.escape(episode.peak.why))}" for episode in episodes[:_MOST_SENTENCES]]
+    more = len(episodes) - _MOST_SENTENCES
+    return "<br>".join([*lines, *([f"and {more} more"] if more > 0 else [])])
+
+
+def _wrapped(sentence: str) -> str:
+    return sentence.replace("; ", "<br>").replace(" (", "<br>(")
+
+
+def _bucket_of(moment: datetime, buckets: Sequence[datetime]) -> int | None:
+    places = [place for place, bucket in enumerate(buckets) if bucket <= moment]
+    return places[-1] if places else None

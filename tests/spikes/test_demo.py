@@ -1,0 +1,72 @@
+"""The sample usage of `make demo`: every runaway loop is found, and hardly anything else."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from byok import demo
+from byok.pricing import catalogue
+from byok.recording.reader import View
+from byok.store import unusual
+from byok.store.engine import Engine
+from byok.store.scope import EveryonesScope
+from byok.store.zones import EARLIEST, LATEST
+
+ANCHOR = date(2026, 11, 18)
+NOW = datetime(2026, 11, 18, 21, tzinfo=UTC)
+IDS = {person.email: f"usr_demo{person.name}" for person in demo.PEOPLE}
+
+
+class Held:
+    """A reader over rows in memory."""
+
+    def __init__(self, rows: pa.Table) -> None:
+        self.rows = rows
+
+    def view(self) -> View:
+        return View(1, (), self.rows, 1, pc.max(self.rows["ts"]).as_py(), 0)
+
+    def fetch(self, files: object) -> None:
+        """There are none."""
+
+
+@pytest.fixture(scope="module")
+def found():
+    keys = {(series.email, series.label): "key_demo1" for series in demo.SERIES}
+    rows = demo.calls(ANCHOR, NOW - timedelta(days=365), NOW, user_ids=IDS, key_ids=keys)
+    engine = Engine(
+        Held(rows), catalogue.load(), retention=lambda: dict.fromkeys(IDS.values(), 365), keys=list, now=lambda: NOW,
+        zones_of=lambda _: {IDS[person.email]: person.tz for person in demo.PEOPLE},
+    )  # fmt: skip
+    yield unusual.episodes(engine, EveryonesScope(EARLIEST, LATEST))
+    engine.close()
+
+
+@pytest.mark.slow
+def test_each_runaway_loop_is_one_episode_from_its_first_hour(found):
+    for planted in demo.planted(ANCHOR):
+        mine = [
+            e
+            for e in found
+            if e.user_id == IDS[planted.email] and e.began < planted.ended and planted.began < e.hours[-1].hour + timedelta(hours=1)
+        ]
+        assert len(mine) == 1
+        assert mine[0].began == planted.began.replace(minute=0, second=0)
+        assert (mine[0].vendor, mine[0].model) == (planted.vendor, planted.model)
+        assert mine[0].peak.score > 0.9
+
+
+@pytest.mark.slow
+def test_there_is_at_most_one_false_alarm_per_user_and_month(found):
+    planted = demo.planted(ANCHOR)
+    others = [
+        e for e in found if not any(e.user_id == IDS[p.email] and p.began - timedelta(hours=1) <= e.began <= p.ended for p in planted)
+    ]
+    counts: dict[tuple[str, str], int] = {}
+    for episode in others:
+        key = (episode.user_id, f"{episode.began:%Y-%m}")
+        counts[key] = counts.get(key, 0) + 1
+    assert max(counts.values(), default=0) <= 1
+    assert len(others) <= 8  # in 58 months of six users
