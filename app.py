@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from byok.ui import bar, filters, session, states, theme
+from byok.ui import bar, filters, saved, session, states, theme
 
 st.set_page_config(page_title="BYOK", page_icon=theme.MARK, layout="wide")
 
@@ -38,7 +38,6 @@ page = st.navigation(sections | ({"Admin": [users, system]} if user.admin else {
 with st.sidebar:
     session.account(user)
 states.demo_banner()
-st.title(page.title, anchor=False)
 # Pages with the bar, and what each makes use of beside period and filters.
 parts: dict[str, tuple[bar.Part, ...]] = {
     overview.url_path: ("summed", "by", "cmp", "grain"),
@@ -47,9 +46,15 @@ parts: dict[str, tuple[bar.Part, ...]] = {
     reliability.url_path: ("cmp", "grain"),
     exports.url_path: (),
 }
+heading = st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute")
+heading.title(page.title, anchor=False, width="content")
 if page.url_path in parts:
     bar.draw(user, parts[page.url_path])
     chosen = filters.current(user)
     states.whose(chosen)
     states.freshness(user, chosen, compared="cmp" in parts[page.url_path])
+    with heading.container(horizontal=True, width="content", gap="small"):
+        saved.draw(user, page.url_path)
+else:
+    bar.rest()
 page.run()

@@ -313,3 +313,15 @@ report_schedules = sa.Table(
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("next_at", Instant, nullable=False, index=True),
 )
+
+saved_views = sa.Table(
+    "saved_views",
+    METADATA,
+    sa.Column("id", sa.String, primary_key=True),
+    _owner(),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("page", sa.String, nullable=False),
+    sa.Column("query", sa.String, nullable=False),  # names users and keys by their ids only
+    sa.Column("created_at", Instant, nullable=False),
+    sa.UniqueConstraint("user_id", "name"),
+)

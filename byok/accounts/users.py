@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
-from byok.accounts import delays, jobs, tombstones
+from byok.accounts import delays, jobs, saved_views, tombstones
 from byok.accounts.database import Database
 from byok.accounts.errors import UserErased, UserExists, UserUnknown
 from byok.accounts.ids import is_user_id, new_id
@@ -230,6 +230,7 @@ def remove(db: Database, user_id: str, *, now: datetime | None = None) -> None:
         email = connection.execute(sa.select(users.c.email).where(users.c.id == user_id)).scalar()
         if email is not None:
             delays.forget(connection, delays.of_email(connection, email))
+        saved_views.forget(connection, user_id)
         connection.execute(sa.delete(users).where(users.c.id == user_id))  # the rest goes by foreign key
         jobs.forget(connection, user_id)
         tombstones.bury(connection, user_id, now or datetime.now(UTC))

@@ -1,7 +1,7 @@
 """The filter bar of the frame: every control bound to the address. What its words mean: `byok.ui.filters`."""
 
 from collections.abc import Collection, Container, Sequence
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import available_timezones
 
 import streamlit as st
@@ -15,7 +15,7 @@ from byok.ui.periods import COMPARED, GRAINS, RANGES
 # What a page may have beside period and filters. "summed": only measures whose parts make the whole.
 Part = Literal["metric", "summed", "by", "by2", "cmp", "grain"]
 _OWN = ("metric", "by", "by2", "cmp", "grain")
-_PARTS = "bar-parts"
+_PARTS, _KEPT, _ABSENT = "bar-parts", "bar-kept", "absent"
 _REACH_DAYS = {"24h": 1, "7d": 7, "30d": 30, "90d": 90}
 _RANGE_HELP = (
     "24h, 7d, 30d and 90d end now · mtd: this month to date · lastmonth: the whole month before · custom: between two days. "
@@ -48,16 +48,34 @@ def draw(user: User, parts: Collection[Part]) -> None:
         _choices(user, names, parts)
     with st.container(horizontal=True, gap="small", key="chips"):
         _chips()  # after the choices: on a first visit only they know what the address says
+    st.session_state[_KEPT] = values()
+
+
+def rest() -> None:
+    """On a page without the bar: the next one that has it brings back what was said."""
+    st.session_state[_PARTS] = _ABSENT
+
+
+def values() -> dict[str, Any]:
+    """What is said now, by word."""
+    return {word: st.session_state.get(word) for word in filters.WORDS}
+
+
+def defaults(user: User) -> dict[str, str]:
+    """Where the controls stand that not every page makes use of, unless something is said."""
+    return {word: _words(word, user)[0] for word in _OWN}
 
 
 def _bring_along(user: User, parts: Collection[Part]) -> None:
-    """Say again what was chosen on a page that has these controls at another place: the browser forgets them when they move."""
+    """Say again what was said on a page that has the controls at another place, or before one that had none: the browser forgets them
+    when they move or go."""
     before, st.session_state[_PARTS] = st.session_state.get(_PARTS), tuple(parts)
     if before in (None, tuple(parts)):
         return
-    for word in _OWN:
-        value = st.session_state.get(word)
-        if word not in st.query_params and value in _words(word, user):
+    kept = st.session_state.get(_KEPT, {}) if before == _ABSENT else {word: st.session_state.get(word) for word in _OWN}
+    for word, value in kept.items():
+        known = _words(word, user) if word in _OWN else None
+        if word not in st.query_params and value and (known is None or value in known):
             st.session_state[word] = value
 
 

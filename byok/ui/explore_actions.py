@@ -14,6 +14,8 @@ from byok.ui.filters import Filters
 from byok.ui.measures import MEASURES
 from byok.ui.names import Names
 
+_SQL = "Open in SQL"
+_NOT_OF_OTHERS = "The SQL page asks of your own calls only; of others' an operator asks with byok sql."
 FORMATS = ("csv", "json", "parquet")
 
 
@@ -56,14 +58,12 @@ def row(user: User, chosen: Filters, names: Names, found: Answer) -> None:
 def _as_sql(chosen: Filters) -> None:
     scope, columns = chosen.scope, columns_of(chosen)
     if not isinstance(scope, Scope) or "user_id" in columns:
-        st.button(
-            "Open in SQL", disabled=True, icon=":material/database:", help="The SQL page asks of your own calls only; for others: byok sql."
-        )
+        st.page_link("pages/sql.py", label=_SQL, disabled=True, icon=":material/database:", help=_NOT_OF_OTHERS)
         return
     title = f"{MEASURES[chosen.metric].title} by {' and '.join(filter(None, (chosen.by, chosen.by2)))}, {format_period(chosen)}"
     text = pasted.as_sql(scope, measure=chosen.metric, grain=chosen.grain, by=columns, title=title)
-    if st.button("Open in SQL", icon=":material/database:", shortcut="Shift+Q", help="This very question in the SQL page, to go on from."):
-        st.switch_page("pages/sql.py", query_params={"q": text})
+    # A link and no button: Streamlit lets no script change the page while the frame's controls are bound to the address.
+    st.page_link("pages/sql.py", label=_SQL, icon=":material/database:", query_params={"q": text})
 
 
 def format_period(chosen: Filters) -> str:

@@ -48,3 +48,20 @@ def test_cost_is_the_exact_product_rounded_once(prompt, completion, rate):
     exact = (Decimal(prompt) * rate + Decimal(completion) * (7 * rate + 1)).scaleb(-12)
     rounded = exact.quantize(Decimal("1e-9"), ROUND_HALF_EVEN)
     assert cost(TokenCounts(prompt, completion), rates) == (rounded if rounded < 10**9 else None)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "completion", "cached", "written", "rates", "usd"),
+    [
+        # BerriAI/litellm 9812: booked 0.091311, the vendor's console said 0.05439
+        (3 + 12_304, 550, 0, 12_304, price("3", "15", "0.3", "3.75"), "0.054399"),
+        # BerriAI/litellm 14849: booked 0.7642, should have been 0.1849
+        (262_960, 1_744, 257_955, 0, price("1.25", "10", "0.625"), "0.184918125"),
+        # maximhq/bifrost 3451: booked 1.85984625, the vendor charged 1.06376125
+        (6 + 159_217, 2_745, 0, 159_217, price("5", "25", "0.5", "6.25"), "1.06376125"),
+    ],
+    ids=["0.0544", "0.185", "1.064"],
+)
+def test_published_mispricings_are_priced_right(prompt, completion, cached, written, rates, usd):
+    tokens = TokenCounts(prompt, completion, cached_tokens=cached, cache_write_tokens=written)
+    assert cost(tokens, rates) == Decimal(usd)

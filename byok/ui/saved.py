@@ -1,0 +1,100 @@
+"""The view on screen as a link, and views kept by name: in the frame, beside the page's title."""
+
+from collections.abc import Sequence
+from urllib.parse import parse_qsl, urlencode
+
+import streamlit as st
+
+from byok import services
+from byok.accounts import saved_views
+from byok.accounts.saved_views import SavedView
+from byok.accounts.users import User
+from byok.errors import ByokError
+from byok.ui import bar, filters, format, session
+from byok.ui.names import Names, names_of
+
+# What pages add to the words of the bar.
+OF_PAGES = ("view", "top", "hours", "who")
+_NAME, _FAULT, _RENAMED = "view-name", "view-fault", "view-renamed"
+
+
+def draw(user: User, page: str) -> None:
+    """Two buttons: the link, and the list of views with what can be done about them. `page` is the path in the address."""
+    pairs = said(names_of(user, everyone=filters.of_everyone(bar.values(), user)))
+    with st.popover("Link", icon=":material/link:", type="tertiary"):
+        st.caption("Opens exactly this, for whoever may see it. Relative periods (7d, mtd) move along with time.")
+        st.code(_address(page, pairs), language=None, wrap_lines=True)
+    with st.popover("Views", icon=":material/bookmark:", type="tertiary"):
+        _list(user)
+        st.text_input("Keep this view as", key=_NAME, max_chars=saved_views.LONGEST_NAME, placeholder="Such as: failures this month")
+        st.button(
+            "Save view", icon=":material/bookmark_add:", shortcut="Shift+S", on_click=_save, args=(user, page, pairs), key="save-view"
+        )
+        if fault := st.session_state.pop(_FAULT, None):
+            st.error(fault)
+
+
+def said(names: Names) -> list[tuple[str, str]]:
+    """What the address says beside the page, users and keys by their ids: those of an erased user can be found again."""
+    pairs = [(word, value) for word in (*filters.WORDS, *OF_PAGES) for value in st.query_params.get_all(word)]
+    people = {value: names.person_id(value) or value for word, value in pairs if word == "user"}
+    return [(word, names.key_id(value) if word == "key" else people[value] if word == "user" else value) for word, value in pairs]
+
+
+def query_of(view: SavedView, user: User) -> dict[str, str | list[str]]:
+    """A kept query as a link takes it. Controls that it does not name are named as they stand by default: on the way between pages they
+    would be brought along as they are."""
+    found: dict[str, list[str]] = {}
+    for word, value in parse_qsl(view.query):
+        found.setdefault(word, []).append(value)
+    said: dict[str, str | list[str]] = {word: values[0] if len(values) == 1 else values for word, values in found.items()}
+    return bar.defaults(user) | said
+
+
+def _address(page: str, pairs: Sequence[tuple[str, str]]) -> str:
+    query = urlencode(pairs)
+    return f"{services.current().settings.dashboard_url.rstrip('/')}/{page}{'?' if query else ''}{query}"
+
+
+def _list(user: User) -> None:
+    views = saved_views.of_user(services.current().db, user.id)
+    if not views:
+        st.caption("No view is kept yet. Each is a page with its period, filters and grouping.")
+    for view in views:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            page = f"pages/{view.page or 'overview'}.py"
+            st.page_link(page, label=format.literal(view.name), query_params=query_of(view, user), width="stretch")
+            st.button("Rename", key=f"rename-{view.id}", icon=":material/edit:", type="tertiary", on_click=_begin, args=(view,))
+            st.button("Delete", key=f"delete-{view.id}", icon=":material/delete:", type="tertiary", on_click=_delete, args=(user, view.id))
+        if st.session_state.get(_RENAMED) == view.id:
+            st.text_input("New name", value=view.name, key=f"name-{view.id}", on_change=_rename, args=(user, view.id))
+
+
+def _begin(view: SavedView) -> None:
+    st.session_state[_RENAMED] = view.id
+
+
+@session.checked
+def _save(user: User, page: str, pairs: Sequence[tuple[str, str]]) -> None:
+    book = services.current()
+    try:
+        saved_views.save(book.db, user.id, st.session_state.get(_NAME) or "", page, urlencode(pairs), now=book.now())
+    except ByokError as error:
+        st.session_state[_FAULT] = f"{error.message} {error.remedy}"
+    else:
+        st.session_state[_NAME] = ""
+
+
+@session.checked
+def _rename(user: User, view_id: str) -> None:
+    try:
+        saved_views.rename(services.current().db, user.id, view_id, st.session_state.get(f"name-{view_id}") or "")
+    except ByokError as error:
+        st.session_state[_FAULT] = f"{error.message} {error.remedy}"
+    else:
+        st.session_state[_RENAMED] = None
+
+
+@session.checked
+def _delete(user: User, view_id: str) -> None:
+    saved_views.delete(services.current().db, user.id, view_id)
