@@ -91,7 +91,7 @@ PEOPLE = (
     _Person("eli@demo.example", "Eli", "indie", "Asia/Kolkata"),
     _Person("fay@demo.example", "Fay", "free", "America/New_York"),
 )
-_SWITCH = -118
+_SWITCH, _DRAFTS = -118, -160
 SERIES = (
     _Series("ada@demo.example", "support bot", "openai", "gpt-4o", 85, 1900, 320, cached=0.35, growth=1.8, last_day=_SWITCH),
     _Series("ada@demo.example", "support bot", "openai", "gpt-4o-mini", 110, 1900, 330, cached=0.35, growth=1.3, first_day=_SWITCH),
@@ -130,6 +130,7 @@ SERIES = (
         traits=CODE,
     ),
     _Series("chen@demo.example", "research", "deepseek", "deepseek-v4-pro", 55, 2600, 1400, reasoning=0.55, growth=1.4, ms_per_token=30),
+    _Series("chen@demo.example", "drafts", "deepseek", "deepseek-v4-flash", 70, 3100, 420, first_day=_DRAFTS, ms_per_token=7),
     _Series("chen@demo.example", "research", "qwen", "qwen3-max", 32, 2100, 640, growth=0.8),
     _Series("chen@demo.example", "translation", "minimax", "minimax-m3", 24, 1200, 1150, hours=_AROUND_THE_CLOCK, week=_EVERY_DAY),
     _Series("dora@demo.example", "reports", "gemini", "gemini-2.5-flash", 48, 7400, 520, endpoint="generate", cached=0.2),
@@ -165,7 +166,15 @@ EPISODES = (
     *(Episode("runaway", "ben@demo.example", day, day, "tokens", "The nightly agent called itself in a loop.") for day in _RUNAWAY_DAYS),
     Episode("outage", "ada@demo.example", _OUTAGE_DAY, _OUTAGE_DAY, "status", "Anthropic was overloaded for an afternoon."),
     Episode("outage", "ben@demo.example", _OUTAGE_DAY, _OUTAGE_DAY, "status", "Anthropic was overloaded for an afternoon."),
-    Episode("expired key", "chen@demo.example", _EXPIRED_DAY, _EXPIRED_DAY, "status", "The deepseek key had expired; a new one by noon."),
+    Episode("expired key", "chen@demo.example", _EXPIRED_DAY, _EXPIRED_DAY, "status", "The deepseek keys had expired; new ones by noon."),
+    Episode(
+        "drafts",
+        "chen@demo.example",
+        _DRAFTS,
+        _DRAFTS,
+        "model",
+        "Drafts are written by deepseek-v4-flash, whose price changed twice in 2026.",
+    ),
 )
 
 

@@ -4,7 +4,7 @@ import streamlit as st
 
 from byok import services
 from byok.store import money
-from byok.ui import charts, cost_charts, costs, filters, forecast, price_table, session, states, what_if
+from byok.ui import budgeting, charts, cost_charts, costs, filters, forecast, price_table, session, states, what_if
 from byok.ui.names import names_of
 from byok.ui.periods import buckets
 
@@ -71,7 +71,10 @@ with st.container(border=True):
     costs.draw_table(costs.frame(found.rows, shown, sources), title=chosen.by.capitalize(), key=f"table-{chosen.fingerprint}")
 
 with st.container(border=True, key="forecast"):
-    forecast.card(chosen)
+    forecast.card(chosen, budget=budgeting.for_line(user, chosen, "cost"))
+    with st.container(horizontal=True, gap="small"):
+        st.page_link("pages/keys.py", label="Budgets", icon=":material/savings:")
+        st.page_link("pages/reconcile.py", label="Beside the vendor's own account", icon=":material/balance:")
 
 with st.container(border=True):
     what_if.section(chosen, used)

@@ -16,7 +16,7 @@ from byok.accounts.database import Database
 from byok.accounts.errors import UserUnknown
 from byok.accounts.ids import is_id, new_id
 from byok.accounts.plans import PLAN_DAYS
-from byok.accounts.tables import budget_figures, budgets, users
+from byok.accounts.tables import Instant, budget_figures, budgets, users
 from byok.errors import BadRequest, NotFound
 
 Metric = Literal["usd", "tokens"]
@@ -24,6 +24,12 @@ METRICS: tuple[Metric, ...] = get_args(Metric)
 MOST_USD, MOST_TOKENS = Decimal(1_000_000_000), 10**15
 MOST_BUDGETS = 100  # of one user
 NANO = Decimal("1e-9")
+_STOPS = (  # built once: the gateway asks it for every caller every few seconds
+    sa.select(budgets.c.vendor, budgets.c.key_id, budgets.c.metric, budgets.c.amount, budgets.c.by_admin, budget_figures.c.month_ends)
+    .join_from(budgets, budget_figures)
+    .where(budgets.c.user_id == sa.bindparam("user_id"), budgets.c.hard)
+    .where(budget_figures.c.spent >= budgets.c.amount, budget_figures.c.month_ends > sa.bindparam("now", type_=Instant))
+)
 _VENDOR = re.compile(r"[a-z][a-z0-9_-]{0,30}")
 
 
@@ -170,11 +176,8 @@ def remove(db: Database, budget_id: str, *, user_id: str | None = None) -> None:
 
 def stops(db: Database, user_id: str, *, now: datetime) -> tuple[Stop, ...]:
     """The user's hard budgets that are used up. A figure stays in force until its month ends, however old it is."""
-    over = budgets.c.hard & (budget_figures.c.spent >= budgets.c.amount) & (budget_figures.c.month_ends > now)
-    columns = (budgets.c.vendor, budgets.c.key_id, budgets.c.metric, budgets.c.amount, budgets.c.by_admin, budget_figures.c.month_ends)
     with db.reading() as connection:
-        rows = connection.execute(sa.select(*columns).join_from(budgets, budget_figures).where(budgets.c.user_id == user_id, over))
-        return tuple(Stop(*row) for row in rows)
+        return tuple(Stop(*row) for row in connection.execute(_STOPS, {"user_id": user_id, "now": now}))
 
 
 def note(db: Database, figures: Iterable[tuple[str, Figure]]) -> None:

@@ -41,7 +41,7 @@ def forecast(settings: Settings, email: str, metric: str, vendor: str | None, tz
         click.echo(f"{facts['month']}: {written['so_far']} so far.")
     click.echo(found.forecast.basis)
     if metric == "cost" and found.unpriced_calls:
-        click.echo(f"{found.unpriced_calls:,} calls of this month have no price and are in no figure.")
+        click.echo(f"{found.unpriced_calls:,} calls of this month have no known cost and are in no figure.")
 
 
 def _amount(value: object, metric: str) -> str:

@@ -77,7 +77,7 @@ def _small_print(budget: Budget) -> str:
     if not used_up and (day := _reached_on(replace(budget, figure=None))):
         parts.append(f"at this pace used up around {day:%b} {day.day}")
     if figure and figure.unpriced_calls and budget.metric == "usd":
-        parts.append(f"{format.plural(figure.unpriced_calls, 'call')} without a known price not counted")
+        parts.append(f"{format.plural(figure.unpriced_calls, 'call')} without a known cost not counted")
     if figure:
         parts.append(f"counted {format.ago(now - figure.counted_at)}")
     return " · ".join(parts)

@@ -77,7 +77,7 @@ def _small_print(found: Outlook, chosen: Filters) -> str:
     filtered = " With the filters above." if chosen.narrowed else ""
     unpriced = ""
     if found.metric == "cost" and found.unpriced_calls:
-        unpriced = f" {format.plural(found.unpriced_calls, 'call')} without a known price are in no figure."
+        unpriced = f" {format.plural(found.unpriced_calls, 'call')} without a known cost are in no figure."
     return f"{found.forecast.basis}{filtered}{unpriced} The whole month, whatever the period above."
 
 

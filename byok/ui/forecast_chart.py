@@ -71,7 +71,8 @@ def _layout(found: Outlook, colours: Palette) -> dict[str, Any]:
         "legend": charts.LEGEND,
         "xaxis": axis
         | {"type": "date", "range": [days[0].isoformat(), days[-1].isoformat()], "tickvals": [day.isoformat() for day in marked]}
-        | {"ticktext": [f"{day:%b} {day.day}" for day in marked], "showgrid": False, "showline": True, "linecolor": colours.border},
+        | {"ticktext": [f"{day:%b} {day.day}" for day in marked], "showgrid": False, "showline": True}
+        | {"automargin": "height", "linecolor": colours.border},
         "yaxis": axis
         | {"tickprefix": "$" if found.metric == "cost" else "", "rangemode": "tozero", "nticks": 5, "automargin": "width"}
         | {"tickformat": "~s", "gridcolor": colours.border},

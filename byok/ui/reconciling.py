@@ -54,13 +54,17 @@ def _show(found: Reconciliation) -> None:
     total = found.total
     with st.container(horizontal=True, gap="small"):
         st.metric("Captured", format.percent(total.captured), border=True)
-        st.metric(f"{found.vendor} says", _amount(total.theirs, found), border=True)
-        st.metric("The gateway saw", _amount(total.ours, found), border=True)
+        st.metric(f"{found.vendor} says ({unit})", _amount(total.theirs, found), border=True)
+        st.metric(f"The gateway saw ({unit})", _amount(total.ours, found), border=True)
     st.dataframe(
         _table(found),
         hide_index=True,
         column_config={
             "Captured": st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent"),
+            **{
+                name: st.column_config.NumberColumn(format="localized")
+                for name in (f"{found.vendor} ({unit})", f"Gateway ({unit})", "Difference")
+            },
             "Day": st.column_config.DateColumn(format="YYYY-MM-DD"),
         },
         alt=f"What {found.vendor} says and what the gateway saw, in {unit}, per day and model",

@@ -38,7 +38,7 @@ def test_a_year_of_several_users_vendors_models_and_keys(year):
     names = ("user_id", "vendor", "model", "key_id")
     counts = ", ".join(f"count(distinct {name})" for name in names)
     ((days, users_, vendors, models, keys),) = ask(year, f"select date_diff('day', min(ts), max(ts)), {counts} from usage")
-    assert (days, users_, vendors, models) == (365, 6, 6, 8)
+    assert (days, users_, vendors, models) == (365, 6, 6, 9)
     assert keys >= 10
     assert 80_000 < year.num_rows < 250_000
 
@@ -145,3 +145,11 @@ def test_lengths_and_limits_have_the_shapes_of_the_traces(year):
         "lag((status = 429)::int) over (partition by key_id, model order by ts) as before from usage)",
     )
     assert after > 10 * alone, "rate limits come in runs"
+
+
+def test_a_price_changes_within_the_year(year):
+    drafts = "model = 'deepseek-v4-flash'"
+    ((first, last),) = ask(year, f"select min(ts), max(ts) from usage where {drafts}")
+    prices = catalogue.load()
+    before, after = (prices.price_at("deepseek", "deepseek-v4-flash", moment) for moment in (first, last))
+    assert before != after

@@ -63,7 +63,7 @@ def test_what_is_used_up_is_told_with_its_age_and_what_is_not_in_it(book, ada, o
     made = put(book, ada, usd=Decimal(50), hard=True)
     count(book, made, 12_500_000_000, unpriced_calls=3)
     said = text_of(open_app(ada, page=KEYS))
-    assert "3 calls without a known price not counted · counted 4 s ago" in said
+    assert "3 calls without a known cost not counted · counted 4 s ago" in said
     count(book, made, 50_000_000_000)
     assert ":red-badge[used up]" in text_of(open_app(ada, page=KEYS))
 

@@ -20,8 +20,8 @@ def test_it_says_how_much_was_captured(book, ada, record, open_app):
     app = upload(open_app(ada, page=PAGE), EXPORT.format(tokens=1000))
     assert [(card.label, card.value) for card in app.metric] == [
         ("Captured", "99 %"),
-        ("anthropic says", "1,000"),
-        ("The gateway saw", "992"),
+        ("anthropic says (tokens)", "1,000"),
+        ("The gateway saw (tokens)", "992"),
     ]
     (table,) = app.dataframe
     assert table.value["Captured"].tolist() == [0.992]

@@ -47,6 +47,15 @@ def test_text_and_marks_stand_out(mode: str, palette: Palette):
     assert contrast(palette.primary, palette.background) >= 4.5
 
 
+@MODES
+def test_captions_stand_out_too(mode: str, palette: Palette):
+    """Streamlit writes them in the text's colour at 60 %."""
+    for ground in (palette.background, palette.surface):
+        parts = [(int(palette.text[at : at + 2], 16), int(ground[at : at + 2], 16)) for at in (1, 3, 5)]
+        caption = "#" + "".join(f"{round(0.6 * text + 0.4 * below):02X}" for text, below in parts)
+        assert contrast(caption, ground) >= 4.5
+
+
 def test_nothing_is_told_to_the_outside_and_no_traceback_to_users():
     assert CONFIG["browser"]["gatherUsageStats"] is False
     assert CONFIG["server"]["address"] == "127.0.0.1"

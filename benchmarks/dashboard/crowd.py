@@ -1,0 +1,63 @@
+"""Many dashboard sessions at once, spoken in Streamlit's own protocol: each opens a page and changes the period now and then."""
+
+import asyncio
+import random
+import time
+from dataclasses import dataclass, field
+
+import aiohttp
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+RANGES = ("7d", "30d", "90d", "mtd")
+PAUSE_S = (2.0, 6.0)  # how long a person looks at a page
+
+
+@dataclass
+class Crowd:
+    """Seconds from asking for a page to its last element, and how many runs failed."""
+
+    took: list[float] = field(default_factory=list)
+    failed: int = 0
+
+
+async def visit(url: str, cookie: str, sessions: int, seconds: float) -> Crowd:
+    """Let so many people look at the dashboard for so long."""
+    crowd, end = Crowd(), time.monotonic() + seconds
+    async with aiohttp.ClientSession(cookies={"byok_session": cookie}, cookie_jar=aiohttp.CookieJar(unsafe=True)) as client:
+        await asyncio.gather(*(_person(client, url, crowd, end, random.Random(number)) for number in range(sessions)))
+    return crowd
+
+
+async def _person(client: aiohttp.ClientSession, url: str, crowd: Crowd, end: float, rng: random.Random) -> None:
+    await asyncio.sleep(rng.uniform(0, 5))
+    try:
+        async with client.ws_connect(
+            f"{url.replace('http', 'ws')}/_stcore/stream", protocols=["streamlit"], headers={"origin": url}
+        ) as socket:
+            while time.monotonic() < end:
+                asked = BackMsg()
+                asked.rerun_script.query_string = f"range={rng.choice(RANGES)}"
+                asked.rerun_script.page_name = rng.choice(("", "reliability"))
+                started = time.monotonic()
+                await socket.send_bytes(asked.SerializeToString())
+                if await _finished(socket):
+                    crowd.took.append(time.monotonic() - started)
+                else:
+                    crowd.failed += 1
+                await asyncio.sleep(rng.uniform(*PAUSE_S))
+    except (aiohttp.ClientError, TimeoutError):
+        crowd.failed += 1
+
+
+async def _finished(socket: aiohttp.ClientWebSocketResponse) -> bool:
+    """Read until the script has run; whether it ended well."""
+    async with asyncio.timeout(120):
+        async for message in socket:
+            if message.type != aiohttp.WSMsgType.BINARY:
+                return False
+            said = ForwardMsg()
+            said.ParseFromString(message.data)
+            if said.WhichOneof("type") == "script_finished":
+                return said.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY
+    return False

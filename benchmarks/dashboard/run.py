@@ -1,0 +1,206 @@
+"""Runs the dashboard's measurements and prints a table. Needs Chromium."""
+
+import argparse
+import asyncio
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from benchmarks import store_year
+from benchmarks.dashboard import crowd
+from byok.accounts import access_tokens, sessions, users
+from byok.services import Services
+from byok.settings import Settings
+
+ROUNDS, CROWD, CROWD_S, GATEWAY_CALLS = 5, 50, 40, 600
+PERIOD = "range=custom&from=2026-10-02&to=2026-10-31"  # the last thirty days of the year that is written
+
+
+def main(records: int = 1_000_000, *, crowd_s: float = CROWD_S) -> int:
+    """Measure and print; always 0: the bounds are for a quiet machine."""
+    with tempfile.TemporaryDirectory(prefix="byok-bench-dashboard-") as place:
+        root = Path(place)
+        settings = Settings(data=root / "data", master_key_file=root / "master.key", web_port=_port(), gateway_port=_port())
+        print(f"writing {records:,} records ...", flush=True)
+        store_year.write_year(settings.data, records)
+        user_id = store_year.people().ranked(0)
+        with Services(settings) as services:
+            now = datetime.now(UTC)
+            user = users.add(services.db, "heavy@example.org", now=now, plan="enterprise", retention_days=900, user_id=user_id)
+            cookie, token = sessions.start(services.db, user.id, now=now), access_tokens.create(services.db, user.id, now=now)
+        with _process("web", settings) as web, _process("gateway", settings):
+            figures = _browser(f"http://127.0.0.1:{settings.web_port}", cookie, settings, user_id)
+            figures |= _together(settings, cookie, token, web, crowd_s)
+    for name, value in figures.items():
+        print(f"{name:<46} {value}")
+    print(f"load of the machine meanwhile: {os.getloadavg()[1]:.1f}")
+    return 0
+
+
+def _browser(url: str, cookie: str, settings: Settings, user_id: str) -> dict[str, str]:
+    from tests.ui.chromium import chromium  # the tests' way to find one
+
+    figures: dict[str, str] = {}
+    with chromium() as browser:
+        context = browser.new_context(viewport={"width": 1440, "height": 1000}, timezone_id="UTC")
+        context.add_cookies([{"name": "byok_session", "value": cookie, "url": url}])
+        loaded: list[int] = []
+        page = context.new_page()
+        page.set_default_timeout(120_000)
+        page.on("response", lambda answer: loaded.append(int(answer.headers.get("content-length", 0))))
+        ours = [_drawn(page, f"{url}/reliability?{PERIOD}", 3)]
+        cold_bytes = sum(loaded)
+        ours += [_drawn(page, f"{url}/reliability?{PERIOD}", 3) for _ in range(ROUNDS)]
+        figures["bytes loaded, cold (MB)"] = f"{cold_bytes / 1e6:.1f}"
+        figures["Reliability, cold: three charts drawn (s)"] = f"{ours[0]:.2f}"
+        figures["Reliability, warm: three charts drawn (s)"] = _spread(ours[1:])
+        overview = [_drawn(page, f"{url}/?{PERIOD}", 1) for _ in range(ROUNDS)]
+        figures["Overview, warm: chart drawn (s)"] = _spread(overview)
+        clicks = [_click(page, word) for word in ("7d", "custom") * 3]
+        figures["a click on a period until the page stands (s)"] = _spread(clicks)
+        with _bare(settings, user_id) as bare:
+            theirs = [_drawn(page, bare, 3) for _ in range(ROUNDS + 1)][1:]
+        figures["bare page, warm: three charts drawn (s)"] = _spread(theirs)
+        figures["Reliability / bare"] = f"{statistics.median(ours[1:]) / statistics.median(theirs):.2f}"
+    return figures
+
+
+def _drawn(page: Any, address: str, charts: int) -> float:
+    started = time.monotonic()
+    page.goto(address, wait_until="commit")
+    page.wait_for_function(
+        "([n]) => [...document.querySelectorAll('.js-plotly-plot')].filter(plot => plot.querySelector('.point, .trace, .hm')).length >= n",
+        arg=[charts],
+    )
+    return time.monotonic() - started
+
+
+def _click(page: Any, word: str) -> float:
+    page.wait_for_timeout(500)
+    started = time.monotonic()
+    page.get_by_role("radio", name=word, exact=True).or_(page.get_by_role("button", name=word, exact=True)).first.click()
+    page.wait_for_timeout(50)
+    page.wait_for_function("() => !document.querySelector('[data-testid=stStatusWidget], [data-stale=true]')")
+    return time.monotonic() - started
+
+
+def _together(settings: Settings, cookie: str, token: str, web: subprocess.Popen[bytes], seconds: float) -> dict[str, str]:
+    """The gateway alone, then the gateway beside a crowd of sessions."""
+    url, gateway = f"http://127.0.0.1:{settings.web_port}", f"http://127.0.0.1:{settings.gateway_port}"
+
+    async def both() -> tuple[list[float], list[float], crowd.Crowd, float]:
+        alone = await _calls(gateway, token)
+        before = _memory_mb(web.pid)
+        visiting = asyncio.create_task(crowd.visit(url, cookie, CROWD, seconds))
+        await asyncio.sleep(seconds / 3)
+        beside = await _calls(gateway, token)
+        return alone, beside, await visiting, before
+
+    alone, beside, found, before = asyncio.run(both())
+    return {
+        f"web's memory, before and with {CROWD} sessions (MB)": f"{before:.0f}, {_memory_mb(web.pid):.0f}",
+        f"a page with {CROWD} sessions, p50 and p95 (s)": f"{_at(found.took, 0.5):.2f}, {_at(found.took, 0.95):.2f}",
+        f"runs, and failed ones, in {seconds:.0f} s": f"{len(found.took)}, {found.failed}",
+        "gateway alone, p50 and p99 (ms)": f"{1000 * _at(alone, 0.5):.1f}, {1000 * _at(alone, 0.99):.1f}",
+        f"gateway beside {CROWD} sessions, p50 and p99 (ms)": f"{1000 * _at(beside, 0.5):.1f}, {1000 * _at(beside, 0.99):.1f}",
+    }
+
+
+async def _calls(gateway: str, token: str) -> list[float]:
+    import aiohttp
+
+    took = []
+    body = {"model": "echo/echo-1", "max_tokens": 5, "messages": [{"role": "user", "content": "hello"}]}
+    async with aiohttp.ClientSession(headers={"authorization": f"Bearer {token}"}) as client:
+        for _ in range(GATEWAY_CALLS):
+            started = time.monotonic()
+            async with client.post(f"{gateway}/v1/chat/completions", json=body) as answer:
+                await answer.read()
+                assert answer.status == 200
+            took.append(time.monotonic() - started)
+            await asyncio.sleep(0.01)
+    return took
+
+
+@contextmanager
+def _process(name: str, settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
+    environment = {
+        **{word: value for word, value in os.environ.items() if not word.startswith("BYOK_")},
+        "BYOK_DATA": str(settings.data),
+        "BYOK_MASTER_KEY_FILE": str(settings.master_key_file),
+        "BYOK_WEB_PORT": str(settings.web_port),
+        "BYOK_GATEWAY_PORT": str(settings.gateway_port),
+        "BYOK_LOG_LEVEL": "error",
+    }
+    port = settings.web_port if name == "web" else settings.gateway_port
+    process = subprocess.Popen([sys.executable, "-m", "byok", name], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait(f"http://127.0.0.1:{port}/healthz")
+        yield process
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+@contextmanager
+def _bare(settings: Settings, user_id: str) -> Iterator[str]:
+    port = _port()
+    environment = os.environ | {"BARE_FILES": f"{settings.usage_dir}/*/*.parquet", "BARE_USER": user_id}
+    script = str(Path(__file__).with_name("bare.py"))
+    command = [sys.executable, "-m", "streamlit", "run", script, "--server.port", str(port), "--server.headless", "true"]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait(f"http://127.0.0.1:{port}/_stcore/health")
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def _wait(address: str) -> None:
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        try:
+            if httpx.get(address).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.3)
+    raise SystemExit(f"nothing answers at {address}")
+
+
+def _memory_mb(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
+
+
+def _spread(times: list[float]) -> str:
+    return f"{statistics.median(times):.2f} ({min(times):.2f} to {max(times):.2f})"
+
+
+def _at(times: list[float], share: float) -> float:
+    return sorted(times)[min(len(times) - 1, int(share * len(times)))] if times else float("nan")
+
+
+def _port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--records", type=int, default=1_000_000)
+    parser.add_argument("--crowd-s", type=float, default=CROWD_S)
+    asked = parser.parse_args()
+    sys.exit(main(asked.records, crowd_s=asked.crowd_s))
