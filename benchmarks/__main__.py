@@ -1,16 +1,16 @@
-"""`python -m benchmarks [gateway] [store] [forecast] [dashboard]`: all of them without a name."""
+"""`python -m benchmarks [gateway] [store] [forecast] [dashboard] [scale]`: all of them without a name."""
 
 import argparse
 import sys
 from collections.abc import Callable
 
-from benchmarks import forecast, gateway, store
+from benchmarks import forecast, gateway, scale, store
 from benchmarks.dashboard import run as dashboard
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="What `make bench` runs: all of them without a name.")
-    parser.add_argument("names", nargs="*", metavar="gateway | store | forecast | dashboard", help="which")
+    parser.add_argument("names", nargs="*", metavar="gateway | store | forecast | dashboard | scale", help="which")
     parser.add_argument("--only", metavar="PEERS", help=f"gateway: beside these only, of {','.join(gateway.PEERS)}; empty for none")
     parser.add_argument(
         "--quick", action="store_true", help="gateway: fewer and shorter rounds, and without --only none of the peers that start slowly"
@@ -22,6 +22,7 @@ def main() -> int:
         "store": store.main,
         "forecast": forecast.main,
         "dashboard": dashboard.main,
+        "scale": scale.main,
     }
     for kind, given, there in (("benchmark", asked.names, benchmarks), ("peer", peers or [], gateway.PEERS)):
         if unknown := [name for name in given if name not in there]:
