@@ -34,7 +34,7 @@ sections = {
     "Data": [sql, exports, reconcile, what_we_store],
     "Manage": [alerts, keys, retention, settings, account],
 }
-page = st.navigation(sections | ({"Admin": [users, system]} if user.admin else {}))
+page = st.navigation(sections | ({"Admin": [users, system]} if user.admin else {}), expanded=True)
 with st.sidebar:
     session.account(user)
 states.demo_banner()

@@ -50,6 +50,7 @@ def examine(settings: Settings, environ: Mapping[str, str], *, now: datetime, re
         ("accounts", lambda: _accounts(settings)),
         ("budgets", lambda: _budgets(settings, now)),
         ("sign-in service", lambda: _sign_on(settings)),
+        ("notifications", lambda: _notifications(settings)),
         ("prices", _prices),
         ("usage table", lambda: _table(settings)),
         ("records", lambda: _records(settings, now)),
@@ -197,6 +198,24 @@ def _sign_on(settings: Settings) -> Iterator[Finding]:
         yield _fault(what, "signs in no way that is trusted", f"Let it sign ID tokens with one of {', '.join(ALGORITHMS)}.")
     pkce = "" if "S256" in said.code_challenge_methods_supported else "; it does not say that it knows PKCE (S256)"
     yield Finding(what, True, f"answers; it must know {callback_address(settings.dashboard_url)}{pkce}")
+
+
+def _notifications(settings: Settings) -> Iterator[Finding]:
+    from byok.accounts import alert_rules, database, rotation
+    from byok.notify import outgoing, schedules
+
+    file = _accounts_file(settings)
+    if file is not None and not file.exists():
+        return
+    with database.open_database(settings.accounts_database) as db:
+        rules, planned = alert_rules.all_rules(db), schedules.everyones(db)
+        if settings.smtp_url is None and (planned or any(rule.channel == "mail" for rule in rules)):
+            yield _fault("notifications", "mails are to be sent, and no mail server is set", "Set BYOK_SMTP_URL and BYOK_MAIL_FROM.")
+            return
+        for rule in (rule for rule in rules if rule.channel != "mail"):
+            url, _ = alert_rules.web_address(db, rotation.key_in_force(settings, db), rule)
+            outgoing.allowed(url.reveal(), settings.webhook_hosts)
+    yield Finding("notifications", True, f"{len(rules)} alert rules, {len(planned)} schedules of reports")
 
 
 def _prices() -> Iterator[Finding]:

@@ -36,6 +36,8 @@ def create_app(settings: Settings) -> ASGIApp:
     import streamlit as st
     from streamlit.runtime.pages_manager import PagesManager
 
+    from byok.ui import states
+
     # Else, until somebody has opened the first page, the address of another one shows it without app.py around it.
     PagesManager.uses_pages_directory = False
     opened = Services(settings).open()
@@ -43,7 +45,7 @@ def create_app(settings: Settings) -> ASGIApp:
     services.use(opened)
     pool = Pool()
     middleware = [Middleware(Door, **parts(opened, pool))]
-    return st.App(SCRIPT, middleware=middleware, lifespan=_lifespan(opened, pool))
+    return st.App(SCRIPT, middleware=middleware, lifespan=_lifespan(opened, pool), on_script_error=states.script_failed)
 
 
 def create_door(opened: Services, dashboard: ASGIApp) -> Door:

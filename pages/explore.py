@@ -27,12 +27,11 @@ measure = MEASURES[chosen.metric]
 levels = " and ".join(filter(None, (chosen.by, chosen.by2)))
 names = names_of(user, everyone=chosen.everyone)
 
-with st.container(border=True):
-    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-        st.subheader(f"{measure.title} by {levels}", anchor=False, width="content")
-        with st.container(horizontal=True, vertical_alignment="bottom", width="content", gap="small"):
-            view = st.segmented_control("As", VIEWS, default="bars", required=True, key="view", bind="query-params")
-            top = st.segmented_control("Top", TOPS, default="6", required=True, key="top", bind="query-params")
+card = states.Card(f"{measure.title} by {levels}", height=charts.HERO_HEIGHT + 260)
+with card:
+    with card.heading.container(horizontal=True, vertical_alignment="bottom", width="content", gap="small"):
+        view = st.segmented_control("As", VIEWS, default="bars", required=True, key="view", bind="query-params")
+        top = st.segmented_control("Top", TOPS, default="6", required=True, key="top", bind="query-params")
     found = explored.answer(engine, chosen, chosen.metric, most=int(top))
     if not found.series.parts:
         states.nothing_matches(chosen)
@@ -84,4 +83,4 @@ with st.container(border=True):
     if left_out := pivot.buckets_left_out(found.series.buckets):
         st.caption(f"The oldest {left_out} of {len(found.series.buckets)} {chosen.grain}s have no column here; the file has them all.")
 
-explore_actions.row(user, chosen, names, found)
+    explore_actions.row(user, chosen, names, found)

@@ -1,10 +1,27 @@
 """Overview: how much, when, and who or what of it."""
 
+from dataclasses import replace
+
 import streamlit as st
 
 from byok import services
 from byok.store import questions
-from byok.ui import breakdown, budgeting, cards, charts, explored, filters, forecast, marks, session, states, table, theme
+from byok.ui import (
+    about,
+    breakdown,
+    budgeting,
+    cards,
+    charts,
+    course_charts,
+    explored,
+    filters,
+    forecast,
+    marks,
+    session,
+    states,
+    table,
+    theme,
+)
 from byok.ui.measures import MEASURES
 from byok.ui.names import names_of
 from byok.ui.periods import buckets
@@ -20,6 +37,7 @@ if chosen.gone:
     states.out_of_retention(user, chosen)
     st.stop()
 states.cut_by_retention(user, chosen)
+about.line(user, chosen)
 
 summary = questions.summary(engine, chosen.scope)
 if not summary["calls"]:
@@ -33,12 +51,10 @@ whole = questions.series(engine, chosen.scope, grain=chosen.grain).to_pylist()
 parts = questions.series(engine, chosen.scope, grain=chosen.grain, by=column).to_pylist()
 names = names_of(user, everyone=chosen.everyone)
 
-cards.draw(cards.cards(summary, questions.summary(engine, before) if before else None, breakdown.courses(whole, steps)))
-states.unpriced(questions.usage(engine, chosen.scope, cost=True).rows)
-
 # Without a single price there is no money to draw: the tokens say more than an empty chart.
-metric = chosen.metric if MEASURES[chosen.metric].additive else "cost"
-metric = "tokens" if metric == "cost" and summary["cost_usd"] is None else metric
+metric = "tokens" if chosen.metric == "cost" and summary["cost_usd"] is None else chosen.metric
+measure = MEASURES[metric]
+ranked = metric if measure.additive else "calls"
 
 
 def shown(value: str) -> str:
@@ -50,39 +66,47 @@ def narrow_to(value: str | None) -> None:
         filters.narrow(chosen.by, shown(value))
 
 
-with st.container(border=True):
-    st.subheader(f"{MEASURES[metric].title} by {chosen.by}", anchor=False)
-    series = breakdown.breakdown(parts, steps, metric, column=column)
+cards.draw(cards.cards(summary, questions.summary(engine, before) if before else None, breakdown.courses(whole, steps)))
+states.unpriced(questions.usage(engine, chosen.scope, cost=True).rows)
+
+hero = states.Card(f"{measure.title} by {chosen.by}", height=charts.HERO_HEIGHT)
+board = states.Card(f"Every {chosen.by}", height=240)
+
+with hero:
+    found = explored.answer(engine, replace(chosen, by2=None), metric, most=breakdown.MOST_NAMES, sums=parts)
+    series = found.series
     chart_key = f"hero-{chosen.fingerprint}"
-    looks = names.looks(column, also=[part.name for part in series.parts])
-    figure = charts.stacked_bars(
-        series,
-        metric=metric,
-        grain=chosen.grain,
-        looks=looks,
-        shown=shown,
-        mode=st.context.theme.type,
-        running=chosen.period.running,
-        earlier=explored.earlier(engine, chosen, metric),
-    )
+    common = {
+        "metric": metric,
+        "grain": chosen.grain,
+        "looks": explored.looks(names, found.columns, series),
+        "shown": shown,
+        "mode": st.context.theme.type,
+        "running": chosen.period.running,
+        "earlier": found.earlier,
+    }
+    figure = charts.stacked_bars(series, **common) if measure.additive else course_charts.lines(series, **common, whole=found.whole)
     spikes = marks.of(engine, chosen.scope)
+    if measure.additive:
+        figure = marks.marked(figure, spikes, series.buckets, [float(total) for total in series.totals], mode=st.context.theme.type)
     charts.draw(
-        marks.marked(figure, spikes, series.buckets, [float(total) for total in series.totals], mode=st.context.theme.type),
-        alt=charts.described(series, metric=metric, by=chosen.by, grain=chosen.grain, shown=shown),
+        figure,
+        alt=charts.described(
+            series, metric=metric, by=chosen.by, grain=chosen.grain, shown=shown, kind="Stacked bars" if measure.additive else "Lines"
+        ),
         key=chart_key,
         on_select=lambda: narrow_to(charts.clicked(chart_key)),
     )
     marks.told(spikes, chosen.zone)
 
-with st.container(border=True):
-    st.subheader(f"Every {chosen.by}", anchor=False)
+with board:
     group = (column,)
     frame = table.leaderboard(
         questions.usage(engine, chosen.scope, group_by=group, cost=True).rows,
         questions.usage(engine, before, group_by=group, cost=True).rows if before else None,
-        breakdown.sparks(parts, steps, metric, column=column),
+        breakdown.sparks(parts, steps, ranked, column=column),
         column=column,
-        metric=metric,
+        metric=ranked,
         shown=shown,
     )
     table_key = f"table-{chosen.fingerprint}"

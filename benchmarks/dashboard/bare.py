@@ -8,13 +8,13 @@ import streamlit as st
 
 @st.cache_data
 def days() -> list[tuple[str, int, int]]:
-    where = "user_id = $user and ts >= (select max(ts) from usage_files) - interval 30 day"
+    query = """
+        select strftime(make_timestamp(epoch_us(ts)), '%Y-%m-%d') as day, count(*), count(*) filter (status >= 300)
+        from read_parquet($files, hive_partitioning = false)
+        where user_id = $user and epoch_us(ts) >= epoch_us(timestamp '2026-10-02 00:00:00') group by all order by day
+    """
     with duckdb.connect() as db:
-        db.execute(f"create view usage_files as from read_parquet('{os.environ['BARE_FILES']}', hive_partitioning = false)")
-        found = db.execute(
-            f"select ts::date::varchar, count(*), count(*) filter (status >= 300) from usage_files where {where} group by 1 order by 1",
-            {"user": os.environ["BARE_USER"]},
-        )
+        found = db.execute(query, {"files": os.environ["BARE_FILES"], "user": os.environ["BARE_USER"]})
         return [(str(day), int(calls), int(failed)) for day, calls, failed in found.fetchall()]
 
 

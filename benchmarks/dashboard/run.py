@@ -40,12 +40,15 @@ def main(records: int = 1_000_000, *, crowd_s: float = CROWD_S) -> int:
             user = users.add(services.db, "heavy@example.org", now=now, plan="enterprise", retention_days=900, user_id=user_id)
             cookie, token = sessions.start(services.db, user.id, now=now), access_tokens.create(services.db, user.id, now=now)
         with _process("web", settings) as web, _process("gateway", settings):
-            figures = _browser(f"http://127.0.0.1:{settings.web_port}", cookie, settings, user_id)
-            figures |= _together(settings, cookie, token, web, crowd_s)
-    for name, value in figures.items():
-        print(f"{name:<46} {value}")
+            _show(_together(settings, cookie, token, web, crowd_s))
+            _show(_browser(f"http://127.0.0.1:{settings.web_port}", cookie, settings, user_id))
     print(f"load of the machine meanwhile: {os.getloadavg()[1]:.1f}")
     return 0
+
+
+def _show(figures: dict[str, str]) -> None:
+    for name, value in figures.items():
+        print(f"{name:<50} {value}", flush=True)
 
 
 def _browser(url: str, cookie: str, settings: Settings, user_id: str) -> dict[str, str]:
@@ -156,7 +159,7 @@ def _process(name: str, settings: Settings) -> Iterator[subprocess.Popen[bytes]]
 @contextmanager
 def _bare(settings: Settings, user_id: str) -> Iterator[str]:
     port = _port()
-    environment = os.environ | {"BARE_FILES": f"{settings.usage_dir}/*/*.parquet", "BARE_USER": user_id}
+    environment = os.environ | {"BARE_FILES": f"{settings.usage_dir}/month=*/*.parquet", "BARE_USER": user_id}
     script = str(Path(__file__).with_name("bare.py"))
     command = [sys.executable, "-m", "streamlit", "run", script, "--server.port", str(port), "--server.headless", "true"]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

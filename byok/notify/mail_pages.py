@@ -30,7 +30,9 @@ def text(template: str, **facts: Any) -> str:
 def _change(figure: Any) -> str:
     if not figure.before:
         return ""
-    return f"{format.signed_percent(figure.change)} from {figure.before}" if figure.change is not None else f"before: {figure.before}"
+    if figure.change is None:
+        return f"before: {figure.before}"
+    return f"{format.signed_percent(figure.change)} from {figure.before}" if abs(figure.change) >= 0.0005 else f"as before: {figure.before}"
 
 
 @cache

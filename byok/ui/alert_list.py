@@ -46,8 +46,8 @@ def deliveries(user: User) -> None:
     config = {
         "at": st.column_config.DatetimeColumn("When", format="MMM D, HH:mm", width=110),
         "kind": st.column_config.TextColumn("What", width=80),
-        "hour": st.column_config.TextColumn("Hour", width=170),
-        "about": st.column_config.TextColumn("About", width="large"),
+        "hour": st.column_config.TextColumn("Hour", width=150),
+        "about": st.column_config.TextColumn("About", width=300),
         "state": st.column_config.TextColumn("State", help="Of the last try; an HTTP or SMTP status, or a word of ours."),
         "tries": st.column_config.NumberColumn("Tries", width=70),
         "next": st.column_config.DatetimeColumn("Next try", format="MMM D, HH:mm:ss", width=130),

@@ -72,6 +72,8 @@ def _bring_along(user: User, parts: Collection[Part]) -> None:
     before, st.session_state[_PARTS] = st.session_state.get(_PARTS), tuple(parts)
     if before in (None, tuple(parts)):
         return
+    if before == _ABSENT and any(word in st.query_params for word in filters.WORDS):
+        return  # a link says what is meant
     kept = st.session_state.get(_KEPT, {}) if before == _ABSENT else {word: st.session_state.get(word) for word in _OWN}
     for word, value in kept.items():
         known = _words(word, user) if word in _OWN else None

@@ -43,10 +43,11 @@ def steps_of(chosen: Filters) -> list[datetime]:
     return buckets(max(chosen.period.since, chosen.kept_from), chosen.period.until, chosen.grain, chosen.zone)
 
 
-def answer(engine: Engine, chosen: Filters, metric: str, *, most: int) -> Answer:
-    """The `most` largest parts (and Other, where parts make a whole)."""
+def answer(engine: Engine, chosen: Filters, metric: str, *, most: int, sums: list[dict[str, Any]] | None = None) -> Answer:
+    """The `most` largest parts (and Other, where parts make a whole). `sums`: rows of `courses.sums` that are there already."""
     steps, columns = steps_of(chosen), columns_of(chosen)
-    rows = _joined(_over(engine, chosen.scope, metric, chosen, steps, columns), columns)
+    known = sums if sums is not None and MEASURES[metric].additive else _over(engine, chosen.scope, metric, chosen, steps, columns)
+    rows = _joined(known, columns)
     compared = earlier(engine, chosen, metric)
     if MEASURES[metric].additive:
         return Answer(columns, breakdown.breakdown(rows, steps, metric, column=_ALL, most=most), None, compared)

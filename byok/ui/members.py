@@ -12,6 +12,7 @@ from byok.accounts.users import AS_SET, HIGHEST_LIMIT, User
 from byok.errors import ByokError
 from byok.retention import Retention
 from byok.ui import format, session
+from byok.ui.names import names_of
 
 _SAID, _REFUSED, _LINK = "members_said", "members_refused", "members_link"
 log = structlog.get_logger("byok.web")
@@ -77,6 +78,9 @@ def _invite_form(admin: User) -> None:
 
 def _sheet(admin: User, one: User) -> None:
     """Everything about one user. Widgets are named after the user, so that no value moves on to the next."""
+    if person := names_of(admin).people.get(one.id):
+        address = {"user": person.word, "by": "key"}
+        st.page_link("pages/overview.py", label="Usage of this user", icon=":material/monitoring:", query_params=address)
     facts, limits, state = st.columns(3)
     with facts.form(f"plan-{one.id}"):
         st.selectbox("Plan", plans.PLANS, index=plans.PLANS.index(one.plan), format_func=_plan_words, key=f"plan-of-{one.id}")

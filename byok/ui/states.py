@@ -1,20 +1,26 @@
 """What a page says when there is little to show, and how fresh, how complete and how well priced the rest is."""
 
+import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from types import TracebackType
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import streamlit as st
+import structlog
 
 from byok import services
 from byok.accounts.users import User
+from byok.errors import ByokError
 from byok.store import questions
 from byok.ui import filters, format, links, losses, session
 from byok.ui.filters import Filters
 
 POLL = timedelta(seconds=2)
 REFRESH = timedelta(seconds=10)
+
+log = structlog.get_logger("byok.web")
 
 
 def newest_of(user: User, *, everyone: bool = False) -> datetime | None:
@@ -131,3 +137,51 @@ def _kept(user: User, chosen: Filters) -> str:
 
 def _last_week() -> None:
     st.session_state["range"] = "7d"
+
+
+class Card:
+    """A framed part of a page: its title at once, a skeleton until it is drawn, and a fault of its own that leaves the rest alone.
+
+    Made before anything is asked, so that nothing jumps when answers come; then `with card:` draws into it.
+
+    >>> hero = states.Card("Cost by vendor", height=320)
+    >>> with hero:
+    ...     charts.draw(…)
+    """
+
+    def __init__(self, title: str, *, height: int, key: str | None = None) -> None:
+        self.title = title
+        self.box = st.container(border=True, key=key)
+        with self.box:
+            self.heading = st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute")
+            self.heading.subheader(title, anchor=False, width="content")
+            self._waiting = st.skeleton(height=height)
+
+    def __enter__(self) -> "Card":
+        self.box.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> bool:
+        self._waiting.empty()
+        if isinstance(fault, Exception):
+            _failed(fault, self.title)
+        self.box.__exit__(None, None, None)
+        return isinstance(fault, Exception)
+
+
+def script_failed(fault: Exception) -> bool:
+    """What Streamlit calls for a fault that no card caught: said with an id, never with a traceback."""
+    _failed(fault, "page")
+    return True
+
+
+def _failed(fault: Exception, name: str) -> None:
+    """A short word, a way to try again, and an id under which the log has the rest."""
+    if isinstance(fault, ByokError):
+        words = f"{fault.message} {fault.remedy}"
+    else:
+        fault_id = secrets.token_hex(4)
+        log.error("page_failed", exc_info=fault, code=fault_id)
+        words = f"This could not be shown. If it persists, run `byok doctor`; the log has more under {fault_id}."
+    st.error(words, icon=":material/error:")
+    st.button("Try again", icon=":material/refresh:", key=f"again-{name}")

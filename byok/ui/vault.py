@@ -11,6 +11,7 @@ from byok.accounts.users import User
 from byok.errors import ByokError
 from byok.gateway.vendors import vendors
 from byok.ui import format, session
+from byok.ui.names import names_of
 
 _FIELDS_USED, _REFUSAL = "new_key_fields_used", "new_key_refusal"
 
@@ -24,12 +25,13 @@ def draw(user: User) -> None:
             _add_form(user)
     if not keys:
         st.markdown("No key stored yet. The built-in model `echo/echo-1` answers without one; to call a real vendor, add its key.")
+    words = names_of(user).words
     for key in keys:
-        _row(user, key)
+        _row(user, key, words.get(key.id, key.id))
     st.caption(":material/lock: Encrypted at rest. Only the gateway opens a key, for its own vendor; nobody can read it back.")
 
 
-def _row(user: User, key: VendorKey) -> None:
+def _row(user: User, key: VendorKey, word: str) -> None:
     name = f"**{key.vendor}**" + (f" · {format.literal(key.label)}" if key.label else "") + f" · …{format.literal(key.last_four)}"
     marks = (" :blue-badge[default]" if key.default else "") + (" :red-badge[refused by the vendor]" if key.refused_at else "")
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", border=True):
@@ -37,6 +39,7 @@ def _row(user: User, key: VendorKey) -> None:
             st.markdown(name + marks)
             st.caption(history(key.created_at, key.last_used_at))
         with st.container(horizontal=True, width="content", gap="small"):
+            st.page_link("pages/overview.py", label="Usage", icon=":material/monitoring:", query_params={"key": word, "by": "model"})
             if not key.default:
                 st.button("Make default", key=f"default-{key.id}", on_click=_make_default, args=(user, key), type="tertiary")
             with st.popover("Revoke", key=f"revoke-{key.id}", icon=":material/delete:", type="tertiary"):

@@ -4,7 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from byok.accounts import users
+from byok.accounts import key_vault, users
+from byok.store.engine import StoreUnreadable
+from byok.ui import explored
 from tests.pages.conftest import NOW
 from tests.pages.reading import figure_of, headings, text_of
 
@@ -154,3 +156,61 @@ def test_a_session_that_was_ended_shows_nothing_more(book, ada, record, open_app
     assert app.metric
     sessions.end_all(book.db, ada.id)
     assert not app.run().metric
+
+
+def test_one_key_has_its_page(book, ada, record, open_app):
+    key = key_vault.add(book.db, book.master, ada.id, "openai", "sk-0123456789", now=NOW - timedelta(days=3), label="laptop")
+    record(ada, key_id=key.id)
+    record(ada)
+    app = open_app(ada, key=["laptop-6789"], by="model")
+    assert "openai · laptop · …6789** · added Nov 19, 2026 · never used" in text_of(app)
+    assert app.metric[1].value == "1"
+    assert "laptop" not in text_of(open_app(ada))
+
+
+def test_one_user_has_a_page_for_admins(book, ada, record, open_app):
+    root = users.add(book.db, "root@example.org", now=NOW, plan="team", admin=True)
+    record(ada)
+    assert "**Ada** · indie plan, keeps 30 days" in text_of(open_app(root, user=["ada"]))
+    assert "indie plan, keeps" not in text_of(open_app(ada, user=["ada"]))
+
+
+def test_a_measure_of_the_explore_page_is_drawn_as_lines(ada, record, open_app):
+    record(ada)
+    app = open_app(ada, metric="p95")
+    assert headings(app)[0] == "Latency, 95 % within by vendor"
+    assert {trace["type"] for trace in figure_of(app)["data"]} == {"scatter"}
+
+
+def test_the_period_before_is_a_dotted_line(ada, record, open_app):
+    record(ada)
+    record(ada, ago=timedelta(days=7, hours=1))
+    dotted = [trace for trace in figure_of(open_app(ada))["data"] if trace.get("line", {}).get("dash") == "dot"]
+    assert [trace["name"] for trace in dotted] == ["the 7 days before"]
+    assert dotted[0]["y"] == [0, 0, 0, 0, 0, 0, 0.15]
+    assert not [trace for trace in figure_of(open_app(ada, cmp="off"))["data"] if trace["type"] == "scatter"]
+
+
+def test_a_fault_of_one_card_leaves_the_others(ada, record, open_app, monkeypatch):
+    record(ada)
+    monkeypatch.setattr(explored, "answer", lambda *_, **__: 1 / 0)
+    app = open_app(ada)
+    (fault,) = app.error
+    assert "the log has more under" in fault.value
+    assert "ZeroDivision" not in text_of(app)
+    assert len(app.metric) == 4
+    assert len(app.dataframe) == 1
+    monkeypatch.undo()
+    app.button(key="again-Cost by vendor").click().run()
+    assert not app.error
+    assert figure_of(app)
+
+
+def test_a_fault_with_a_remedy_says_it(ada, record, open_app, monkeypatch):
+    record(ada)
+
+    def failing(*_: object, **__: object) -> None:
+        raise StoreUnreadable
+
+    monkeypatch.setattr(explored, "answer", failing)
+    assert "Try again; if it persists, run: byok doctor" in open_app(ada).error[0].value
