@@ -29,6 +29,7 @@ _MACROS = {
     "nano_of_pico": "bround(cast(x as decimal(38, 0)) / 1000, 0)",  # half even, as the macro says with whole numbers
     "usd_of_nano": "cast(cast(x as decimal(18, 0)) * cast(0.000000001 as decimal(9, 9)) as decimal(18, 9))",
 }
+_INT = exp.DataType.build("int")
 _NAMES = {"epoch_us": "UNIX_MICROS", "make_timestamptz": "TIMESTAMP_MICROS"}
 
 
@@ -52,6 +53,10 @@ def _functions(node: exp.Expression) -> exp.Expression:
     """Functions that Spark has under another name."""
     if isinstance(node, exp.Anonymous) and (name := _NAMES.get(str(node.this).lower())):
         return exp.Anonymous(this=name, expressions=[one.copy() for one in node.expressions])
+    if isinstance(node, exp.Anonymous) and str(node.this).lower() == "to_hours":
+        return exp.Anonymous(
+            this="MAKE_DT_INTERVAL", expressions=[exp.Literal.number(0), exp.Cast(this=node.expressions[0].copy(), to=_INT)]
+        )
     return node
 
 
@@ -63,6 +68,20 @@ def _macros(node: exp.Expression) -> exp.Expression:
             column.replace(exp.Paren(this=node.expressions[0].copy()))
         return found
     return node
+
+
+def _replaced_columns(node: exp.Expression) -> exp.Expression:
+    """`* replace (x as a)` is everything except a, and a."""
+    if not isinstance(node, exp.Select):
+        return node
+    changed = node.copy()
+    for star in [one for column in changed.expressions for one in column.find_all(exp.Star)]:
+        instead = star.args.get("replace")
+        if instead:
+            star.set("replace", None)
+            star.set("except_", [exp.to_identifier(one.alias) for one in instead])
+            changed.set("expressions", [*changed.expressions, *instead])
+    return changed if changed != node else node
 
 
 def _lists(node: exp.Expression) -> exp.Expression:
@@ -153,6 +172,7 @@ def _hours_as_text(node: exp.Expression) -> exp.Expression:
 _RULES: tuple[Callable[[exp.Expression], exp.Expression], ...] = (
     _macros,
     _functions,
+    _replaced_columns,
     _lists,
     _quantiles,
     _sorted_lists,

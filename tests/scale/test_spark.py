@@ -38,6 +38,7 @@ SCOPES = {
     "nobody": Scope("usr_nobody", SINCE, UNTIL),
 }
 STARTS = [SINCE, NOON, NOON + timedelta(minutes=10), NOON + timedelta(minutes=20)]
+SWAPPED = {"from_vendors": ["openai"], "from_models": ["gpt-4o"], "to_vendors": ["anthropic"], "to_models": ["claude-haiku-4"]}
 ASKED: list[tuple[str, dict[str, Any]]] = [
     ("usage", {"group_by": ("vendor", "model")}),
     ("usage", {"group_by": ("vendor", "model"), "priced": True}),
@@ -60,10 +61,15 @@ ASKED: list[tuple[str, dict[str, Any]]] = [
     ("speeds_over_time", {"starts": STARTS}),
     ("sources", {}),
     ("recent_failures", {"most": 20}),
+    ("hours_of_keys", {"hours": [int(NOON.timestamp()) // 3600]}),
+    ("price_sources", {}),
+    ("first_uses", {"asked_since": NOON, "newcomers_h": 0}),
+    ("what_if", SWAPPED | {"cached_share": None}),
+    ("what_if", SWAPPED | {"cached_share": 0.5}),
     ("waits", {"group_by": ("model",), "starts": STARTS}),
     ("cached_input", {"group_by": (), "starts": STARTS}),
 ]
-IN_NO_ORDER = ("records_as_they_lie", "hourly", "all_prices")
+IN_NO_ORDER = ("records_as_they_lie", "hourly", "hours_of_keys", "all_prices")
 
 
 def names() -> list[str]:
@@ -79,7 +85,7 @@ def test_every_question_can_be_said_in_sparks_dialect(name):
     if name in spark_sql.NOT_FOR_SPARK:
         return
     said = spark_sql.transpile(wording.text(name)).lower()
-    for word in ("epoch_us", "make_timestamptz", "asof", "int128", "hugeint", "quantile", "unnest", "approx"):
+    for word in ("epoch_us", "make_timestamptz", "asof", "int128", "hugeint", "quantile", "unnest", "approx", "to_hours", "replace ("):
         assert word not in said
 
 
