@@ -49,6 +49,7 @@ parts: dict[str, tuple[bar.Part, ...]] = {
 heading = st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute")
 heading.title(page.title, anchor=False, width="content")
 if page.url_path in parts:
+    saved.bring(user)
     bar.draw(user, parts[page.url_path])
     chosen = filters.current(user)
     states.whose(chosen)

@@ -14,6 +14,7 @@ from byok.ui.periods import COMPARED, GRAINS, RANGES
 
 # What a page may have beside period and filters. "summed": only measures whose parts make the whole.
 Part = Literal["metric", "summed", "by", "by2", "cmp", "grain"]
+_RANGE = "7d"
 _OWN = ("metric", "by", "by2", "cmp", "grain")
 _PARTS, _KEPT, _ABSENT = "bar-parts", "bar-kept", "absent"
 _REACH_DAYS = {"24h": 1, "7d": 7, "30d": 30, "90d": 90}
@@ -37,7 +38,7 @@ def draw(user: User, parts: Collection[Part]) -> None:
     _bring_along(user, parts)
     names = names_of(user, everyone=user.admin and bool(st.session_state.get("user") or st.query_params.get_all("user")))
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="filter-bar"):
-        _segments("Period", RANGES, "range", default="7d", help=_RANGE_HELP + _reach(user))
+        _segments("Period", RANGES, "range", default=_RANGE, help=_RANGE_HELP + _reach(user))
         if st.session_state.get("range") == "custom":
             _dates()
         for part in ("metric", "by", "by2"):
@@ -61,9 +62,11 @@ def values() -> dict[str, Any]:
     return {word: st.session_state.get(word) for word in filters.WORDS}
 
 
-def defaults(user: User) -> dict[str, str]:
-    """Where the controls stand that not every page makes use of, unless something is said."""
-    return {word: _words(word, user)[0] for word in _OWN}
+def choices(user: User) -> dict[str, Sequence[str]]:
+    """What each control of one choice offers, where it stands by default first."""
+    zone = filters.zone_of(None, st.context.timezone, user.tz).key
+    ranges = [_RANGE, *(word for word in RANGES if word != _RANGE)]
+    return {"range": ranges, "tz": [zone, *sorted(available_timezones())]} | {word: _words(word, user) for word in _OWN}
 
 
 def _bring_along(user: User, parts: Collection[Part]) -> None:
@@ -77,7 +80,8 @@ def _bring_along(user: User, parts: Collection[Part]) -> None:
     kept = st.session_state.get(_KEPT, {}) if before == _ABSENT else {word: st.session_state.get(word) for word in _OWN}
     for word, value in kept.items():
         known = _words(word, user) if word in _OWN else None
-        if word not in st.query_params and value and (known is None or value in known):
+        said = word in st.query_params or (before == _ABSENT and word in st.session_state)
+        if not said and value and (known is None or value in known):
             st.session_state[word] = value
 
 

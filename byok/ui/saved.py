@@ -1,6 +1,9 @@
 """The view on screen as a link, and views kept by name: in the frame, beside the page's title."""
 
+import contextlib
 from collections.abc import Sequence
+from datetime import date
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import streamlit as st
@@ -15,6 +18,7 @@ from byok.ui.names import Names, names_of
 
 # What pages add to the words of the bar.
 OF_PAGES = ("view", "top", "hours", "who")
+_OPENED = "saved"
 _NAME, _FAULT, _RENAMED = "view-name", "view-fault", "view-renamed"
 
 
@@ -41,14 +45,34 @@ def said(names: Names) -> list[tuple[str, str]]:
     return [(word, names.key_id(value) if word == "key" else people[value] if word == "user" else value) for word, value in pairs]
 
 
-def query_of(view: SavedView, user: User) -> dict[str, str | list[str]]:
-    """A kept query as a link takes it. Controls that it does not name are named as they stand by default: on the way between pages they
-    would be brought along as they are."""
-    found: dict[str, list[str]] = {}
+def bring(user: User) -> None:
+    """Set every control as in the kept view that the address names. Before the bar is drawn: what a link says beside that, controls that
+    are on screen already do not take up."""
+    view_id = st.query_params.get(_OPENED)
+    if view_id is None:
+        return
+    del st.query_params[_OPENED]
+    for view in saved_views.of_user(services.current().db, user.id):
+        if view.id == view_id:
+            names = names_of(user, everyone="user" in dict(parse_qsl(view.query)))
+            for word, value in values_of(view, user, names).items():
+                st.session_state[word] = value
+
+
+def values_of(view: SavedView, user: User, names: Names) -> dict[str, Any]:
+    """At what each control stands in a kept view; those that it does not name stand where they do by default."""
+    said: dict[str, list[str]] = {}
     for word, value in parse_qsl(view.query):
-        found.setdefault(word, []).append(value)
-    said: dict[str, str | list[str]] = {word: values[0] if len(values) == 1 else values for word, values in found.items()}
-    return bar.defaults(user) | said
+        said.setdefault(word, []).append(value)
+    words = {"key": names.words, "user": {user_id: person.word for user_id, person in names.people.items()}}
+    found: dict[str, Any] = {word: [words.get(word, {}).get(one, one) for one in said.get(word, [])] for word in filters.LISTS}
+    for word, options in bar.choices(user).items():
+        asked = said.get(word, [""])[0]
+        found[word] = asked if asked in options else options[0]
+    for word in ("from", "to"):
+        with contextlib.suppress(ValueError):
+            found[word] = date.fromisoformat(said[word][0]) if word in said else None
+    return found | {word: said[word][0] for word in OF_PAGES if word in said}
 
 
 def _address(page: str, pairs: Sequence[tuple[str, str]]) -> str:
@@ -63,7 +87,7 @@ def _list(user: User) -> None:
     for view in views:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             page = f"pages/{view.page or 'overview'}.py"
-            st.page_link(page, label=format.literal(view.name), query_params=query_of(view, user), width="stretch")
+            st.page_link(page, label=format.literal(view.name), query_params={_OPENED: view.id}, width="stretch")
             st.button("Rename", key=f"rename-{view.id}", icon=":material/edit:", type="tertiary", on_click=_begin, args=(view,))
             st.button("Delete", key=f"delete-{view.id}", icon=":material/delete:", type="tertiary", on_click=_delete, args=(user, view.id))
         if st.session_state.get(_RENAMED) == view.id:

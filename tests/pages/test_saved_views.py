@@ -1,6 +1,6 @@
 """The link and the views kept by name, beside the title of every page with the bar."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from urllib.parse import parse_qs
 
 import pytest
@@ -37,8 +37,12 @@ def test_a_view_is_kept_with_its_filters_opened_renamed_and_deleted(full, book, 
     assert kept(book, ada) == [("openai", "", {"range": ["30d"], "vendor": ["openai"], "by": ["model"]})]
     (view,) = saved_views.of_user(book.db, ada.id)
     (link,) = [link.proto for link in app.get("page_link") if link.proto.label == "openai"]
-    assert parse_qs(link.query_string)["vendor"] == ["openai"]
-    assert parse_qs(link.query_string)["metric"] == ["cost"]  # else what another page shows would be brought along
+    assert parse_qs(link.query_string) == {"saved": [view.id]}
+    opened = open_app(ada, saved=view.id)
+    assert {word: opened.session_state[word] for word in ("range", "vendor", "by", "metric")} == {
+        "range": "30d", "vendor": ["openai"], "by": "model", "metric": "cost"
+    }  # fmt: skip
+    assert opened.dataframe[0].value["name"].tolist() == ["gpt-4o-mini"]
     app.button(key=f"rename-{view.id}").click()
     again(app)
     app.text_input(key=f"name-{view.id}").set_value("only openai")
@@ -67,9 +71,25 @@ def test_users_and_keys_are_kept_by_id_and_the_view_still_opens(full, book, ada,
     record(ada, key_id=key.id)
     keep(open_app(root, user=["ada"], key=["laptop-6789"]), "hers")
     assert kept(book, root) == [("hers", "", {"key": [key.id], "user": [ada.id]})]
+    (view,) = saved_views.of_user(book.db, root.id)
+    opened = open_app(root, saved=view.id)
+    assert (opened.session_state["user"], opened.session_state["key"], opened.metric[1].value) == (["ada"], ["laptop-6789"], "1")
     assert open_app(root, user=[ada.id], key=[key.id]).metric[1].value == "1"
     users.remove(book.db, ada.id, now=NOW)
     assert kept(book, root) == []
+
+
+def test_days_of_a_view_are_days_again(full, book, ada, open_app):
+    view = saved_views.save(book.db, ada.id, "x", "", "range=custom&from=2026-11-02&to=2026-11-04&by=nonsense&tz=Nowhere", now=NOW)
+    state = open_app(ada, saved=view.id).session_state
+    assert (state["range"], state["from"], state["to"], state["by"]) == ("custom", date(2026, 11, 2), date(2026, 11, 4), "vendor")
+
+
+def test_anothers_view_is_not_opened(full, book, ada, record, open_app):
+    eve = users.add(book.db, "eve@example.org", now=NOW, plan="indie")
+    record(eve)
+    view = saved_views.save(book.db, ada.id, "hers", "", "range=30d", now=NOW)
+    assert open_app(eve, saved=view.id).session_state["range"] == "7d"
 
 
 def test_the_link_says_what_the_address_says(full, book, ada, open_app):
