@@ -16,6 +16,7 @@ _SAME_HOUR = np.arange(1, HISTORY_WEEKS + 1, dtype=np.int64) * WEEK_H
 _AROUND = np.sort(np.concatenate([_SAME_HOUR - 1, _SAME_HOUR, _SAME_HOUR + 1]))
 _HALF_AT = 4.5  # how many of a series' own spreads above usual make a score of 0.5
 _SMALLEST_SPREAD = 0.25  # of a logarithm: nobody's hours are steadier than a quarter
+FEWEST_OF_NOISE = 3.0
 _NOISE: Mapping[Metric, float] = {"tokens": 3.0, "calls": 3.0, "failed": 4.0, "cost": 3.0}  # as many calls are never a difference
 _TAIL, _TAIL_AT = 0.95, 1.645  # of the differences this share is smaller, and how many spreads that is
 _AS_STRONG = 0.02  # scores that near are equal, and the first of the metrics is told: tokens before their cost
@@ -31,6 +32,11 @@ class Sensitivity:
     min_cost_usd: float = 0.05
     min_times: float = 2.0
     min_score: float = SPIKE
+
+    @property
+    def least_times(self) -> float:
+        """No hour is told that is not so many times usual, both taken with a few calls more: the steadiest series needs no less."""
+        return float(np.exp(-np.log2(1 - self.min_score) * _HALF_AT * _SMALLEST_SPREAD))
 
     def floor(self, metric: Metric) -> float:
         """The least that an hour must have, in the metric's unit."""
@@ -93,19 +99,25 @@ def _usual(samples: Samples, at: Ints) -> Floats:
 
 def _scores(hours: Hours, samples: Samples, at: Ints, usuals: Floats, enough: NDArray[np.bool_], *, enough_far: float) -> Floats:
     """The scores of the hours `at`, [metric, hour]; 0 where not `enough` or not `enough_far`."""
-    places = np.flatnonzero(np.isin(hours.series, hours.series[at]))
-    expected = _usual(samples, places)
     scores = np.zeros(usuals.shape)
+    if not len(at):
+        return scores
+    places = np.flatnonzero(np.isin(hours.series, hours.series[at]) & (hours.hour >= hours.hour[at].min() - HISTORY_WEEKS * WEEK_H))
+    expected = _usual(samples, places)
     for column, place in enumerate(at):
         until = np.searchsorted(places, place)
-        since = np.searchsorted(places, np.searchsorted(hours.series, hours.series[place]))
+        since = np.searchsorted(places, np.searchsorted(hours.series, hours.series[place]))  # the series' first hour
         since += np.searchsorted(hours.hour[places[since:until]], hours.hour[place] - HISTORY_WEEKS * WEEK_H)
         before = slice(since, until)
         calls = hours.values["calls"][places[before]]
+        if until == since:  # nothing in eight weeks: no telling what is much
+            continue
         best = 0.0
         for row in np.flatnonzero(enough[:, column]):
             values = hours.values[METRICS[row]][places[before]]
             noise = _NOISE[METRICS[row]] * (values.sum() / calls.sum() if METRICS[row] not in ("calls", "failed") else 1.0)
+            if noise == 0:  # it has never cost anything
+                continue
             away = np.log((hours.values[METRICS[row]][place] + noise) / (usuals[row, column] + noise))
             if away < enough_far * _HALF_AT * _SMALLEST_SPREAD:  # no spread is small enough
                 continue

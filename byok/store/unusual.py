@@ -14,7 +14,7 @@ from byok.spikes import episodes as words
 from byok.spikes import why
 from byok.spikes.episodes import Episode, Metric, Spike
 from byok.spikes.hours import HISTORY_WEEKS, WEEK_H, Clock, Floats, Hours, clock
-from byok.spikes.judging import Found, Sensitivity, judge
+from byok.spikes.judging import FEWEST_OF_NOISE, Found, Sensitivity, judge
 from byok.store import questions, zones
 from byok.store.engine import Engine
 from byok.store.scope import AnyScope, EveryonesScope, Scope
@@ -24,7 +24,10 @@ from byok.store.zones import EARLIEST, LATEST
 DEFAULT = Sensitivity()
 PREVIEW = timedelta(days=30)
 HISTORY = timedelta(weeks=HISTORY_WEEKS, days=1)
-_HOUR_S = 3600
+_WHOLE_HISTORY = 2 * HISTORY  # the hours that an hour is compared with are compared themselves, to know how far they are from usual
+_HOUR_S, _HOUR = 3600, timedelta(hours=1)
+_SHORT = timedelta(days=2)  # of everyone's hours: then nearly all history would be read for users who surely have no spike
+_SLACK = 0.7  # what a call amounts to is known of the weeks before the period, and is judged of those before the hour
 _MOST_EXPLAINED = 500  # the newest spikes get the key that they came from: each needs hours read once more
 _COLUMNS: Mapping[Metric, str] = {"tokens": "total_tokens", "calls": "calls", "failed": "failed", "cost": "cost_usd"}
 
@@ -43,7 +46,10 @@ def spikes(engine: Engine, scope: AnyScope, *, sensitivity: Sensitivity = DEFAUL
 
     Each hour is judged by what its series did before it, in the eight weeks before (at least 14 days), by the user's own clock.
     """
-    hourly = pa.Table.from_batches(questions.hourly(engine, with_history(scope), priced=True))
+    judged = _who_could(engine, scope, sensitivity)
+    if judged is None:
+        return []
+    hourly = pa.Table.from_batches(questions.hourly(engine, with_history(judged, _WHOLE_HISTORY), priced=True))
     if not hourly.num_rows:
         return []
     series = arranged(engine, hourly)
@@ -72,9 +78,9 @@ def everyones(engine: Engine) -> pa.Table:
     return table(engine, EveryonesScope(EARLIEST, LATEST))
 
 
-def with_history(scope: AnyScope) -> AnyScope:
+def with_history(scope: AnyScope, span: timedelta = HISTORY) -> AnyScope:
     """The scope from as early as an hour of it is compared with, unfiltered."""
-    since = EARLIEST if scope.since - EARLIEST < HISTORY else scope.since - HISTORY
+    since = EARLIEST if scope.since - EARLIEST < span else scope.since - span
     return replace(scope, since=since, vendors=(), models=(), key_ids=(), statuses=())
 
 
@@ -102,6 +108,27 @@ def arranged(engine: Engine, hourly: pa.Table) -> Series:
     hours = Hours(series[order], codes["user_id"][order], hour[order], local[order], zone[order], floats)
     names = hourly.select(["user_id", "vendor", "model"]).take(pa.array(firsts)).to_pylist()
     return Series(hours, clocks, names, [used[zone[first]] for first in firsts])
+
+
+def _who_could(engine: Engine, scope: AnyScope, sensitivity: Sensitivity) -> AnyScope | None:
+    """The scope with those users only who could have a spike, where asking for them first is the shorter way; None if nobody could."""
+    if isinstance(scope, Scope) or min(scope.until, engine.now() + _HOUR) - scope.since > _SHORT:
+        return scope
+    first, last = (_seconds(moment) // _HOUR_S for moment in (scope.since, min(scope.until, engine.now() + _HOUR)))
+    could = engine.ask(
+        "could_have_spikes",
+        with_history(scope),
+        priced=True,
+        asked_since=scope.since,
+        hours_of_week=sorted({hour % WEEK_H for hour in range(first - 1, last + 2)}),
+        beyond=_SLACK * (sensitivity.least_times - 1),
+        calls_of_noise=FEWEST_OF_NOISE,
+        min_calls=float(sensitivity.min_calls),
+        min_failed=float(sensitivity.min_failed),
+        min_tokens=float(sensitivity.min_tokens),
+        min_cost=sensitivity.min_cost_usd,
+    )
+    return replace(scope, user_ids=tuple(could["user_id"].to_pylist())) if could.num_rows else None
 
 
 def _seconds(moment: datetime) -> int:

@@ -9,6 +9,7 @@ import pytest
 from byok import demo
 from byok.pricing import catalogue
 from byok.recording.reader import View
+from byok.spikes.episodes import episodes
 from byok.store import unusual
 from byok.store.engine import Engine
 from byok.store.scope import EveryonesScope
@@ -33,15 +34,25 @@ class Held:
 
 
 @pytest.fixture(scope="module")
-def found():
+def engine():
     keys = {(series.email, series.label): "key_demo1" for series in demo.SERIES}
     rows = demo.calls(ANCHOR, NOW - timedelta(days=365), NOW, user_ids=IDS, key_ids=keys)
     engine = Engine(
         Held(rows), catalogue.load(), retention=lambda: dict.fromkeys(IDS.values(), 365), keys=list, now=lambda: NOW,
         zones_of=lambda _: {IDS[person.email]: person.tz for person in demo.PEOPLE},
     )  # fmt: skip
-    yield unusual.episodes(engine, EveryonesScope(EARLIEST, LATEST))
+    yield engine
     engine.close()
+
+
+@pytest.fixture(scope="module")
+def rows(engine):
+    return unusual.spikes(engine, EveryonesScope(EARLIEST, LATEST))
+
+
+@pytest.fixture(scope="module")
+def found(rows):
+    return episodes(rows, now=NOW)
 
 
 @pytest.mark.slow
@@ -70,3 +81,12 @@ def test_there_is_at_most_one_false_alarm_per_user_and_month(found):
         counts[key] = counts.get(key, 0) + 1
     assert max(counts.values(), default=0) <= 1
     assert len(others) <= 8  # in 58 months of six users
+
+
+@pytest.mark.slow
+def test_a_short_period_of_everyone_finds_what_a_long_one_does(engine, rows):
+    """A short one asks first who could have a spike at all."""
+    for spike in rows[::3]:
+        begin = spike.hour - timedelta(hours=5)
+        end = begin + timedelta(days=1)
+        assert unusual.spikes(engine, EveryonesScope(begin, end)) == [row for row in rows if begin <= row.hour < end]

@@ -1,6 +1,7 @@
 """Spikes of the usage: found against the same hour of the week, by the user's clock, and never before there is enough to compare with."""
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -60,3 +61,65 @@ def test_hours_in_a_row_are_one_episode(world, record):
     (episode,) = unusual.episodes(world.engine, Scope(ADA, END - timedelta(days=2), END))
     assert (episode.began, episode.ended, len(episode.hours)) == (END - timedelta(hours=3), END, 3)
     assert episode.peak.hour == END - timedelta(hours=3)
+
+
+def local_days(record, zone: str, days: int, *, until: datetime):
+    """Six calls in each hour from 9 to 17 by the clock of `zone`."""
+    hours = (until - timedelta(hours=h) for h in range(1, days * 24 + 1))
+    return [record(h + timedelta(minutes=9 * n)) for h in hours if 9 <= h.astimezone(ZoneInfo(zone)).hour < 17 for n in range(6)]
+
+
+@pytest.mark.parametrize(
+    ("zone", "change"), [("Europe/Berlin", "2026-10-25"), ("America/New_York", "2026-11-01"), ("Europe/Berlin", "2026-03-29")]
+)
+def test_a_change_of_the_clock_is_no_spike_and_hides_none(world, record, zone, change):
+    day = datetime.fromisoformat(f"{change}T00:00:00+00:00")
+    until = day + timedelta(days=6)
+    world.engine.zones_of = lambda _: {ADA: zone}
+    world.now = until
+    usual_days = local_days(record, zone, 40, until=until)
+    world.reader.publish(usual_days)
+    asked = Scope(ADA, day - timedelta(days=1), until)
+    assert unusual.spikes(world.engine, asked) == []
+    at = next(day + timedelta(hours=h) for h in range(24) if (day + timedelta(hours=h)).astimezone(ZoneInfo(zone)).hour == 9)
+    world.reader.append(burst(record, at, 200))
+    (spike,) = unusual.spikes(world.engine, asked)
+    assert (spike.hour, spike.usual, spike.why[:4]) == (at, 90 if spike.metric == "tokens" else 6, "34.3")
+    assert "09:00" in spike.why
+
+
+@pytest.mark.parametrize("hour", [0, 1], ids=["first", "second"])
+def test_both_hours_of_a_repeated_one_are_judged(world, record, hour):
+    """02:00 came twice in Berlin on 25 October."""
+    at = datetime(2026, 10, 25, hour, tzinfo=UTC)
+    world.engine.zones_of = lambda _: {ADA: "Europe/Berlin"}
+    world.now = at + timedelta(hours=6)
+    around = [record(at - timedelta(hours=h, minutes=-9 * n)) for h in range(1, 30 * 24) for n in range(6)]
+    world.reader.publish(around + burst(record, at, 200))
+    (spike,) = unusual.spikes(world.engine, Scope(ADA, at - timedelta(days=1), world.now))
+    assert spike.hour == at and "Sunday 02:00" in spike.why
+
+
+def test_holidays_do_not_make_the_return_a_spike(world, record):
+    away = timedelta(days=16)
+    before = [row for row in steady(record, 60) if not END - away <= row["ts"] < END - timedelta(days=1)]
+    world.reader.publish(before)
+    assert spikes_of(world) == []
+
+
+def test_a_lower_sensitivity_finds_less_and_a_preview_looks_at_thirty_days(world, record):
+    world.reader.publish(steady(record, 60) + burst(record, END - timedelta(days=20), 60) + burst(record, END - timedelta(days=35), 60))
+    world.now = END
+    rule = Scope(ADA, END, END)
+    (episode,) = unusual.preview(world.engine, rule)
+    assert episode.began == END - timedelta(days=20)
+    assert unusual.preview(world.engine, rule, sensitivity=unusual.Sensitivity(min_times=20)) == []
+    assert unusual.preview(world.engine, rule, sensitivity=unusual.Sensitivity(min_tokens=10**9, min_calls=10**6, min_cost_usd=99)) == []
+
+
+def test_failures_of_a_vendor_are_told_as_such(world, record):
+    failing = [record(END - timedelta(hours=1, seconds=-n), status=529, prompt_tokens=None, completion_tokens=None) for n in range(30)]
+    world.reader.publish([row for row in steady(record, 40) if row["ts"] < END - timedelta(hours=1)] + failing)
+    (spike,) = spikes_of(world)
+    assert (spike.metric, spike.actual, spike.usual, spike.times) == ("failed", 30, 0, None)
+    assert spike.why.startswith("30 failed calls, usually nothing on Sunday 11:00")
