@@ -37,7 +37,7 @@ def test_from_an_invitation_to_a_downloaded_record(install):
         page.get_by_role("heading", name="No calls yet").wait_for()
         settle(page)
 
-        page.get_by_role("link", name="Keys", exact=True).click()
+        page.get_by_role("link", name="Keys & budgets", exact=True).click()
         page.get_by_role("heading", name="Vendor keys").wait_for()
         settle(page)
         page.get_by_role("button", name="Add a key").click()
@@ -64,7 +64,7 @@ def test_from_an_invitation_to_a_downloaded_record(install):
         drawn(page)
         assert [value.inner_text() for value in page.get_by_test_id("stMetricValue").all()] == figures, "the session outlives a reload"
 
-        page.get_by_role("link", name="Exports", exact=True).click()
+        page.get_by_role("link", name="Exports & API", exact=True).click()
         page.get_by_text("1 record").first.wait_for()
         settle(page)
         with page.expect_download() as waiting:
