@@ -76,7 +76,7 @@ def prices() -> None:
     """Of when the price table is."""
     rows = questions.price_list(services.current().engine)
     looked_up = [day for row in rows for day in _DATE.findall(row["price_source"])]  # a source ends with the day it was looked up
-    since = f", looked up between {min(looked_up)} and {max(looked_up)}" if looked_up else ""
+    since = f", dated from {min(looked_up)} to {max(looked_up)}" if looked_up else ""
     st.markdown(f"{format.plural(len(rows), 'model')} with a price{since}.")
     st.caption("`byok prices list` names each with its source; `byok prices check` looks for models in use that have none.")
 
