@@ -1,5 +1,6 @@
 """GET /usage and the rest of the API: shapes, refusals, and that nobody sees another's."""
 
+import functools
 import io
 import json
 from decimal import Decimal
@@ -390,7 +391,8 @@ def test_openapi_and_its_page_name_every_route_and_load_nothing(shared_home):
     assert all(path in page.text for path in paths)
     assert "group_by" in page.text
     assert "<script" not in page.text
-    assert "//" not in page.text.replace("http://127.0.0.1:8501", "")
+    shown_only = ("http://127.0.0.1:8501", "https://hooks.slack.com/services/…")  # in examples to copy
+    assert "//" not in functools.reduce(lambda text, address: text.replace(address, ""), shown_only, page.text)
     assert "default-src 'none'" in page.headers["content-security-policy"]
 
 
