@@ -1,4 +1,4 @@
-"""`python -m benchmarks [gateway] [store] [forecast] [dashboard] [scale]`: without a name all but the dashboard, which wants a browser."""
+"""`python -m benchmarks [gateway] [store] [forecast] [dashboard] [scale]`: without a name all but dashboard, which wants a browser."""
 
 import argparse
 import sys
@@ -9,7 +9,10 @@ from benchmarks.dashboard import run as dashboard
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="What `make bench` runs: without a name all but the dashboard, which wants a browser and a quiet machine.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="What `make bench` runs: without a name all but the dashboard, which wants a browser and a quiet machine.",
+    )
     parser.add_argument("names", nargs="*", metavar="gateway | store | forecast | dashboard | scale", help="which")
     parser.add_argument("--only", metavar="PEERS", help=f"gateway: beside these only, of {','.join(gateway.PEERS)}; empty for none")
     parser.add_argument(
