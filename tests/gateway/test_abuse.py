@@ -195,9 +195,10 @@ def test_slow_body(raw: Raw, vendor: LoopbackVendor, monkeypatch: pytest.MonkeyP
     slow.send(f"POST {CHAT} HTTP/1.1", "content-length: 1000")
     began = time.monotonic()
     with pytest.raises(ConnectionError):
-        while time.monotonic() - began < 60:
+        while time.monotonic() - began < 10:
             slow.socket.sendall(b" ")
             time.sleep(0.2)
+    assert time.monotonic() - began < 5
     assert vendor.seen == []
     assert house.records() == []
 
@@ -209,7 +210,7 @@ def test_json_deep(house: Any, vendor: LoopbackVendor, opening: bytes) -> None:
     began = time.process_time()
     answer = httpx.post(house.url + CHAT, content=body, headers=house.bearer)
     assert answer.status_code in (200, 400)
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < 0.5
 
 
 def test_json_nan(house: Any, vendor: LoopbackVendor) -> None:
@@ -299,10 +300,10 @@ def test_key_brute(house: Any, vendor: LoopbackVendor) -> None:
     with httpx.Client(base_url=house.url) as client:
         for form in ("Bearer nonsense-{}", "Bearer byok_{:08}_" + "x" * 43):
             client.post(CHAT, headers={"authorization": form.format(0)})
-            began = time.process_time()
+            began = time.monotonic()
             for number in range(200):
                 assert client.post(CHAT, headers={"authorization": form.format(number)}).status_code == 401
-            assert (time.process_time() - began) / 200 < 0.05
+            assert (time.monotonic() - began) / 200 < 0.05
     assert vendor.seen == []
 
 

@@ -84,7 +84,7 @@ def test_a_name_that_an_admin_allows_is_booked_within_five_seconds_and_never_bef
     assert client.post(CHAT, json=question).status_code == 200
     assert [record.model for record in house.records()] == ["other"], "the vendor did not repeat the name"
     allowed_models.allow(house.services.db, "our-finetune", now=datetime.now(UTC))
-    patience = time.monotonic() + 60
+    patience = time.monotonic() + 5
     while client.post(CHAT, json=question).status_code == 200 and house.records()[-1].model == "other":
         assert time.monotonic() < patience
         time.sleep(0.2)
@@ -97,7 +97,7 @@ def test_a_name_that_an_admin_allows_is_booked_within_five_seconds_and_never_bef
 def test_what_was_allowed_holds_while_the_accounts_fail(house: Any, client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(identity, "NAMES_EVERY_S", 0.05)
     allowed_models.allow(house.services.db, "our-finetune", now=datetime.now(UTC))
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 5
     while not house.gateway._identity.allowed_names:
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -190,7 +190,7 @@ def test_silence_before_the_answer_and_within_it():
         run(Reply(delay_s=30), "/x", silence_s=0.3)
     ((_, _, body, fault),), _ = run(Reply(body=b"half", framing="length", length=100, then="hang"), "/x", silence_s=0.3)
     assert (body, fault) == (b"half", Silent)
-    assert time.monotonic() - started < 25, "before the 30 s of the vendor's pause"
+    assert time.monotonic() - started < 5
 
 
 def test_pieces_arrive_as_they_come():
@@ -218,7 +218,7 @@ def test_leaving_tells_the_vendor_at_once():
         answer.close()
         left = time.monotonic()
         while not vendor.seen[0].gone:
-            assert time.monotonic() - left < 10, "the vendor would have gone on for longer"
+            assert time.monotonic() - left < 1
             await asyncio.sleep(0.01)
         await client.close()
 
@@ -237,7 +237,7 @@ def test_a_cancelled_call_tells_the_vendor_at_once():
             await task
         left = time.monotonic()
         while not vendor.seen[0].gone:
-            assert time.monotonic() - left < 10, "the vendor would have gone on for longer"
+            assert time.monotonic() - left < 1
             await asyncio.sleep(0.01)
         await client.close()
 

@@ -72,7 +72,7 @@ def test_the_default_moves_to_the_new_key_within_five_seconds(house: Any, client
     assert not new.default
     key_vault.make_default(house.services.db, house.user.id, new.id)
     assert remembered.FRESH_S < 5
-    patience = time.monotonic() + 60
+    patience = time.monotonic() + 5
     while vendor.seen[-1].header("authorization") != "Bearer sk-rotated-000000":
         assert time.monotonic() < patience
         time.sleep(0.2)

@@ -53,7 +53,7 @@ def test_deep_nesting_is_refused_at_once(mark: bytes):
     began = time.process_time()
     with pytest.raises(BadRequest):
         read_request(body)
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < 0.5
 
 
 def test_a_refusal_says_nothing_of_the_body():
@@ -87,7 +87,7 @@ def test_a_large_body_is_quick():
     began = time.process_time()
     assert read_request(body) == RequestHead("gpt-4o", True, False)
     add_include_usage(body)
-    assert time.process_time() - began < 3
+    assert time.process_time() - began < 1
 
 
 def test_the_model_of_a_form():

@@ -95,7 +95,7 @@ def test_a_disabled_user_is_out_within_five_seconds(house: Any, client: httpx.Cl
     assert client.post(CHAT, json=QUESTION).status_code == 200
     users.change(house.services.db, house.user.id, disabled=True)
     assert remembered.FRESH_S < 5
-    patience = time.monotonic() + 60
+    patience = time.monotonic() + 5
     while client.post(CHAT, json=QUESTION).status_code != 401:
         assert time.monotonic() < patience
         time.sleep(0.2)

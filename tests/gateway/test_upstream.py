@@ -76,7 +76,7 @@ def test_a_connection_that_takes_too_long_is_unreachable() -> None:
     began = time.monotonic()
     with pytest.raises(Unreachable):
         asyncio.run(whole(Http1Upstream(silence_s=60, connect_s=0.3), request("http://192.0.2.1:9/")))
-    assert time.monotonic() - began < 30, "long before the 60 s of silence"
+    assert time.monotonic() - began < 3
 
 
 def test_what_arrived_before_a_reset_is_not_lost() -> None:

@@ -1,5 +1,6 @@
 """SQL: the user's own question, its answer, its file, and what is said when there is none."""
 
+import time
 from concurrent.futures import wait
 
 import pyarrow as pa
@@ -109,8 +110,10 @@ def test_a_running_query_can_be_cancelled(book, ada, open_app):
     app.text_area(key="sql-query").set_value(ENDLESS)
     app.button(key="sql-go").click().run()
     assert "Running for" in text_of(app)
+    begun = time.monotonic()
     app.button(key="sql-stop").click().run()
     app = until_answered(app)
+    assert time.monotonic() - begun < 4
     assert "Cancelled before there was an answer." in text_of(app)
     assert ask(app, "select 7 as again").dataframe[0].value.to_dict("records") == [{"again": 7}]
 

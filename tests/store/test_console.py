@@ -213,7 +213,7 @@ def test_time_is_limited_and_the_session_goes_on():
         begin = time.monotonic()
         with pytest.raises(SqlFailed, match="time limit"):
             worker.query("SELECT count(*) FROM range(1_000_000) a, range(1_000_000) b")
-        assert time.monotonic() - begin < 300
+        assert time.monotonic() - begin < 2.5
         assert worker.alive and one(worker, "SELECT 1 AS a") == {"a": 1}
 
 
@@ -222,7 +222,7 @@ def test_a_call_that_cannot_be_interrupted_is_killed():
         begin = time.monotonic()
         with pytest.raises(SqlFailed, match="limit"):
             worker.query("SELECT levenshtein(repeat('ab', 200_000), repeat('ba', 200_000))")
-        assert time.monotonic() - begin < 30
+        assert time.monotonic() - begin < 3
         assert not worker.alive
         with pytest.raises(SqlFailed, match="has ended"):
             worker.query("SELECT 1")
@@ -249,7 +249,7 @@ def test_another_thread_can_cancel():
     begin = time.monotonic()
     with pytest.raises(SqlFailed):
         worker.query("SELECT count(*) FROM range(1_000_000) a, range(1_000_000) b")
-    assert time.monotonic() - begin < 30
+    assert time.monotonic() - begin < 3
 
 
 def test_the_process_lives_on_when_the_thread_that_started_it_ends():

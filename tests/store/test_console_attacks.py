@@ -204,4 +204,6 @@ def test_resource_attack(attack, scene, sessions, exhausting):
     check_nothing_leaked(outcome, scene.sql(attack))
     assert outcome.seconds <= LONGEST_S, outcome
     assert outcome.peak <= LARGEST_RSS, outcome
+    begin = time.monotonic()
     assert sessions[1].query("SELECT count(*) n FROM usage").rows.to_pylist() == [{"n": ROWS}]
+    assert time.monotonic() - begin < 2

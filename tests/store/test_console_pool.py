@@ -183,7 +183,7 @@ def test_end_stops_it_wherever_it_is(make, held_up):
     gate.set()
     with pytest.raises(SqlCancelled):
         run.result(10)
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 3
     assert not pool.pids()
 
 
