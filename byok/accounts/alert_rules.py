@@ -14,7 +14,7 @@ from byok.accounts.database import Database
 from byok.accounts.errors import MasterKeyReplaced, RulesTooMany, UserUnknown, WebhookUnreadable
 from byok.accounts.ids import is_id, new_id
 from byok.accounts.key_vault import Secret
-from byok.accounts.tables import alert_episodes, alert_rules, master_keys, users
+from byok.accounts.tables import Instant, alert_episodes, alert_rules, master_keys, users
 from byok.accounts.users import User, from_row, is_email, normal_email
 from byok.errors import BadRequest
 
@@ -153,7 +153,7 @@ def pause(db: Database, user_id: str, rule_id: str, paused: bool, *, now: dateti
     if not is_id(rule_id):
         return False
     mine = (alert_rules.c.id == rule_id) & (alert_rules.c.user_id == user_id)
-    resumed = {} if paused else {"resumed_at": sa.case((alert_rules.c.paused, now), else_=alert_rules.c.resumed_at)}
+    resumed = {} if paused else {"resumed_at": sa.case((alert_rules.c.paused, sa.literal(now, Instant)), else_=alert_rules.c.resumed_at)}
     with db.writing() as connection:
         found = bool(connection.execute(sa.update(alert_rules).where(mine).values(paused=paused, **resumed)).rowcount)
         if found and paused:

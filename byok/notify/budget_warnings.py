@@ -21,28 +21,27 @@ from byok.services import Services
 
 KEPT = timedelta(days=40)  # longer than a month: by then nothing asks any more what was told
 Held = Callable[[Rule, datetime], datetime | None]
-_Told = Mapping[tuple[str, str], set[str]]  # rule, budget -> keys of warnings
+Told = Mapping[tuple[str, str], set[str]]  # rule, budget -> keys of warnings
 
 
 def check(services: Services, rules: Sequence[Rule], *, now: datetime, held: Held, ahead: bool) -> int:
-    """Put what is due into the outbox; how many messages. Of `rules` those that rest, too: a rule for budgets that rests is
-    not none.
+    """Put what is due into the outbox; how many messages. `rules`: with those that rest, as one for budgets that rests is one.
 
     `held`: when a rule's quiet hours end. `ahead`: ask forecasts, too.
     """
     if not rules:
         return 0
     listening = {budget.id: _listening(rules, budget) for budget in budgets.every(services.db)}
-    told = _told(services.db)
-    sent = {key for budget_id, some in listening.items() if some for key in set.intersection(*(told[rule.id, budget_id] for rule in some))}
+    known = told(services.db)
+    sent = {key for budget_id, some in listening.items() if some for key in set.intersection(*(known[rule.id, budget_id] for rule in some))}
     heard = {rule.owner.id for some in listening.values() for rule in some if not rule.terms.all_users}
     of = None if any(rule.terms.all_users and rule.terms.kind == "budget" for rule in rules) else heard
-    put = 0
+    count = 0
     for warning in due(services.engine, services.db, now=now, sent=sent, of=of, ahead=ahead):
-        for rule in listening[warning.budget.id]:
-            if warning.key not in told[rule.id, warning.budget.id]:
-                put += _put(services.db, rule, warning, now=now, not_before=held(rule, now))
-    return put
+        for rule in listening.get(warning.budget.id, ()):
+            if warning.key not in known[rule.id, warning.budget.id]:
+                count += put(services.db, rule, warning, now=now, not_before=held(rule, now))
+    return count
 
 
 def prune(db: Database, *, now: datetime) -> None:
@@ -61,16 +60,18 @@ def _listening(rules: Sequence[Rule], budget: Budget) -> list[Rule]:
     return [rule for rule in (fitting if meant else [*others.values(), *fitting]) if not rule.paused]
 
 
-def _told(db: Database) -> _Told:
-    told: dict[tuple[str, str], set[str]] = defaultdict(set)
+def told(db: Database) -> Told:
+    """What each rule was told of each budget."""
+    found: dict[tuple[str, str], set[str]] = defaultdict(set)
     with db.reading() as connection:
         for row in connection.execute(sa.select(budget_tellings.c.rule_id, budget_tellings.c.budget_id, budget_tellings.c.occasion)):
-            told[row.rule_id, row.budget_id].add(row.occasion)
-    return told
+            found[row.rule_id, row.budget_id].add(row.occasion)
+    return found
 
 
-def _put(db: Database, rule: Rule, warning: BudgetWarning, *, now: datetime, not_before: datetime | None) -> int:
-    budget = warning.budget
+def put(db: Database, rule: Rule, warning: BudgetWarning, *, now: datetime, not_before: datetime | None) -> int:
+    """Put a warning into the outbox, and note that it was; how many messages that are."""
+    budget, facts = warning.budget, _finding(db, warning, now).dump()
     with db.writing() as connection:
         if not _still_there(connection, rule, budget):
             return 0
@@ -83,7 +84,7 @@ def _put(db: Database, rule: Rule, warning: BudgetWarning, *, now: datetime, not
             rule_id=rule.id,
             user_id=rule.owner.id,
             about_user_id=budget.user_id,
-            facts=_finding(db, warning, now).dump(),
+            facts=facts,
             now=now,
             not_before=not_before,
         )
