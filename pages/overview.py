@@ -24,19 +24,12 @@ from byok.ui import (
 )
 from byok.ui.measures import MEASURES
 from byok.ui.names import names_of
-from byok.ui.periods import buckets
 
 user = session.require_user()
 chosen = filters.current(user)
 engine = services.current().engine
 
-if states.newest_of(user, everyone=chosen.everyone) is None:
-    states.no_data_yet(user)
-    st.stop()
-if chosen.gone:
-    states.out_of_retention(user, chosen)
-    st.stop()
-states.cut_by_retention(user, chosen)
+states.require_records(user, chosen)
 about.line(user, chosen)
 
 summary = questions.summary(engine, chosen.scope)
@@ -46,7 +39,7 @@ if not summary["calls"]:
 
 before = chosen.scope_before
 column = filters.COLUMN_OF[chosen.by]
-steps = buckets(max(chosen.period.since, chosen.kept_from), chosen.period.until, chosen.grain, chosen.zone)
+steps = explored.steps_of(chosen)
 whole = questions.series(engine, chosen.scope, grain=chosen.grain).to_pylist()
 parts = questions.series(engine, chosen.scope, grain=chosen.grain, by=column).to_pylist()
 names = names_of(user, everyone=chosen.everyone)
@@ -66,11 +59,14 @@ def narrow_to(value: str | None) -> None:
         filters.narrow(chosen.by, shown(value))
 
 
-cards.draw(cards.cards(summary, questions.summary(engine, before) if before else None, breakdown.courses(whole, steps)))
-states.unpriced(questions.usage(engine, chosen.scope, cost=True).rows)
-
+top = states.Card(height=cards.HEIGHT, framed=False)
 hero = states.Card(f"{measure.title} by {chosen.by}", height=charts.HERO_HEIGHT)
 board = states.Card(f"Every {chosen.by}", height=240)
+end = states.Card(framed=False, key="end")
+
+with top:
+    cards.draw(cards.cards(summary, questions.summary(engine, before) if before else None, breakdown.courses(whole, steps)))
+    states.unpriced(questions.usage(engine, chosen.scope, cost=True).rows)
 
 with hero:
     found = explored.answer(engine, replace(chosen, by2=None), metric, most=breakdown.MOST_NAMES, sums=parts)
@@ -86,7 +82,7 @@ with hero:
         "earlier": found.earlier,
     }
     figure = charts.stacked_bars(series, **common) if measure.additive else course_charts.lines(series, **common, whole=found.whole)
-    spikes = marks.of(engine, chosen.scope)
+    spikes = marks.of(engine, chosen)
     if measure.additive:
         figure = marks.marked(figure, spikes, series.buckets, [float(total) for total in series.totals], mode=st.context.theme.type)
     charts.draw(
@@ -97,7 +93,7 @@ with hero:
         key=chart_key,
         on_select=lambda: narrow_to(charts.clicked(chart_key)),
     )
-    marks.told(spikes, chosen.zone)
+    marks.told(user, spikes, chosen)
 
 with board:
     group = (column,)
@@ -119,4 +115,5 @@ with board:
         on_select=lambda: narrow_to(table.clicked(table_key, ids)),
     )
 
-forecast.line(chosen, metric, budget=budgeting.for_line(user, chosen, metric))
+with end:
+    forecast.line(chosen, metric, budget=budgeting.for_line(user, chosen, metric))
