@@ -28,7 +28,7 @@ if not calls:
     st.stop()
 common = {"grain": chosen.grain, "mode": mode, "running": chosen.period.running}
 
-# All places first, so that nothing moves when answers come.
+# All places first, so that nothing moves when answers come. Charts are filled first: the browser draws them while the rest is asked.
 top = states.Card(height=CARDS_HEIGHT, framed=False)
 over_time = states.Card("Error rate", height=outcome_charts.RATE_HEIGHT)
 if failed:
@@ -40,12 +40,6 @@ else:
     st.success(f"Nothing failed: all {format.plural(calls, 'call')} ended with a 2xx status.", icon=":material/check_circle:")
 fast = states.Card("How fast models answer", height=TABLE_HEIGHT)
 trust = states.Card("How far the counts can be trusted", height=80)
-
-speeds: Speeds | None = None
-with top:
-    before = questions.summary(engine, chosen.scope_before) if chosen.scope_before else None
-    speeds = reliability.speeds(engine, chosen.scope)
-    outcome_cards.draw(found, before, speeds.whole or {}, reliability.speeds_over_time(engine, chosen.scope, steps))
 
 with over_time:
     charts.draw(
@@ -81,6 +75,13 @@ if failed:
         )
         st.caption(f"{outcome_charts.WEEK_WORDS[metric].capitalize()} by hour of the day in {chosen.zone.key}.")
 
+speeds: Speeds | None = None
+with top:
+    before = questions.summary(engine, chosen.scope_before) if chosen.scope_before else None
+    speeds = reliability.speeds(engine, chosen.scope)
+    outcome_cards.draw(found, before, speeds.whole or {}, reliability.speeds_over_time(engine, chosen.scope, steps))
+
+if failed:
     with who:
         by = who.heading.segmented_control(
             "Who",

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 
 from benchmarks import store_year
-from benchmarks.dashboard import crowd
+from benchmarks.dashboard import crowd, files
 from byok.accounts import access_tokens, sessions, users
 from byok.services import Services
 from byok.settings import Settings
@@ -65,6 +65,7 @@ def _measure(records: int) -> None:
             cookie, token = sessions.start(services.db, user.id, now=now), access_tokens.create(services.db, user.id, now=now)
         with _process("web", settings) as web, _process("gateway", settings):
             _show(_browser(f"http://127.0.0.1:{settings.web_port}", cookie, settings, user_id, web))
+            _show(files.figures(f"http://127.0.0.1:{settings.web_port}", cookie, web.pid))
             _show(_together(settings, cookie, token, web, CROWD_S))
 
 

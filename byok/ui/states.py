@@ -93,13 +93,14 @@ def cut_by_retention(user: User, chosen: Filters) -> None:
 
 
 def unpriced(rows: Sequence[Mapping[str, Any]]) -> None:
-    """A banner for models without a price, from rows of `questions.usage` by vendor and model with cost.
+    """A banner for models without a price, from rows by vendor and model: calls, success, cost_usd.
 
     Failed calls without counts are unpriced, too; they are expected, and no reason for alarm.
     """
     without = [row for row in rows if row["cost_usd"] is None and row["success"]]
     if not without:
         return
+    without.sort(key=lambda row: -row["calls"])
     named = ", ".join(f"`{row['vendor']}/{row['model']}`" for row in without[:3]) + (" …" if len(without) > 3 else "")
     calls = format.plural(sum(row["calls"] for row in without), "call")
     st.warning(
