@@ -1,16 +1,17 @@
 """The store: bytes a record, import, how long questions take as the records grow, and PostgreSQL beside it.
 
-`BYOK_BENCH_RECORDS` names the sizes, e.g. "10000000,100000000"; `BYOK_BENCH_DIR` where the files lie until it ends (1.6 GB and, for
-PostgreSQL at ten million, 10 GB).
+`BYOK_BENCH_RECORDS` names the sizes, e.g. "10000000,100000000". `BYOK_BENCH_DIR` is a directory in which the years stay for the next run
+(1.6 GB at a hundred million; PostgreSQL at ten million takes 10 GB while it runs).
 """
 
+import contextlib
 import gc
 import os
 import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks import store_postgres
-from benchmarks.store_year import END, MODELS, People, people, sample, write_year
+from benchmarks.store_year import END, MODELS, People, people, sample, year_of
 from byok.pricing import catalogue
 from byok.recording.importer import Rounds, import_file
 from byok.recording.reader import Reader
@@ -47,20 +48,30 @@ def main() -> int:
     sizes = [int(size) for size in os.environ.get("BYOK_BENCH_RECORDS", SIZES).split(",")]
     who = people()
     print("Milliseconds: cold is a fresh engine's first answer (files in the system's cache), warm the median of", ROUNDS - 1)
-    with tempfile.TemporaryDirectory(prefix="byok-bench-", dir=os.environ.get("BYOK_BENCH_DIR")) as folder:
-        _print_import(Path(folder))
+    with _folder() as folder:
+        _print_import(folder)
         measured = {}
         for size in sizes:
-            table = write_year(Path(folder) / str(size), size)
+            table = year_of(folder / str(size), size)
             files = table.snapshot().files
             print(
                 f"\n{size:,} records of 10,000 users, a year: {sum(f.bytes for f in files) / sum(f.rows for f in files):.2f} bytes a record"
             )
-            measured[size] = _questions(Path(folder) / str(size), who)
+            measured[size] = _questions(folder / str(size), who)
             print(f"highest memory of this process so far: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB")
         _print_growth(measured)
-        _print_postgres(Path(folder), [size for size in sizes if size <= COMPARED_MOST], measured, who)
+        _print_postgres(folder, [size for size in sizes if size <= COMPARED_MOST], measured, who)
     return 0
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    if kept := os.environ.get("BYOK_BENCH_DIR"):
+        Path(kept).mkdir(parents=True, exist_ok=True)
+        yield Path(kept)
+        return
+    with tempfile.TemporaryDirectory(prefix="byok-bench-") as folder:
+        yield Path(folder)
 
 
 def _engine(root: Path, who: People) -> Engine:
@@ -95,10 +106,10 @@ def _of_scope(name: str, scope: AnyScope) -> dict[str, Callable[[Engine], object
 
 
 def _questions(root: Path, who: People) -> dict[str, Took]:
-    """Everyone's questions first build what is remembered: that is their cold figure, once per span."""
+    """Everyone's questions first build what is remembered: that is their cold figure, once per span. After one user's it is built aside."""
     took = {}
     shared = _engine(root, who)
-    shared.view()
+    aside = shared.remember_aside()
     for name, ask in _asked(who).items():
         cold = None
         if not name.startswith("every"):
@@ -106,7 +117,10 @@ def _questions(root: Path, who: People) -> dict[str, Took]:
             fresh.view()
             cold = _ms(lambda fresh=fresh, ask=ask: ask(fresh))[0]  # type: ignore[misc]
             fresh.close()
-        runs = [_ms(lambda ask=ask: ask(shared)) for _ in range(ROUNDS)]  # type: ignore[misc]
+        runs = []
+        for _ in range(ROUNDS):
+            runs.append(_ms(lambda ask=ask: ask(shared)))  # type: ignore[misc]
+            aside.submit(lambda: None).result()
         took[name] = Took(runs[0][0] if cold is None else cold, *(statistics.median(part) for part in zip(*runs[1:], strict=True)))
         print(f"  {name:55}{took[name].cold:>10,.1f}{took[name].warm:>10,.1f}{took[name].cpu:>10,.1f} cpu", flush=True)
         gc.collect()
@@ -120,7 +134,12 @@ def _ms(ask: Callable[[], object]) -> tuple[float, float]:
     return (time.perf_counter() - wall) * 1000, (time.process_time() - cpu) * 1000
 
 
-def _print_import(folder: Path) -> None:
+def _print_import(kept: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="import-", dir=kept) as folder:
+        _import_into(Path(folder))
+
+
+def _import_into(folder: Path) -> None:
     rows = sample(IMPORTED)
     pq.write_table(rows.take(pa.array(np.random.default_rng(1).permutation(rows.num_rows))), folder / "records.parquet")
     wall, cpu = time.perf_counter(), time.process_time()

@@ -1,6 +1,7 @@
 """A year of calls of 10,000 users as the keeper leaves it: month files, a few hot ones, a live journal. Seeded."""
 
 import multiprocessing
+import shutil
 import string
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -54,6 +55,16 @@ def people() -> People:
     first = np.minimum(rng.geometric(0.2, USERS) - 1, len(MODELS) - 1)
     others = rng.integers(0, len(MODELS), (USERS, 3))
     return People(ids, keys, weights / weights.sum(), np.column_stack([first, others]))
+
+
+def year_of(root: Path, size: int) -> Table:
+    """The year of `write_year` below `root`, made now unless it is there already."""
+    whole = root / "whole"
+    if not whole.exists():
+        shutil.rmtree(root, ignore_errors=True)
+        write_year(root, size)
+        whole.touch()
+    return Table(root / "usage")
 
 
 def write_year(root: Path, size: int) -> Table:

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,36 @@ def test_containers_start_processes_that_there_are():
         for container in [*pod["containers"], *pod["initContainers"]]:
             assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
             assert container["securityContext"]["readOnlyRootFilesystem"]
+
+
+@pytest.mark.skipif(find_spec("compose_spec") is None, reason="compose-spec is not installed (make test-scale)")
+@pytest.mark.parametrize("names", [("compose.yaml",), ("compose.yaml", "compose.scale.yaml")], ids=len)
+def test_compose_files_are_what_the_specification_says(names):
+    from compose_spec import PyCompose
+
+    whole: dict[str, Any] = {}
+    for name in names:
+        (one,) = documents(DEPLOY / "compose" / name)
+        for part, found in one.items():
+            whole[part] = {**whole.get(part, {}), **found} if isinstance(found, dict) else found
+    whole["services"] = {
+        name: {key: value for path in names for key, value in documents(DEPLOY / "compose" / path)[0]["services"].get(name, {}).items()}
+        for name in whole["services"]
+    }
+    PyCompose.from_json(json.dumps(whole)).validate()
+
+
+@pytest.mark.skipif(find_spec("kubernetes_validate") is None, reason="kubernetes-validate is not installed (make test-scale)")
+@pytest.mark.parametrize("version", ["1.29", "1.37"])
+def test_manifests_are_what_kubernetes_says(version):
+    import kubernetes_validate
+
+    checked = 0
+    for path in (DEPLOY / "kubernetes").glob("[!k]*.yaml"):
+        for one in documents(path):
+            kubernetes_validate.validate(one, version, strict=True)
+            checked += 1
+    assert checked >= 9
 
 
 def test_kubernetes_hosts_and_replicas_agree():

@@ -161,11 +161,12 @@ def _scrub_server(db: Database) -> None:
 
 def _keep_no_samples(connection: Connection) -> None:
     """A server samples columns for its planner, and an erased e-mail would live on among the samples."""
+    quote = connection.dialect.identifier_preparer.quote
     for table in METADATA.sorted_tables:
-        texts = [column.name for column in table.columns if isinstance(column.type, sa.String | sa.LargeBinary)]
+        texts = [quote(column.name) for column in table.columns if isinstance(column.type, sa.String | sa.LargeBinary)]
         if texts:
             changes = ", ".join(f"alter column {name} set statistics 0" for name in texts)
-            connection.exec_driver_sql(f"alter table {table.name} {changes}")
+            connection.exec_driver_sql(f"alter table {quote(table.name)} {changes}")
 
 
 def _server_engine(place: URL) -> Engine:

@@ -10,6 +10,7 @@ from byok.gateway import models
 from byok.usage import OTHER_MODEL
 
 NAMES_A_DAY = 200  # outside the catalogue and not allowed by an admin, per user; of several workers each has its part
+MOST_USUAL = 4_096
 MOST_NAMES = 50_000  # of all users together, in memory
 
 
@@ -25,12 +26,23 @@ class BookedNames:
         self._day: date | None = None
         self._seen: dict[str, set[str]] = {}
         self._count = 0
+        self._usual: dict[tuple[str | None, str | None, bool, str], str] = {}  # what the catalogue alone decides on
+        self._usual_with: frozenset[str] | None = None
 
     def booked(self, user_id: str, requested: str | None, answered: str | None, status: int, vendor: str) -> str:
         """What the record of this user's call says for a model."""
         allowed = self._allowed()
+        if allowed is not self._usual_with:
+            self._usual, self._usual_with = {}, allowed
+        asked = (requested, answered, 200 <= status < 300, vendor)
+        if (usual := self._usual.get(asked)) is not None:
+            return usual
         name = models.booked_model(requested, answered, status, vendor, allowed)
-        if name == OTHER_MODEL or models.is_catalogued(name) or models.is_allowed(name, vendor, allowed):
+        if models.is_catalogued(name):
+            if models.is_catalogued(requested or name) and len(self._usual) < MOST_USUAL:  # a text of the client's own is not kept
+                self._usual[asked] = name
+            return name
+        if name == OTHER_MODEL or models.is_allowed(name, vendor, allowed):
             return name
         return name if self._has_room(user_id, name) else OTHER_MODEL
 

@@ -49,7 +49,7 @@ class Connection(asyncio.Protocol):
         with contextlib.suppress(AttributeError):  # what follows a last request is nobody's fault
             self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self._transport: asyncio.Transport | None = None
-        self._peers: dict[str, Any] = {}
+        self._scope_of_all: dict[str, Any] = {}
         self._arriving: Exchange | None = None  # whose body is being read
         self._current: Exchange | None = None  # which is being answered
         self._waiting: deque[Exchange] = deque()  # asked before the current one was answered
@@ -71,7 +71,16 @@ class Connection(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]
         self._state.connections.add(self)  # type: ignore[arg-type]
         server, client = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
-        self._peers = {"server": server[:2] if server else None, "client": client[:2] if client else None}
+        self._scope_of_all = {
+            "type": "http",
+            "asgi": _ASGI,
+            "scheme": "http",
+            "root_path": "",
+            "state": self._app_state,
+            "extensions": _EXTENSIONS,
+            "server": server[:2] if server else None,
+            "client": client[:2] if client else None,
+        }
         self._tick = self.loop.call_later(TICK_S, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why is all the same
@@ -160,14 +169,14 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, exchange: Exchange) -> None:
         self._current = exchange
-        task = self.loop.create_task(self._run(exchange))
-        self._state.tasks.add(task)
-        task.add_done_callback(self._state.tasks.discard)
+        self._state.tasks.add(self.loop.create_task(self._run(exchange)))
 
     async def _run(self, exchange: Exchange) -> None:
         try:
             await self._app(exchange.scope, exchange.receive, exchange.send)
         finally:
+            self._state.tasks.discard(asyncio.current_task(self.loop))
+            exchange.scope = {}  # it holds the exchange: left alone, only the garbage collector would find the two
             if not exchange.complete:  # broken off: without its end nobody takes the answer for whole
                 self._close()
 
@@ -232,21 +241,14 @@ class Connection(asyncio.Protocol):
             path, query = parts.path or b"/", parts.query or b""
         query = query.partition(b"#")[0]
         text = path.decode("ascii")
-        return {
-            "type": "http",
-            "asgi": _ASGI,
-            "http_version": version,
-            "method": self._parser.get_method().decode("ascii"),
-            "scheme": "http",
-            "path": unquote(text) if "%" in text else text,
-            "raw_path": path,
-            "query_string": query,
-            "root_path": "",
-            "headers": self._headers,
-            "state": self._app_state,
-            "extensions": _EXTENSIONS,
-            **self._peers,
-        }
+        scope = self._scope_of_all.copy()
+        scope["http_version"] = version
+        scope["method"] = self._parser.get_method().decode("ascii")
+        scope["path"] = unquote(text) if "%" in text else text
+        scope["raw_path"] = path
+        scope["query_string"] = query
+        scope["headers"] = self._headers
+        return scope
 
     def on_body(self, body: bytes) -> None:
         exchange = self._arriving

@@ -1,7 +1,7 @@
 """Which headers go on to the vendor, and which come back. Names are lower-case bytes, as ASGI gives them."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -33,6 +33,7 @@ _NEVER_SENT = _HOP_BY_HOP | {*CREDENTIALS, b"api-key", b"cookie", b"host", b"con
 _USUAL_CONNECTION = (b"keep-alive", b"close")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # one such value would make the server refuse the whole answer
 _NEVER_RETURNED = _HOP_BY_HOP | {b"set-cookie", b"set-cookie2"}
+_OF_THE_HEAD = _NEVER_RETURNED | {b"content-length", b"content-encoding", b"content-type"}  # what the relay itself has to look at
 _NEVER_TRAILING = _NEVER_RETURNED | {b"content-length", b"content-encoding", b"content-type", b"host"}
 
 
@@ -63,26 +64,28 @@ def to_vendor(headers: Iterable[tuple[bytes, bytes]], credential: tuple[bytes, b
     return kept
 
 
-def of_answer(headers: Iterable[tuple[bytes, bytes]], request_id: bytes) -> AnswerHead:
+def of_answer(headers: Sequence[tuple[bytes, bytes]], request_id: bytes) -> AnswerHead:
     """Read a vendor's headers: those for the client are without hop-by-hop, cookies and length, under our request id."""
     kept: Headers = []
     content_type = encoding = b""
     length: int | None = None
     named: frozenset[bytes] = frozenset()
+    is_clean = not _CONTROL.search(b"".join([value for _, value in headers]))
     for name, value in headers:
         name = name.lower()
-        if name in _NEVER_RETURNED:
-            if name == b"connection" and value not in _USUAL_CONNECTION:
-                named |= _tokens(value)
-            continue
-        if name == b"content-length":
-            length = int(value) if value.isdigit() else None
-            continue
-        if name == b"content-type":
-            content_type = value
-        elif name == b"content-encoding":
-            encoding = value
-        if not name.startswith(_OURS) and not _CONTROL.search(value):
+        if name in _OF_THE_HEAD:
+            if name == b"content-length":
+                length = int(value) if value.isdigit() else None
+                continue
+            if name == b"content-type":
+                content_type = value
+            elif name == b"content-encoding":
+                encoding = value
+            else:
+                if name == b"connection" and value not in _USUAL_CONNECTION:
+                    named |= _tokens(value)
+                continue
+        if (is_clean or not _CONTROL.search(value)) and not name.startswith(_OURS):
             kept.append((name, value))
     if named:
         kept = [pair for pair in kept if pair[0] not in named]
@@ -90,8 +93,10 @@ def of_answer(headers: Iterable[tuple[bytes, bytes]], request_id: bytes) -> Answ
     return AnswerHead(kept, content_type, encoding, length)
 
 
-def trailing(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+def trailing(headers: Sequence[tuple[bytes, bytes]]) -> Headers:
     """A vendor's trailers that may follow our answer: nothing that frames or belongs to a head."""
+    if not headers:
+        return []
     lowered = [(name.lower(), value) for name, value in headers]
     return [pair for pair in lowered if pair[0] not in _NEVER_TRAILING and not pair[0].startswith(_OURS) and not _CONTROL.search(pair[1])]
 

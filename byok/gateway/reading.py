@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from functools import partial
 
 import msgspec
 
@@ -38,7 +37,7 @@ class Reading:
     extra chunk of `include_usage` out again: of plain bodies only, so ask the vendor for an uncompressed one.
     """
 
-    __slots__ = ("_blind", "_body", "_decode", "_events", "_format", "_read", "_seen", "_size", "_strip")
+    __slots__ = ("_array", "_blind", "_body", "_decode", "_events", "_format", "_read", "_seen", "_size", "_strip")
 
     def __init__(self, fmt: Format, *, streamed: bool, content_type: str, content_encoding: str, strip_usage_chunk: bool = False) -> None:
         self._format = fmt
@@ -47,7 +46,8 @@ class Reading:
         self._size = 0
         self._blind = False
         self._events: EventSplitter | None = None
-        self._read: Callable[[bytes], None] = self._read_first
+        self._array: ArraySplitter | None = None
+        self._read: Callable[[Reading, bytes], None] = Reading._read_first  # no bound method: it would hold this for the collector to find
         self._decode: decoding.Decoder | None = None
         if content_encoding:
             try:
@@ -72,7 +72,7 @@ class Reading:
         if not self._blind:
             try:
                 if self._decode is None:
-                    self._read(data)
+                    self._read(self, data)
                 else:
                     self._read_decoded(self._decode.feed(data))
             except Exception:  # whatever a vendor sends, its answer goes on
@@ -112,7 +112,7 @@ class Reading:
             if self._blind:
                 return
             if piece:
-                self._read(piece)
+                self._read(self, piece)
 
     def _read_first(self, data: bytes) -> None:
         """The first byte that is not white tells a JSON answer from a stream, whatever the header says."""
@@ -122,13 +122,14 @@ class Reading:
         if text[0] == 0x7B or (text[0] == 0x5B and not self._format.in_arrays):
             self._seen.content = True
             self._size = 0
-            self._read = self._collect
+            self._read = Reading._collect
         elif text[0] == 0x5B:
-            self._read = partial(self._read_elements, ArraySplitter())
+            self._array = ArraySplitter()
+            self._read = Reading._read_elements
         else:
             self._events = EventSplitter()
-            self._read = partial(self._read_events, self._events)
-        self._read(text)
+            self._read = Reading._read_events
+        self._read(self, text)
 
     def _collect(self, data: bytes) -> None:
         if self._decode is None:
@@ -147,14 +148,19 @@ class Reading:
             return  # not complete yet, or not JSON
         self._body = []
 
-    def _read_elements(self, array: ArraySplitter, data: bytes) -> None:
+    def _read_elements(self, data: bytes) -> None:
+        array = self._array
+        assert array is not None  # noqa: S101 - chosen with this way of reading
         for element in array.feed(data):
             self._read_data(element)
         if array.ended:
             self._seen.ended = True
             self._seen.final = self._seen.usage is not None
 
-    def _read_events(self, events: EventSplitter, data: bytes) -> None:
+    def _read_events(self, data: bytes) -> None:
+        events = self._events
+        if events is None:  # given up
+            return
         end = len(data) - 2
         if data.find(b"\n") == end and data.endswith(b"\n\n") and data.startswith(b"data: ") and b"\r" not in data and events.between:
             self._read_data(data[6:end])  # the usual piece of a stream: one event of one line

@@ -5,6 +5,7 @@ import os
 import random
 import threading
 import time
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -111,10 +112,12 @@ def test_whatever_is_killed_or_cut_off_no_call_is_lost_and_none_is_doubled(s3: S
             machine.wait_ready("gateway", 180)
         ledger = Ledger(machines, token)
         wait_until(lambda: len(ledger.answered) > 20, 120)
+        done: Counter[str] = Counter()
         for _ in range(ROUNDS):
             what = dice.choice(["kill", "kill", "kill", "s3", "postgres", "freeze"])
+            number, name = dice.choice(sorted(running))
+            done[f"{what} {name}" if what == "kill" else what] += 1
             if what == "kill":
-                number, name = dice.choice(sorted(running))
                 machines[number].kill(name)
                 time.sleep(dice.uniform(0, 2))
                 machines[number].start(name, ready=False)
@@ -130,6 +133,7 @@ def test_whatever_is_killed_or_cut_off_no_call_is_lost_and_none_is_doubled(s3: S
                 with s3.frozen():
                     time.sleep(dice.uniform(0, 6))
             time.sleep(dice.uniform(0.5, 2))
+            print(f"round {done.total()}: {what}, {ledger.sent} sent, {len(ledger.answered)} answered", flush=True)
         known = len(ledger.answered)
         wait_until(lambda: len(ledger.answered) > known + 10, 180)
         ledger.stop()
@@ -141,7 +145,7 @@ def test_whatever_is_killed_or_cut_off_no_call_is_lost_and_none_is_doubled(s3: S
         assert sorted(found) == sorted(set(found)), "doubled"
         assert ledger.answered - set(found) == set(), "lost"
         assert set(found) <= set(range(1, ledger.sent + 1))
-        print(f"{ROUNDS} rounds, {ledger.sent} calls sent, {len(ledger.answered)} answered, {len(found)} booked; lost 0, doubled 0")
+        print(f"{dict(done)}: {ledger.sent} calls sent, {len(ledger.answered)} answered, {len(found)} booked; lost 0, doubled 0")
         with database.open_database(settings.accounts_database) as db:
             assert len(hosts.every(db)) == MACHINES
         for number in (0, 1):
