@@ -106,10 +106,10 @@ def _of_scope(name: str, scope: AnyScope) -> dict[str, Callable[[Engine], object
 
 
 def _questions(root: Path, who: People) -> dict[str, Took]:
-    """Everyone's questions first build what is remembered: that is their cold figure, once per span."""
+    """Everyone's questions first build what is remembered: that is their cold figure, once per span. After one user's it is built aside."""
     took = {}
     shared = _engine(root, who)
-    shared.view()
+    aside = shared.remember_aside()
     for name, ask in _asked(who).items():
         cold = None
         if not name.startswith("every"):
@@ -117,7 +117,10 @@ def _questions(root: Path, who: People) -> dict[str, Took]:
             fresh.view()
             cold = _ms(lambda fresh=fresh, ask=ask: ask(fresh))[0]  # type: ignore[misc]
             fresh.close()
-        runs = [_ms(lambda ask=ask: ask(shared)) for _ in range(ROUNDS)]  # type: ignore[misc]
+        runs = []
+        for _ in range(ROUNDS):
+            runs.append(_ms(lambda ask=ask: ask(shared)))  # type: ignore[misc]
+            aside.submit(lambda: None).result()
         took[name] = Took(runs[0][0] if cold is None else cold, *(statistics.median(part) for part in zip(*runs[1:], strict=True)))
         print(f"  {name:55}{took[name].cold:>10,.1f}{took[name].warm:>10,.1f}{took[name].cpu:>10,.1f} cpu", flush=True)
         gc.collect()

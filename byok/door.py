@@ -12,9 +12,10 @@ import structlog
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from byok import pages_html
 from byok.address import header, is_same_origin
 from byok.answers import Internal, RequestTooLarge, UnknownPath, error
-from byok.errors import Unauthorized
+from byok.errors import ByokError, Unauthorized
 from byok.forms import signed_in
 from byok.metrics import WebMetrics
 from byok.pool import Pool
@@ -75,6 +76,10 @@ class Door:
 
         try:
             await self._pass(scope, receive, noting)
+        except ByokError as fault:  # the accounts are away
+            log.warning("request_refused", method=scope["method"], code=fault.code)
+            if not status:
+                await pages_html.fault(fault, scope)(scope, receive, noting)
         except Exception as fault:  # whatever it is, its text may quote the request
             log.error("request_failed", method=scope["method"], exc_info=fault)
             if not status:
@@ -105,11 +110,15 @@ class Door:
             await _to_sign_in(scope)(scope, receive, send)
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if is_same_origin(scope, self.services.settings) and await self._knows(scope):
+        try:
+            passes, code = is_same_origin(scope, self.services.settings) and await self._knows(scope), 4401
+        except ByokError:
+            passes, code = False, 1013  # try again later, which Streamlit does
+        if passes:
             await self.dashboard(scope, receive, send)
         else:
             await receive()  # websocket.connect
-            await send({"type": "websocket.close", "code": 4401})  # before accepting: the browser sees 403
+            await send({"type": "websocket.close", "code": code})  # before accepting: the browser sees 403
 
     async def _knows(self, scope: Scope) -> bool:
         return await signed_in(cookies_of(scope), self.services, self.pool) is not None

@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
+from starlette.types import Scope
+
+from byok.address import header
+from byok.answers import Internal, error
+from byok.errors import ByokError
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -44,3 +50,18 @@ def render(
     """A page as an answer; every fact is escaped."""
     text = _environment().get_template(template).render(style=stylesheet()[1], here=scope["path"], **facts)
     return HTMLResponse(text, status, {**HEADERS, **(headers or {})})
+
+
+def fault(said: ByokError, scope: Scope) -> Response:
+    """What went wrong: a page for a browser, which tries again by itself where that may help, and JSON for a program."""
+    if "text/html" not in header(scope, b"accept"):
+        return error(said)
+    away = said.status == 503
+    facts = {"title": "Not available just now" if away else "That did not work", "said": said}
+    headers = {"retry-after": "5"} if away else {}
+    return render("fault.html", scope, status=said.status, headers=headers, again=away and scope["method"] == "GET", **facts)
+
+
+async def our_fault(request: Request, said: Exception) -> Response:
+    """Starlette's handler for `ByokError` where people look."""
+    return fault(said if isinstance(said, ByokError) else Internal(), request.scope)

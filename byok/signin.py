@@ -14,7 +14,7 @@ from byok.accounts import access_tokens, passwords
 from byok.accounts.errors import PasswordTooWeak
 from byok.accounts.users import User
 from byok.address import client_address
-from byok.answers import http_fault, internal_fault, our_fault
+from byok.answers import http_fault, internal_fault
 from byok.ending_mails import EndingMails
 from byok.errors import ByokError, TooManyRequests
 from byok.forms import COOKIE, STALE, Forms, local_path, text_of, to
@@ -44,7 +44,7 @@ def create_signin(services: Services, pool: Pool) -> Starlette:
             Route("/auth/unsubscribe", mails.end, methods=["POST"]),
             Route("/auth/style.css", _style, methods=["GET"]),
         ],
-        exception_handlers={HTTPException: http_fault, ByokError: our_fault, Exception: internal_fault},
+        exception_handlers={HTTPException: http_fault, ByokError: pages_html.our_fault, Exception: internal_fault},
     )
     app.router.redirect_slashes = False
     return app

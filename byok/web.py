@@ -42,6 +42,7 @@ def create_app(settings: Settings) -> ASGIApp:
     PagesManager.uses_pages_directory = False
     opened = Services(settings).open()
     opened.behind_web = True
+    opened.engine.remember_aside()
     services.use(opened)
     pool = Pool()
     middleware = [Middleware(Door, **parts(opened, pool))]

@@ -169,14 +169,13 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, exchange: Exchange) -> None:
         self._current = exchange
-        task = self.loop.create_task(self._run(exchange))
-        self._state.tasks.add(task)
-        task.add_done_callback(self._state.tasks.discard)
+        self._state.tasks.add(self.loop.create_task(self._run(exchange)))
 
     async def _run(self, exchange: Exchange) -> None:
         try:
             await self._app(exchange.scope, exchange.receive, exchange.send)
         finally:
+            self._state.tasks.discard(asyncio.current_task(self.loop))
             exchange.scope = {}  # it holds the exchange: left alone, only the garbage collector would find the two
             if not exchange.complete:  # broken off: without its end nobody takes the answer for whole
                 self._close()

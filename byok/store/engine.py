@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
@@ -94,6 +95,7 @@ class Engine:
         self._idle: list[Desk] = []
         self._broken: dict[str, object] = {}
         self._days: tuple[dict[str, int], pa.Table] | None = None
+        self._aside: ThreadPoolExecutor | None = None
         self._database, self._remembered = self._open()
 
     @property
@@ -169,8 +171,20 @@ class Engine:
         """The engine's clock."""
         return self._now()
 
+    def remember_aside(self) -> Executor:
+        """From now on remember what one user asks for, too: in the returned thread, after the answer. For processes that live long."""
+        with self._lock:
+            if self._aside is None:
+                self._aside = ThreadPoolExecutor(1, thread_name_prefix="remembering")
+                self._database, self._remembered = self._open()
+                self._idle.clear()
+            return self._aside
+
     def close(self) -> None:
         """End the database and remove what it spilled to disk."""
+        if self._aside is not None:
+            self._remembered.interrupt()
+            self._aside.shutdown(cancel_futures=True)
         with self._lock:
             self._idle.clear()
             self._database.close()
@@ -189,7 +203,8 @@ class Engine:
             },
         )
         sit_down = partial(Desk, database, self._prices, self._reader.fetch)
-        return database, Remembered(database, sit_down, from_rows=self._remember_from_rows, busy_rows=self._busy_rows)
+        limits = {"from_rows": self._remember_from_rows, "busy_rows": self._busy_rows}
+        return database, Remembered(database, sit_down, **limits, aside=self._aside)
 
     def _at_a_desk(
         self, work: Callable[[Desk, "_Seating"], T], scope: AnyScope | None = None, *, summed: bool = False, over: View | None = None

@@ -1,5 +1,7 @@
 """The sums of large usage files, kept in memory. A file never changes, so its sums cannot go stale; a file that is gone takes them along.
 
+A question about everyone waits until they are there. One user's does not: with `remember_aside` they are worked out after it, for the next.
+
 A file's sums are kept per step of time (an hour, or less where a zone's hours begin off ours), vendor, model and status: once for all
 users, and once more for each user who is busy in it. Retention hides rows one by one, so those that it hides already or within a day are
 kept apart, and those hidden by now are taken off again. What cannot be answered so is read from the file.
@@ -9,6 +11,7 @@ import contextlib
 import itertools
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -17,13 +20,14 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from byok.errors import ByokError
 from byok.recording.files import SCHEMA, TableFile
 from byok.recording.reader import View
 from byok.store import wording
 from byok.store.desk import Desk
 
 FROM_ROWS = 100_000
-BUSY_ROWS = 20_000
+BUSY_SHARE, BUSY_ROWS = 400, 500  # so at most 400 users are busy in a file: with a 400th of its rows each, and not just a few
 SHORTEST_STEP_S = 900
 LONGEST_STEP_S = 3600
 _AHEAD = timedelta(days=1)
@@ -77,8 +81,19 @@ class _File:
 class Remembered:
     """The sums of one DuckDB database's files; they live in a database of their own beside it. Thread-safe."""
 
-    def __init__(self, database: duckdb.DuckDBPyConnection, sit_down: Callable[[], Desk], *, from_rows: int, busy_rows: int) -> None:
+    def __init__(
+        self,
+        database: duckdb.DuckDBPyConnection,
+        sit_down: Callable[[], Desk],
+        *,
+        from_rows: int,
+        busy_rows: int,
+        aside: ThreadPoolExecutor | None = None,
+    ) -> None:
         database.execute("attach ':memory:' as remembered (compress)")
+        self._aside = aside
+        self._begun: set[tuple[str, int]] = set()
+        self._learning: Desk | None = None
         self._database, self._sit_down = database, sit_down
         self._from_rows, self._busy_rows = from_rows, busy_rows
         self._files: dict[str, _File] = {}
@@ -89,6 +104,8 @@ class Remembered:
         direct, known = [], []
         for file in files:
             mine = self._files.get(file.path)
+            if summed and self._aside and file.rows >= self._from_rows and _fits(file, asked):
+                self._learn_aside(file, asked.step_s)
             if mine is None or asked.user_id is None:
                 direct.append(file.path)
             elif asked.user_id in mine.busy and summed and asked.step_s in mine.sums and _fits(file, asked):
@@ -113,23 +130,45 @@ class Remembered:
     def forget_all_but(self, view: View) -> None:
         """Drop the sums of files that the table does not name any more."""
         named = {file.path for file in view.files}
-        if self._files.keys() <= named:
+        if self._files.keys() <= named or not self._lock.acquire(blocking=False):  # else: something is being learned, there is time
             return
-        with self._lock:
+        try:
+            self._begun = {begun for begun in self._begun if begun[0] in named}
             for path in self._files.keys() - named:
                 gone = self._files.pop(path)
                 self._drop([f"{kind}_{number}" for number in gone.sums.values() for kind in ("sums", "all")])
                 self._drop([gone.leaving.name] if gone.leaving else [])
+        finally:
+            self._lock.release()
+
+    def _learn_aside(self, file: TableFile, step_s: int) -> None:
+        mine, begun = self._files.get(file.path), (file.path, step_s)
+        if self._aside is None or (mine and step_s in mine.sums) or begun in self._begun:
+            return
+        self._begun.add(begun)
+
+        def learn() -> None:
+            with self._lock, contextlib.suppress(duckdb.Error, OSError, ByokError):  # merged away meanwhile, or broken: a question tells
+                self._learn(file, step_s)
+
+        with contextlib.suppress(RuntimeError):  # closed
+            self._aside.submit(learn)
+
+    def interrupt(self) -> None:
+        """End what is being learned just now: the process is stopping."""
+        if (desk := self._learning) is not None:
+            desk.connection.interrupt()
 
     def _learn(self, file: TableFile, step_s: int) -> _File | None:
         """What is remembered of a file, after asking it if need be; None if its numbers are too large to be kept."""
         mine = self._files.get(file.path)
         if mine and step_s in mine.sums:
             return mine
-        desk = self._desk(file)
+        desk = self._learning = self._desk(file)
         if mine is None:
             users = desk.ask(wording.text("users_of_file"), {}).to_arrow_table()
-            busy = users.filter(pc.greater_equal(users["rows"], self._busy_rows))["user_id"].to_pylist()
+            least = max(self._busy_rows, file.rows // BUSY_SHARE)
+            busy = users.filter(pc.greater_equal(users["rows"], least))["user_id"].to_pylist()
             mine = _File(users, frozenset(users["user_id"].to_pylist()), frozenset(busy))
         self._everything_kept(desk, mine)
         number = next(_NUMBERS)

@@ -89,6 +89,23 @@ def test_a_users_sums_are_those_of_the_files(pair, user_id, zone="Asia/Kathmandu
     assert bool(how(pair[0], scope).known) == (user_id == "usr_ada1")
 
 
+def test_one_users_question_is_remembered_after_it(pair, world):
+    scope = Scope("usr_ada1", EARLIEST, LATEST, "Europe/Berlin")
+    questions.summary(pair[0], scope)
+    assert how(pair[0], scope).known == [], "the first answer must not wait for what is remembered"
+    aside = pair[0].remember_aside()
+    questions.summary(pair[0], scope)
+    aside.submit(lambda: None).result(timeout=60)
+    assert how(pair[0], scope).files == [] and len(how(pair[0], scope).known) == 3
+    same(pair, scope)
+    for path in Path(world.reader.view().files[0].path).parent.glob("*"):
+        path.unlink()  # a file that goes before its turn comes harms nobody
+    elsewhere = Scope("usr_ada1", EARLIEST, LATEST, "Asia/Kathmandu")
+    pair[0]._remembered._learn_aside(world.reader.view().files[0], 900)
+    aside.submit(lambda: None).result(timeout=60)
+    assert how(pair[0], elsewhere).known == []
+
+
 @pytest.mark.parametrize(("minutes", "zone"), [(0, "UTC"), (30, "Asia/Kolkata"), (60 * 24 * 21 + 30, "UTC"), (17, "Asia/Kathmandu")])
 def test_any_bound_cuts_the_same_rows(pair, minutes, zone):
     border = FIRST + timedelta(days=8, minutes=minutes)
