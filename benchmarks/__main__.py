@@ -1,10 +1,10 @@
-"""`python -m benchmarks [gateway] [store] [forecast] [dashboard] [scale]`: without a name all but dashboard, which wants a browser."""
+"""`python -m benchmarks [gateway] [store] [forecast] [spikes] [dashboard] [scale]`: all but dashboard if none is named."""
 
 import argparse
 import sys
 from collections.abc import Callable
 
-from benchmarks import forecast, gateway, scale, store
+from benchmarks import forecast, gateway, scale, spikes, store
 from benchmarks.dashboard import run as dashboard
 
 
@@ -13,7 +13,7 @@ def main() -> int:
         prog="python -m benchmarks",
         description="What `make bench` runs: without a name all but the dashboard, which wants a browser and a quiet machine.",
     )
-    parser.add_argument("names", nargs="*", metavar="gateway | store | forecast | dashboard | scale", help="which")
+    parser.add_argument("names", nargs="*", metavar="gateway | store | forecast | spikes | dashboard | scale", help="which")
     parser.add_argument("--only", metavar="PEERS", help=f"gateway: beside these only, of {','.join(gateway.PEERS)}; empty for none")
     parser.add_argument(
         "--quick", action="store_true", help="gateway: fewer and shorter rounds, and without --only none of the peers that start slowly"
@@ -24,6 +24,7 @@ def main() -> int:
         "gateway": lambda: gateway.main(peers, quick=asked.quick),
         "store": store.main,
         "forecast": forecast.main,
+        "spikes": spikes.main,
         "dashboard": dashboard.main,
         "scale": scale.main,
     }

@@ -1,4 +1,4 @@
-"""What Prometheus sees of the web process: requests by route and status, how long they took, broken files. Nobody's data."""
+"""What Prometheus sees of the web process: requests by route and status, how long they took, broken files, the outbox. Nobody's data."""
 
 from collections.abc import Iterator
 
@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 from starlette.types import Scope
 
 from byok.errors import ByokError
+from byok.notify import outbox
 from byok.services import Services
 from byok.store import questions
 
@@ -27,6 +28,7 @@ class WebMetrics:
             "byok_web_request_seconds", "Time to the last byte.", ("route",), buckets=_SECONDS, registry=self.registry
         )
         self.registry.register(_Store(services))
+        self.registry.register(_Outbox(services))
         ProcessCollector(registry=self.registry)
 
     def note(self, scope: Scope, status: int, seconds: float) -> None:
@@ -52,3 +54,19 @@ class _Store(Collector):
         yield GaugeMetricFamily("byok_store_reachable", "Whether the usage files can be reached.", 1)
         yield GaugeMetricFamily("byok_quarantined_files", "Usage files that cannot be read and are left out.", found.quarantined)
         yield GaugeMetricFamily("byok_pending_records", "Records not yet in Parquet.", found.pending_rows)
+
+
+class _Outbox(Collector):
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def collect(self) -> Iterator[Metric]:
+        try:
+            found = outbox.figures(self._services.db, now=self._services.now())
+        except ByokError:
+            return
+        by_status = GaugeMetricFamily("byok_deliveries", "Alerts and reports of the last 30 days by state.", labels=["status"])
+        for status, count in found.by_status.items():
+            by_status.add_metric([status], count)
+        yield by_status
+        yield GaugeMetricFamily("byok_deliveries_oldest_due_seconds", "How long the oldest one that is due has waited.", found.oldest_due_s)

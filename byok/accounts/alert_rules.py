@@ -14,11 +14,11 @@ from byok.accounts.database import Database
 from byok.accounts.errors import MasterKeyReplaced, RulesTooMany, UserUnknown, WebhookUnreadable
 from byok.accounts.ids import is_id, new_id
 from byok.accounts.key_vault import Secret
-from byok.accounts.tables import alert_rules, master_keys, users
+from byok.accounts.tables import Instant, alert_episodes, alert_rules, master_keys, users
 from byok.accounts.users import User, from_row, is_email, normal_email
 from byok.errors import BadRequest
 
-Kind = Literal["spike", "above", "silence"]
+Kind = Literal["spike", "above", "silence", "first_use", "budget"]
 Metric = Literal["tokens", "calls", "failed", "cost"]
 Window = Literal["hour", "day"]
 Channel = Literal["slack", "webhook", "mail"]
@@ -37,7 +37,8 @@ class Terms:
     """When a rule speaks. Amounts are in the metric's unit (cost: USD), times of day are of the owner's zone.
 
     `spike`: an hour with a score of `least_score` or more. `above`: `warn_at` or `alert_at` reached within a `window`.
-    `silence`: no call for `silent_hours`. Hours with fewer than `min_tokens` tokens are no spikes.
+    `silence`: no call for `silent_hours`. `first_use`: of a model or key in eight weeks. `budget`: four fifths or all of one is used up, or
+    will be. Hours with fewer than `min_tokens` tokens are no spikes.
     """
 
     kind: Kind = "spike"
@@ -67,7 +68,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule as it can be shown: of a web address only host and last four characters. `email` and `tz` are its owner's."""
+    """A rule as it can be shown: of a web address only host and last four characters. `email` and `tz` are its owner's.
+
+    A `paused` one tells nothing; afterwards nothing that was over before `resumed_at`.
+    """
 
     id: str
     owner: User
@@ -77,6 +81,8 @@ class Rule:
     address: str | None
     host: str | None
     last_four: str | None
+    paused: bool = False
+    resumed_at: datetime | None = None
 
     @property
     def to(self) -> str:
@@ -142,6 +148,20 @@ def remove(db: Database, user_id: str, rule_id: str) -> bool:
         return bool(connection.execute(gone).rowcount)
 
 
+def pause(db: Database, user_id: str, rule_id: str, paused: bool, *, now: datetime) -> bool:
+    """Let the rule rest, or hold again, if it is this user's; returns whether it was. What it was still to send is dropped when due."""
+    if not is_id(rule_id):
+        return False
+    mine = (alert_rules.c.id == rule_id) & (alert_rules.c.user_id == user_id)
+    resumed = {} if paused else {"resumed_at": sa.case((alert_rules.c.paused, sa.literal(now, Instant)), else_=alert_rules.c.resumed_at)}
+    with db.writing() as connection:
+        found = bool(connection.execute(sa.update(alert_rules).where(mine).values(paused=paused, **resumed)).rowcount)
+        if found and paused:
+            going_on = (alert_episodes.c.rule_id == rule_id) & alert_episodes.c.closed_at.is_(None)
+            connection.execute(sa.update(alert_episodes).where(going_on).values(closed_at=now))
+        return found
+
+
 def web_address(db: Database, master: bytes, rule: Rule) -> tuple[Secret, Secret | None]:
     """The address that a Slack or webhook rule sends to, and the secret it signs with. Raises `WebhookUnreadable`."""
     with db.reading() as connection:
@@ -171,8 +191,9 @@ def _select(db: Database, which: sa.ColumnElement[bool]) -> list[Rule]:
 def _rule(row: Any) -> Rule:
     terms = Terms(**{field.name: getattr(row, f"rule_{field.name}") for field in fields(Terms)})
     return Rule(
-        row.rule_id, from_row(row), row.rule_created_at, terms, row.rule_channel, row.rule_address, row.rule_host, row.rule_last_four
-    )
+        row.rule_id, from_row(row), row.rule_created_at, terms, row.rule_channel, row.rule_address, row.rule_host, row.rule_last_four,
+        row.rule_paused, row.rule_resumed_at,
+    )  # fmt: skip
 
 
 def _columns(sealed: envelope.Envelope) -> dict[str, object]:
@@ -202,6 +223,9 @@ def _check(terms: Terms, target: Target) -> None:
         _insist(terms.metric is not None and terms.window in get_args(Window), "threshold", "a metric, and hour or day as its window")
     if terms.kind == "silence":
         _insist(terms.silent_hours is not None and 1 <= terms.silent_hours <= 168, "silence", "1 to 168 hours")
+    if terms.kind in ("first_use", "budget"):
+        _insist(terms.metric is None, "metric", "left out: this rule has none")
+    _insist(terms.kind != "budget" or terms.model is None, "model", "left out: budgets are for vendors and keys")
     _insist(target.channel in get_args(Channel), "channel", " or ".join(get_args(Channel)))
     _insist((target.url is None) == (target.channel == "mail"), "channel", "a web address for Slack and webhooks, none for mail")
     _insist(target.address is None or is_email(target.address), "address", "name@host")

@@ -236,7 +236,7 @@ alert_rules = sa.Table(
     sa.Column("id", sa.String, primary_key=True),
     _owner(),
     sa.Column("created_at", Instant, nullable=False),
-    sa.Column("kind", sa.String, nullable=False),  # spike, above or silence
+    sa.Column("kind", sa.String, nullable=False),  # spike, above, silence, first_use or budget
     sa.Column("all_users", sa.Boolean, nullable=False),
     sa.Column("metric", sa.String),  # null: any
     sa.Column("vendor", sa.String),  # null: all
@@ -257,6 +257,8 @@ alert_rules = sa.Table(
     sa.Column("kek_id", sa.String, index=True),
     sa.Column("wrapped_key", sa.LargeBinary),
     sa.Column("sealed_secret", sa.LargeBinary),
+    sa.Column("paused", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("resumed_at", Instant),  # what was over by then is told to nobody
 )
 
 
@@ -301,6 +303,15 @@ deliveries = sa.Table(
     sa.Column("ended_at", Instant),
 )
 sa.Index("ix_deliveries_due", deliveries.c.status, deliveries.c.next_try_at)
+
+budget_tellings = sa.Table(
+    "budget_tellings",
+    METADATA,
+    sa.Column("rule_id", sa.String, sa.ForeignKey("alert_rules.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("budget_id", sa.String, sa.ForeignKey("budgets.id", ondelete="CASCADE"), primary_key=True, index=True),
+    sa.Column("occasion", sa.String, primary_key=True),  # month, amount and level: each is told once
+    sa.Column("told_at", Instant, nullable=False),
+)
 
 report_schedules = sa.Table(
     "report_schedules",

@@ -1,4 +1,4 @@
-"""Alert rules: yours, each with how its last message went; add, remove, send a sample."""
+"""Alert rules: yours, each with how its last message went; add, pause, remove, send a sample."""
 
 from typing import Annotated
 
@@ -24,7 +24,7 @@ async def list_alerts(me: Me, _: Annotated[shapes.NoQuery, Query()]) -> ExactJso
 
 @router.post("/alerts", response_model=shapes.NewAlertFacts, status_code=201)
 async def add_alert(me: Me, _: Annotated[shapes.NoQuery, Query()], new: shapes.NewAlert) -> ExactJson:
-    """Add a rule: spikes, or a threshold or silence where one is named."""
+    """Add a rule: spikes, or a threshold, silence, first uses or budgets where one is named."""
     if (new.url is None) != (new.channel == "mail"):
         raise Invalid("`url` goes with slack and webhook, and with no other channel.", remedy="Mail goes to your own e-mail.")
     terms = listing.terms(**new.model_dump(exclude={"channel", "url"}))
@@ -41,6 +41,18 @@ async def remove_alert(me: Me, rule_id: str, _: Annotated[shapes.NoQuery, Query(
     return Response(status_code=204, headers={"cache-control": "no-store"})
 
 
+@router.post("/alerts/{rule_id}/pause", status_code=204)
+async def pause_alert(me: Me, rule_id: str, _: Annotated[shapes.NoQuery, Query()]) -> Response:
+    """Let a rule rest: it tells nothing until it is resumed, and nothing of that time afterwards."""
+    return await _set_paused(me, rule_id, True)
+
+
+@router.post("/alerts/{rule_id}/resume", status_code=204)
+async def resume_alert(me: Me, rule_id: str, _: Annotated[shapes.NoQuery, Query()]) -> Response:
+    """Let a rule that rests hold again, from now on."""
+    return await _set_paused(me, rule_id, False)
+
+
 @router.post("/alerts/{rule_id}/test", response_model=shapes.Tested)
 async def test_alert(me: Me, rule_id: str, _: Annotated[shapes.NoQuery, Query()]) -> ExactJson:
     """Send a sample by a rule, once, and say what came of it."""
@@ -51,6 +63,12 @@ async def test_alert(me: Me, rule_id: str, _: Annotated[shapes.NoQuery, Query()]
         raise _too_soon(rule)
     outcome = await me.ask(delivery.test, me.services, rule, now=me.now)
     return ExactJson({"sent": outcome.sent, "result": outcome.said})
+
+
+async def _set_paused(me: Me, rule_id: str, paused: bool) -> Response:
+    if not await me.ask(alert_rules.pause, me.services.db, me.user.id, rule_id, paused, now=me.now):
+        raise _unknown()
+    return Response(status_code=204, headers={"cache-control": "no-store"})
 
 
 def _unknown() -> NotFound:

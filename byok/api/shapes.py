@@ -159,6 +159,8 @@ class NewAlert(BaseModel):
     alert_at: Annotated[float, Field(gt=0, le=1e15)] | None = Field(None, description="Instead of spikes: alert from this amount on.")
     window: Literal["hour", "day"] = Field("hour", description="Within which the amount is reached.")
     silent_hours: Annotated[int, Field(ge=1, le=168)] | None = Field(None, description="Instead of spikes: no call for so long.")
+    first_use: bool = Field(False, description="Instead of spikes: a model or key that was not used in the last eight weeks.")
+    budgets: bool = Field(False, description="Instead of spikes: budgets, at 80 and 100 % and where the month leads.")
     quiet: Annotated[str, Field(max_length=11)] | None = Field(
         None, description="Hold back between these times of your day.", examples=["22:00-07:00"]
     )
@@ -385,7 +387,7 @@ class Alert(BaseModel):
     email: str
     channel: str
     to: str = Field(description="Of a web address only host and last four characters.")
-    kind: Literal["spike", "above", "silence"]
+    kind: Literal["spike", "above", "silence", "first_use", "budget"]
     all_users: bool
     metric: str | None
     vendor: str | None
@@ -397,6 +399,7 @@ class Alert(BaseModel):
     window: str | None
     silent_hours: int | None
     quiet: str | None
+    paused: bool
     created: str
     last: DeliveryFacts | None
 

@@ -1,6 +1,6 @@
-"""Which budgets are to be warned about: four fifths used up, or all of it. Whoever delivers remembers what was sent."""
+"""Which budgets are to be warned about: four fifths used up, all of it, or by the month's end. Whoever delivers remembers what was sent."""
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from datetime import date, datetime
 from typing import Literal, NamedTuple
 
@@ -8,20 +8,21 @@ from byok.accounts import budgets
 from byok.accounts.budgets import Budget, Owner
 from byok.accounts.database import Database
 from byok.accounts.plans import keep_after
+from byok.budgets.months import month_of
 from byok.store.engine import Engine
 from byok.store.outlook import Outlook, outlook
 from byok.store.scope import Scope
 from byok.store.zones import EARLIEST, LATEST
 
-Level = Literal[80, 100]
-LEVELS: tuple[Level, ...] = (100, 80)
+Level = Literal["ahead", 80, 100]
+_WORTH_ASKING = 0.8  # of the budget, if the month went on like this: below, no forecast is asked for
 
 
 class BudgetWarning(NamedTuple):
     """`key` is the same for the same occasion (budget, its amount, month, level): a warning goes out once per key.
 
     `subject` says in words what the budget is for, `percent` how much is used up, `reached_on` when it will be at the present pace (None:
-    not this month, not known, or it has been).
+    not this month, not known, or it has been). `level` is the per cent reached; `ahead`: fewer, but most likely all at the month's end.
     """
 
     key: str
@@ -33,28 +34,54 @@ class BudgetWarning(NamedTuple):
     reached_on: date | None
 
 
-def due(engine: Engine, db: Database, *, now: datetime, sent: Container[str] = frozenset()) -> Iterator[BudgetWarning]:
-    """Warnings for what is used up by now, the highest level of each budget; those whose key is in `sent` are left out."""
+def due(
+    engine: Engine,
+    db: Database,
+    *,
+    now: datetime,
+    sent: Container[str] = frozenset(),
+    of: Container[str] | None = None,
+    ahead: bool = False,
+) -> Iterator[BudgetWarning]:
+    """Warnings for what is used up by now, the highest level of each budget; those whose key is in `sent` are left out.
+
+    `of`: of these users only. `ahead`: also of budgets that will most likely be used up this month, which takes a forecast for each that
+    looks like it.
+    """
     owners = budgets.owners(db)
-    for budget in budgets.every(db):
+    found = budgets.every(db)
+    labels = engine.labels_of({budget.key_id for budget in found if budget.key_id})
+    for budget in found:
         share, owner = budget.share(now), owners.get(budget.user_id)
-        level = next((level for level in LEVELS if share is not None and share >= level / 100), None)
-        if level is None or share is None or owner is None or budget.figure is None:
+        if share is None or owner is None or budget.figure is None or (of is not None and budget.user_id not in of):
+            continue
+        level: Level = 100 if share >= 1 else 80 if share >= 0.8 else "ahead"
+        if level == "ahead" and not (ahead and share >= _WORTH_ASKING * _gone(now, owner)):
             continue
         key = f"{budget.id}:{budget.figure.month}:{budget.metric}:{budget.amount}:{level}"
-        if key not in sent:
-            reached = None if level == 100 else reached_on(outlook_of(engine, budget, owner, now=now), budget, now=now)
-            yield BudgetWarning(key, budget, subject(budget), level, int(share * 100), budget.figure.month, reached)
+        if key in sent:
+            continue
+        going = None if level == 100 else outlook_of(engine, budget, owner, now=now)
+        if level == "ahead" and not (going and going.forecast.low and going.forecast.low >= float(budget.limit)):
+            continue
+        reached = reached_on(going, budget, now=now) if going else None
+        yield BudgetWarning(key, budget, subject(budget, labels), level, int(share * 100), budget.figure.month, reached)
 
 
-def subject(budget: Budget) -> str:
-    """What a budget is for, such as: all calls; openai; key key_Zk3v9Qp1Lw2s.
+def _gone(now: datetime, owner: Owner) -> float:
+    """How much of the month is over, 1 = all."""
+    month = month_of(now, owner.tz)
+    return (now - month.begins) / (month.ends - month.begins)
+
+
+def subject(budget: Budget, labels: Mapping[str, str]) -> str:
+    """What a budget is for, such as: all calls; openai; key prod-7. A key without a label is named by its id.
 
     >>> from datetime import UTC
-    >>> subject(Budget("bud_1", "usr_ada1", "openai", None, "usd", 10**9, False, False, datetime(2026, 11, 1, tzinfo=UTC)))
+    >>> subject(Budget("bud_1", "usr_ada1", "openai", None, "usd", 10**9, False, False, datetime(2026, 11, 1, tzinfo=UTC)), {})
     'openai'
     """
-    parts = [budget.vendor, f"key {budget.key_id}" if budget.key_id else None]
+    parts = [budget.vendor, f"key {labels.get(budget.key_id, budget.key_id)}" if budget.key_id else None]
     return ", ".join(part for part in parts if part) or "all calls"
 
 

@@ -1,4 +1,4 @@
-"""`byok alert …`: who is told of spikes, thresholds and silence, and where."""
+"""`byok alert …`: who is told of spikes, thresholds, silence, first uses and budgets, and where."""
 
 import click
 
@@ -20,7 +20,7 @@ class TestFailed(ByokError):
 
 @click.group(cls=Group)
 def alert() -> None:
-    """Alert rules: add, list, remove, test.
+    """Alert rules: add, list, pause, resume, remove, test.
 
     Example: byok alert add ada@example.org --slack < webhook-url.txt
     """
@@ -41,6 +41,8 @@ def alert() -> None:
 @click.option("--warn", type=click.FloatRange(0, min_open=True), metavar="AMOUNT", help="And warn from this one on.")
 @click.option("--window", type=click.Choice(["hour", "day"]), default="hour", show_default=True, help="Within which it is reached.")
 @click.option("--silent-for", type=click.IntRange(1, 168), metavar="HOURS", help="Instead of spikes: no call for so long.")
+@click.option("--first-use", is_flag=True, help="Instead of spikes: a model or key that was not used in the last eight weeks.")
+@click.option("--budgets", is_flag=True, help="Instead of spikes: budgets, at 80 and 100 % and where the month leads.")
 @click.option("--quiet", metavar="HH:MM-HH:MM", help="Hold messages back between these times of the user's day.")
 @click.pass_obj
 def add(
@@ -59,6 +61,8 @@ def add(
     warn: float | None,
     window: str,
     silent_for: int | None,
+    first_use: bool,
+    budgets: bool,
     quiet: str | None,
 ) -> None:
     """Add a rule and print its id. A web address comes from standard input, never from the arguments, and is stored encrypted.
@@ -72,8 +76,8 @@ def add(
     channels = [name for name, said in (("slack", slack), ("webhook", webhook), ("mail", mail is not None)) if said]
     if len(channels) != 1:
         raise click.UsageError("Name one of --slack, --webhook and --mail.")
-    if (above is not None or warn is not None) and silent_for is not None:
-        raise click.UsageError("A rule is for a threshold or for silence: make two.")
+    if sum((above is not None or warn is not None, silent_for is not None, first_use, budgets)) > 1:
+        raise click.UsageError("A rule is for a threshold, silence, first uses or budgets: make two.")
     terms = listing.terms(
         all_users=all_users,
         metric=metric,
@@ -85,6 +89,8 @@ def add(
         alert_at=above,
         window=window,
         silent_hours=silent_for,
+        first_use=first_use,
+        budgets=budgets,
         quiet=quiet,
     )
     text = (None if mail == OWN_ADDRESS else mail) if channels == ["mail"] else secret_from_stdin("Webhook URL")
@@ -126,7 +132,7 @@ def list_(settings: Settings, email: str | None, as_json: bool) -> None:
         shown.append(
             (
                 *(rule.id, rule.owner.email, rule.channel, rule.to, listing.when(rule)),
-                *(listing.status(newest), newest.created_at if newest else None),
+                *("paused" if rule.paused else listing.status(newest), newest.created_at if newest else None),
             )
         )
     show_table(("id", "user", "channel", "to", "when", "last message", "of"), shown)
@@ -148,6 +154,39 @@ def remove(settings: Settings, rule_id: str) -> None:
         if rule is None or not alert_rules.remove(services.db, rule.owner.id, rule.id):
             raise _unknown(rule_id)
     click.echo(f"Removed {rule.id}.", err=True)
+
+
+@alert.command()
+@click.argument("rule_id")
+@click.pass_obj
+def pause(settings: Settings, rule_id: str) -> None:
+    """Let a rule rest: it tells nothing until it is resumed, and nothing of that time afterwards.
+
+    Example: byok alert pause alr_Zk3v9Qp1Lw2s
+    """
+    _set_paused(settings, rule_id, True)
+
+
+@alert.command()
+@click.argument("rule_id")
+@click.pass_obj
+def resume(settings: Settings, rule_id: str) -> None:
+    """Let a rule that rests hold again, from now on.
+
+    Example: byok alert resume alr_Zk3v9Qp1Lw2s
+    """
+    _set_paused(settings, rule_id, False)
+
+
+def _set_paused(settings: Settings, rule_id: str, paused: bool) -> None:
+    from byok.accounts import alert_rules
+    from byok.services import Services
+
+    with Services(settings) as services:
+        rule = alert_rules.get(services.db, rule_id)
+        if rule is None or not alert_rules.pause(services.db, rule.owner.id, rule.id, paused, now=utc_now()):
+            raise _unknown(rule_id)
+    click.echo(f"{'Paused' if paused else 'Resumed'} {rule.id}.", err=True)
 
 
 @alert.command(cls=StoreCommand)

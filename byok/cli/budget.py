@@ -37,7 +37,7 @@ def budget() -> None:
 @click.option("--tokens", type=int, metavar="N", help="Tokens a month.")
 @click.option("--vendor", metavar="V", help="Only calls of this vendor.")
 @click.option("--key-id", metavar="KEY_ID", help="Only calls with this vendor key; passthrough: keys sent along.")
-@click.option("--hard", is_flag=True, help="Refuse calls when it is used up. Without: pages warn at 80 and 100 %.")
+@click.option("--hard", is_flag=True, help="Refuse calls when it is used up. Without: only warn, at 80 and 100 %.")
 @click.pass_obj
 def set_(
     settings: Settings, email: str, usd: Decimal | None, tokens: int | None, vendor: str | None, key_id: str | None, hard: bool

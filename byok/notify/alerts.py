@@ -7,25 +7,35 @@ from zoneinfo import ZoneInfo
 
 from byok.accounts import alert_rules
 from byok.accounts.alert_rules import Rule, Terms
-from byok.notify import episodes
+from byok.notify import budget_warnings, episodes, first_uses
 from byok.notify.findings import Finding, amount
 from byok.notify.source import Spikes
 from byok.services import Services
 from byok.spikes.episodes import Spike
-from byok.store import questions, zones
+from byok.store import news, questions, zones
 from byok.store.scope import AnyScope, EveryonesScope, Scope
+from byok.store.zones import EARLIEST, LATEST
 
 TOLD_UNTIL = timedelta(hours=24)  # hours that ended longer ago are told to nobody
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 _KNOWN_FOR = timedelta(days=7)  # silence is news only of somebody who called within the week before
-_MOST_SILENT = 200  # whose last call is looked up in one check
+_MOST_SILENT, _MOST_LOOKED_AT = 200, 2000  # whose last call is looked up in one check, and whose usual calls
+_FEWEST_MISSED = 1.0  # usual calls in the silent hours
 _FIELD = {"tokens": "total_tokens", "calls": "calls", "failed": "failed", "cost": "cost_usd"}
 
 
-def check(services: Services, spikes: Spikes, *, now: datetime) -> int:
-    """Look at all rules and put what is new into the outbox; how many messages that were. `spikes` gives the rows of a scope."""
-    rules = [rule for rule in alert_rules.all_rules(services.db) if _holds(rule)]
+def check(services: Services, spikes: Spikes, *, now: datetime, thorough: bool = True) -> int:
+    """Look at all rules and put what is new into the outbox; how many messages that were. `spikes` gives the rows of a scope.
+
+    `thorough`: also at what is dear to find and no hurry, first uses and where budgets lead.
+    """
+    every = [rule for rule in alert_rules.all_rules(services.db) if _may_look(rule)]
+    rules = [rule for rule in every if not rule.paused]
     put = _spikes(services, [rule for rule in rules if rule.terms.kind == "spike"], spikes, now)
+    put += budget_warnings.check(services, every, now=now, held=quiet_until, ahead=thorough)
+    if thorough:
+        firsts = [rule for rule in rules if rule.terms.kind == "first_use"]
+        put += first_uses.check(services, firsts, now=now, since=now - TOLD_UNTIL, held=quiet_until)
     for rule in rules:
         if rule.terms.kind == "above":
             put += _told(services, rule, _above(services, rule, now), now)
@@ -64,12 +74,14 @@ def fits(terms: Terms, one: Spike, tokens: float) -> bool:
     )
 
 
-def _holds(rule: Rule) -> bool:
+def _may_look(rule: Rule) -> bool:
     return not rule.owner.disabled and (rule.owner.admin or not rule.terms.all_users)
 
 
 def _told(services: Services, rule: Rule, found: Sequence[Finding], now: datetime) -> int:
     held = quiet_until(rule, now)
+    if rule.resumed_at is not None:
+        found = [one for one in found if one.hour + one.step > rule.resumed_at]
     put = episodes.tell(services.db, rule, found, now=now, not_before=held)
     return put + episodes.close(services.db, rule, now=now, not_before=held)
 
@@ -162,11 +174,21 @@ def _silence(services: Services, rule: Rule, now: datetime) -> int:
     silent = _callers(services, rule, since - _KNOWN_FOR, since) - calling
     series = (rule.terms.vendor or "", rule.terms.model or "")
     told = episodes.open_series(services.db, rule)
-    new = sorted(user_id for user_id in silent if (user_id, *series) not in told)[:_MOST_SILENT]
+    new = _missed(services, rule, {user_id for user_id in silent if (user_id, *series) not in told}, hours)[:_MOST_SILENT]
     held = quiet_until(rule, now)
     put = episodes.tell(services.db, rule, _last_calls(services, rule, new, now), now=now, not_before=held)
     still = {one for one in told if one[0] not in calling} | {(user_id, *series) for user_id in new}
     return put + episodes.close(services.db, rule, now=now, still=still, not_before=held)
+
+
+def _missed(services: Services, rule: Rule, silent: set[str], hours: int) -> list[str]:
+    """Those of the silent who usually call in these hours, or of whom that is not known yet: nights and weekends are no silence."""
+    asked = sorted(silent)[:_MOST_LOOKED_AT]
+    if not asked:
+        return []
+    scope = EveryonesScope(EARLIEST, LATEST, vendors=_one(rule.terms.vendor), models=_one(rule.terms.model), user_ids=tuple(asked))
+    usual = news.usual_calls_of(services.engine, scope, hours=hours)
+    return [user_id for user_id in asked if usual.get(user_id, _FEWEST_MISSED) >= _FEWEST_MISSED]
 
 
 def _callers(services: Services, rule: Rule, since: datetime, until: datetime) -> set[str]:

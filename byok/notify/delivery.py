@@ -118,6 +118,8 @@ def send(services: Services, delivery: Delivery, *, now: datetime, spikes: Spike
     rule = alert_rules.get(services.db, delivery.rule_id)
     if rule is None or (about.id != owner.id and not (owner.admin and rule.terms.all_users)):
         return refused("rule_gone")
+    if rule.paused:
+        return refused("rule_paused")
     return tell(services, rule, delivery.id, delivery.kind, findings.load(delivery.facts), about, now=now)
 
 

@@ -89,12 +89,20 @@ def words(found: Finding, what: str, email: str, tz: str, base_url: str, *, read
     elif found.kind == "above":
         title = f"{head}{'warning: ' if found.level == 'warn' else ''}{series}: {actual} in {_span(found.step)}"
         sentence = f"{series}: {actual} in {when}, threshold {usual} ({times})."
+    elif found.kind == "budget":
+        percent = f"{int(100 * (found.times or 0)):,} %"
+        title = f"{head}budget{f' for {found.vendor}' if found.vendor else ''}: {percent} used up"
+        sentence = f"{actual} of {usual} in {when}."
+    elif found.kind == "first_use":
+        title, sentence = f"{head}{series}: first use", f"{series}, first call in {when}."
     else:
         title = f"{head}{series}: {actual}, {times} the usual"
         sentence = f"{series}: {actual} in {when}, usually {usual} ({times})."
     lead = {"alert": "Warning" if found.level == "warn" else "Alert", "resolved": "Over", "test": "Test"}[what]
     rows = [("User", email), ("Model", series), ("When", when)]
-    if found.kind != "silence":
+    if found.kind == "budget":
+        rows = [("User", email), ("For", found.vendor or "all vendors"), ("When", when), ("Used up", actual), ("Budget", usual)]
+    elif found.kind in ("spike", "above"):
         rows += [("Actual", actual), ("Threshold" if found.kind == "above" else "Usual", usual), ("Times", times)]
     return Words(title, plain(f"{lead} for {email}: {sentence} {found.why}"), tuple(rows), chart(found, base_url, zone, reader=reader))
 
@@ -111,12 +119,14 @@ def amount(metric: str, value: float) -> str:
 
 
 def window(start: datetime, step: timedelta, zone: ZoneInfo) -> str:
-    """An hour or a day with its zone.
+    """An hour, a day or a month with its zone.
 
     >>> window(datetime(2026, 11, 25, 14, tzinfo=UTC), timedelta(hours=1), ZoneInfo("UTC"))
     '2026-11-25 14:00 UTC'
     """
     here = start.astimezone(zone)
+    if step > 20 * _DAY:
+        return f"{here:%B %Y} ({zone.key})"
     if step >= _DAY:
         return f"{here:%Y-%m-%d} ({zone.key})"
     offset = f"{here:%z}"
@@ -124,9 +134,10 @@ def window(start: datetime, step: timedelta, zone: ZoneInfo) -> str:
 
 
 def chart(found: Finding, base_url: str, zone: ZoneInfo, *, reader: str = "") -> str:
-    """Where the dashboard shows that time: the day it fell on, by hour where it was an hour."""
-    day = found.hour.astimezone(zone).date().isoformat()
-    filters: dict[str, str] = {"range": "custom", "from": day, "to": day, "tz": zone.key, "by": "model"}
+    """Where the dashboard shows that time: the day it fell on, by hour where it was an hour; of a budget the month."""
+    first = found.hour.astimezone(zone).date()
+    last = (found.hour + found.step).astimezone(zone).date() - _DAY if found.kind == "budget" else first
+    filters: dict[str, str] = {"range": "custom", "from": first.isoformat(), "to": last.isoformat(), "tz": zone.key, "by": "model"}
     filters |= {name: value for name, value in (("vendor", found.vendor), ("model", found.model)) if value}
     filters["metric"] = {"failed": "calls"}.get(found.metric, found.metric)
     if reader not in ("", found.user_id):

@@ -1,9 +1,10 @@
 """What the keeper does about notifications, beside its work on the table: checks, reports that are due, delivery, forgetting."""
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from byok.notify import alerts, outbox, schedules, source
+from byok.notify import alerts, budget_warnings, outbox, schedules, source
 from byok.notify.delivery import Deliverer
 from byok.services import Services
 from byok.settings import Settings
@@ -11,6 +12,7 @@ from byok.settings import Settings
 DELIVER_EVERY_S = 1.0
 REPORTS_EVERY_S = 5.0
 PRUNE_EVERY_S = 3600.0
+THOROUGH_EVERY_S = 300.0  # first uses, and where budgets lead
 THREADS = 3  # a check that takes long holds up neither delivery nor reports
 Job = tuple[str, float, Callable[[], object]]
 
@@ -23,6 +25,7 @@ class Notifications:
         self._services = Services(settings)
         self._deliverer = Deliverer(self._services, source.spikes(self._services))
         self._recovered = False
+        self._thorough_at = 0.0  # monotonic
 
     @property
     def jobs(self) -> list[Job]:
@@ -31,7 +34,7 @@ class Notifications:
             ("deliver", DELIVER_EVERY_S, self._deliver),
             ("reports", REPORTS_EVERY_S, lambda: schedules.enqueue_due(self._services.db, now=datetime.now(UTC))),
             ("spikes", self._settings.spike_every_s, self._check),
-            ("prune", PRUNE_EVERY_S, lambda: outbox.prune(self._services.db, now=datetime.now(UTC))),
+            ("prune", PRUNE_EVERY_S, self._prune),
         ]
 
     @property
@@ -45,8 +48,16 @@ class Notifications:
         self._services.close()
 
     def _check(self) -> None:
-        if alerts.check(self._services, source.spikes(self._services), now=datetime.now(UTC)):
+        thorough = time.monotonic() >= self._thorough_at
+        if thorough:
+            self._thorough_at = time.monotonic() + THOROUGH_EVERY_S
+        if alerts.check(self._services, source.spikes(self._services), now=datetime.now(UTC), thorough=thorough):
             self._deliver()
+
+    def _prune(self) -> None:
+        now = datetime.now(UTC)
+        outbox.prune(self._services.db, now=now)
+        budget_warnings.prune(self._services.db, now=now)
 
     def _deliver(self) -> None:
         if not self._recovered:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, cast
 
-from byok.accounts.alert_rules import MIN_TOKENS, SENSITIVITY, Metric, Rule, Target, Terms, Window
+from byok.accounts.alert_rules import MIN_TOKENS, SENSITIVITY, Kind, Metric, Rule, Target, Terms, Window
 from byok.accounts.database import Database
 from byok.accounts.key_vault import Secret
 from byok.errors import BadRequest
@@ -34,18 +34,22 @@ def terms(
     alert_at: float | None = None,
     window: str = "hour",
     silent_hours: int | None = None,
+    first_use: bool = False,
+    budgets: bool = False,
     quiet: str | None = None,
 ) -> Terms:
-    """The terms of a rule as people say them: a threshold or a silence where one is named, else spikes. `quiet`: HH:MM-HH:MM.
+    """The terms of a rule as people say them: a threshold, silence, first uses or budgets where one is named, else spikes.
 
-    Raises `BadRequest` for both at once; `alert_rules.add` looks at the values.
+    `quiet`: HH:MM-HH:MM. Raises `BadRequest` for two at once; `alert_rules.add` looks at the values.
     """
     fixed = warn_at is not None or alert_at is not None
-    if fixed and silent_hours is not None:
-        raise BadRequest("A rule is for a threshold or for silence, not both.", remedy="Make two rules.")
+    named: dict[Kind, bool] = {"above": fixed, "silence": silent_hours is not None, "first_use": first_use, "budget": budgets}
+    kinds: list[Kind] = [kind for kind, meant in named.items() if meant] or ["spike"]
+    if len(kinds) > 1:
+        raise BadRequest("A rule is for a threshold, silence, first uses or budgets: for one of them.", remedy="Make two rules.")
     begin, _, end = (quiet or "").partition("-")
     return Terms(
-        kind="above" if fixed else "silence" if silent_hours is not None else "spike",
+        kind=kinds[0],
         all_users=all_users,
         metric=cast(Metric | None, metric or ("tokens" if fixed else None)),
         vendor=vendor or None,
@@ -89,6 +93,7 @@ def row(rule: Rule, last: Delivery | None) -> dict[str, Any]:
         "window": terms.window,
         "silent_hours": terms.silent_hours,
         "quiet": quiet,
+        "paused": rule.paused,
         "created": rule.created_at,
         "last": delivery(last) if last else None,
     }
@@ -108,7 +113,11 @@ def when(rule: Rule) -> str:
     where = "/".join(filter(None, (terms.vendor, terms.model)))
     scope = f"{who} {where + ' ' if where else ''}calls"
     if terms.kind == "silence":
-        return f"no {scope} for {terms.silent_hours} h"
+        return f"no {scope} for {terms.silent_hours} h, where there usually are some"
+    if terms.kind == "first_use":
+        return f"first use of a model or key in {scope}"
+    if terms.kind == "budget":
+        return f"{who} {where + ' ' if where else ''}budgets: 80 %, all of it, or where the month leads"
     if terms.kind == "above":
         metric = terms.metric or "tokens"
         limits = [f"{word} at {amount(metric, at)}" for word, at in (("warn", terms.warn_at), ("alert", terms.alert_at)) if at is not None]

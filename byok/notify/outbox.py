@@ -7,7 +7,7 @@ put in together with the fact that it was decided (one transaction, a unique `de
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -24,6 +24,7 @@ LEASE = timedelta(seconds=120)  # longer than any try: whoever took a delivery u
 KEPT = timedelta(days=30)
 REMEMBERED = timedelta(hours=26)  # hours older than that are never alerted, so nothing needs to know that they were
 _LATEST = datetime.max.replace(tzinfo=UTC) - 2 * REMEMBERED
+STATUSES = ("pending", "sent", "refused", "expired")
 TEST = "test"  # sent at once by whoever asked; never by the keeper
 
 
@@ -132,6 +133,25 @@ def get(db: Database, delivery_id: str) -> Delivery | None:
     with db.reading() as connection:
         row = connection.execute(sa.select(*_SHOWN).where(deliveries.c.id == delivery_id)).first()
         return Delivery(*row) if row else None
+
+
+class Figures(NamedTuple):
+    """How the outbox stands: how many deliveries of the last 30 days have each status, and how long the oldest that is due has waited."""
+
+    by_status: dict[str, int]
+    oldest_due_s: float
+
+
+def figures(db: Database, *, now: datetime) -> Figures:
+    """Counts and an age, nobody's in particular; a delivery that quiet hours hold back is not due."""
+    counted = sa.select(deliveries.c.status, sa.func.count()).where(deliveries.c.kind != TEST).group_by(deliveries.c.status)
+    waiting = (deliveries.c.status == "pending") & (deliveries.c.kind != TEST)
+    due_now = waiting & ((deliveries.c.tries > 0) | (deliveries.c.next_try_at <= now))
+    with db.reading() as connection:
+        by_status = {row[0]: row[1] for row in connection.execute(counted)}
+        begun = connection.execute(sa.select(sa.func.min(deliveries.c.expires_at)).where(due_now)).scalar()
+    oldest_due_s = 0.0 if begun is None else max(0.0, (now - (begun - GIVEN_UP_AFTER)).total_seconds())
+    return Figures({status: by_status.get(status, 0) for status in STATUSES}, oldest_due_s)
 
 
 def of_user(db: Database, user_id: str, *, most: int = 50) -> list[Delivery]:

@@ -1,4 +1,4 @@
-"""A spike in a sentence: how much more than usual, at which local hour, and which key made most of it."""
+"""A spike in a sentence: how much more than usual, at which local hour, and which key and model made most of it."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,11 +10,14 @@ _FAR = 1000
 _UNITS: Mapping[Metric, str] = {"tokens": "tokens", "calls": "calls", "failed": "failed calls", "cost": "USD"}
 
 
-def sentence(metric: Metric, actual: float, usual: float, hour: datetime, zone: str, *, key: str | None = None, share: float = 0.0) -> str:
-    """What happened in `hour`, by the clock of `zone`; `share` (0 to 1) is what of the excess came from `key`.
+def sentence(
+    metric: Metric, actual: float, usual: float, hour: datetime, zone: str, *, model: str = "", key: str | None = None, share: float = 0.0
+) -> str:
+    """What happened in `hour`, by the clock of `zone`; `share` (0 to 1) is what of the excess came from calls of `model` by `key`.
 
-    >>> sentence("calls", 612, 180, datetime.fromisoformat("2026-11-24T13:00:00Z"), "Europe/Berlin", key="prod-7", share=0.81)
-    '3.4 × the usual Tuesday 14:00 (612 calls, usually 180); 81 % of the excess from key prod-7'
+    >>> at = datetime.fromisoformat("2026-11-24T13:00:00Z")
+    >>> sentence("calls", 612, 180, at, "Europe/Berlin", model="gpt-4o", key="prod-7", share=0.81)
+    '3.4 × the usual Tuesday 14:00 (612 calls, usually 180); 81 % of the excess from key prod-7, model gpt-4o'
     """
     when = f"{hour.astimezone(ZoneInfo(zone)):%A %H:%M}"
     if usual > 0:
@@ -23,7 +26,8 @@ def sentence(metric: Metric, actual: float, usual: float, hour: datetime, zone: 
         text = f"{much} × the usual {when} ({_amount(metric, actual)} {_UNITS[metric]}, usually {_amount(metric, usual)})"
     else:
         text = f"{_amount(metric, actual)} {_UNITS[metric]}, usually nothing on {when}"
-    return f"{text}; {100 * share:.0f} % of the excess from key {key}" if key else text
+    from_model = f", model {model}" if model else ""
+    return f"{text}; {100 * share:.0f} % of the excess from key {key}{from_model}" if key else f"{text}{from_model}"
 
 
 def _amount(metric: Metric, value: float) -> str:

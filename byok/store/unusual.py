@@ -160,7 +160,7 @@ def _told(engine: Engine, scope: AnyScope, found: Found, series: Series) -> list
 
 def _why(spike: Spike, zone: str, key_of: Callable[[Spike], tuple[str | None, float]]) -> str:
     key, share = key_of(spike)
-    return why.sentence(spike.metric, spike.actual, spike.usual, spike.hour, zone, key=key, share=share)
+    return why.sentence(spike.metric, spike.actual, spike.usual, spike.hour, zone, model=spike.model, key=key, share=share)
 
 
 def _keys(engine: Engine, scope: AnyScope, spikes: Sequence[Spike]) -> Callable[[Spike], tuple[str | None, float]]:

@@ -20,7 +20,7 @@ from byok.ui.names import names_of
 PREVIEW = timedelta(days=30)
 _USED, _SAID, _KEY = "alert-fields-used", "alert-form-refused", "alert-signing-key"
 _CHANNELS = {"slack": "Slack", "mail": "Mail to me", "webhook": "Webhook"}
-_KINDS = {"spike": "Spikes", "above": "Threshold", "silence": "Silence"}
+_KINDS = {"spike": "Spikes", "above": "Threshold", "silence": "Silence", "first_use": "First use", "budget": "Budgets"}
 _SENSITIVITY = {"every": "Every spike", "strong": "Strong ones", "extreme": "Extreme ones"}
 _METRICS = ("tokens", "calls", "failed", "cost")
 _MOST_SHOWN = 5
@@ -48,8 +48,8 @@ def _form(user: User) -> None:
     if channel != "mail":
         st.text_input("Web address", type="password", autocomplete="off", key=field, help=f"Allowed here: {hosts}. It is stored encrypted.")
     kind = st.segmented_control("When", list(_KINDS), default="spike", required=True, format_func=_KINDS.__getitem__, key="rule-kind")
-    {"spike": _spikes, "above": _threshold, "silence": _silence}[str(kind)]()
-    _scope(user)
+    {"spike": _spikes, "above": _threshold, "silence": _silence, "first_use": _first_use, "budget": _budgets}[str(kind)]()
+    _scope(user, models=kind != "budget")
     terms = _terms()
     st.button("Add rule", type="primary", width="stretch", key="add-rule", on_click=_add, args=(user, field))
     if refusal := st.session_state.pop(_SAID, None):
@@ -74,13 +74,23 @@ def _threshold() -> None:
 
 def _silence() -> None:
     st.number_input("Hours without a call", min_value=1, max_value=168, value=2, key="rule-silent")
+    st.caption("Hours in which there usually is no call, such as nights, are no silence.")
 
 
-def _scope(user: User) -> None:
+def _first_use() -> None:
+    st.caption("A model or key that was not used in the last eight weeks, from two weeks after the first call on.")
+
+
+def _budgets() -> None:
+    st.caption("At 80 and 100 % of a budget, and when the month will most likely end above it. Without such a rule, your other rules tell.")
+
+
+def _scope(user: User, *, models: bool) -> None:
     names = names_of(user)
     left, right = st.columns(2)
     left.selectbox("Vendor", ("all", *names.vendors), key="rule-vendor")
-    right.selectbox("Model", ("all", *names.models), key="rule-model")
+    if models:
+        right.selectbox("Model", ("all", *names.models), key="rule-model")
     if user.admin:
         st.toggle("All users", key="rule-all", help="Of everybody's calls, not only of yours.")
     if st.toggle("Quiet hours", key="rule-quiet", help="Messages wait until they are over; none is lost."):
@@ -111,6 +121,10 @@ def _terms() -> Terms:
         return listing.terms(**common, **limits, metric=said.get("rule-metric-above"), window=said.get("rule-window", "day"))
     if kind == "silence":
         return listing.terms(**common, silent_hours=said.get("rule-silent", 2))
+    if kind == "first_use":
+        return listing.terms(**common, first_use=True)
+    if kind == "budget":
+        return listing.terms(**common | {"model": None}, budgets=True)
     metric = said.get("rule-metric", "any")
     return listing.terms(
         **common,

@@ -85,10 +85,13 @@ def _told(user: User, one: Delivery) -> dict[str, object]:
 def _row(user: User, rule: Rule, last: Delivery | None) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", border=True):
         with st.container(width="content", gap=None):
-            st.markdown(f"{_ICONS[rule.channel]} **{format.literal(rule.to)}** {_badge(last)}")
+            badge = ":orange-badge[paused]" if rule.paused else _badge(last)
+            st.markdown(f"{_ICONS[rule.channel]} **{format.literal(rule.to)}** {badge}")
             quiet = f" · quiet {rule.terms.quiet_from}–{rule.terms.quiet_until}" if rule.terms.quiet_from else ""
             st.caption(format.literal(listing.when(rule)) + quiet)
         with st.container(horizontal=True, width="content", gap="small"):
+            word, icon = ("Resume", ":material/play_arrow:") if rule.paused else ("Pause", ":material/pause:")
+            st.button(word, key=f"pause-{rule.id}", type="tertiary", icon=icon, on_click=_pause, args=(user, rule))
             st.button("Send test", key=f"test-{rule.id}", type="tertiary", icon=":material/send:", on_click=_test, args=(user, rule))
             with st.popover("Remove", key=f"remove-{rule.id}", icon=":material/delete:", type="tertiary"):
                 st.markdown("This rule tells nobody any more; what it was still to send is dropped.")
@@ -121,6 +124,11 @@ def _test(user: User, rule: Rule) -> None:
         st.session_state[_SAID] = f"The sample arrived at {where}."
     else:
         st.session_state[_REFUSED] = f"The sample did not arrive at {where}: {outcome.said}. Check the address."
+
+
+@session.checked
+def _pause(user: User, rule: Rule) -> None:
+    alert_rules.pause(services.current().db, user.id, rule.id, not rule.paused, now=session.now())
 
 
 @session.checked

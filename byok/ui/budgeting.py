@@ -30,7 +30,9 @@ def draw(user: User) -> None:
         with st.popover("Set a budget", icon=":material/add:", key="add-budget"):
             _form(user)
     if not found:
-        st.markdown("No budget yet. A soft one warns here at 80 and 100 %, a hard one refuses calls when it is used up.")
+        st.markdown(
+            "No budget yet. A soft one warns at 80 and 100 %, here and by your alert rules; a hard one refuses calls when it is used up."
+        )
     words = _words(user)
     for budget in found:
         _row(user, budget, words)

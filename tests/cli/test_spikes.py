@@ -42,7 +42,9 @@ def test_the_planted_hour_is_the_only_row_everywhere(installation, two_users):
     assert (row["user_id"], row["vendor"], row["model"], row["metric"]) == (two_users["ada"], "openai", "gpt-4o", "tokens")
     assert row["actual"] / row["usual"] == pytest.approx(row["times"]) == pytest.approx(10, rel=0.02)
     assert 0.5 <= row["score"] <= 1
-    assert f"10.0 × the usual {PLANTED:%A %H:%M}" in row["why"] and row["why"].endswith("100 % of the excess from key key_ada1")
+    assert f"10.0 × the usual {PLANTED:%A %H:%M}" in row["why"] and row["why"].endswith(
+        "100 % of the excess from key key_ada1, model gpt-4o"
+    )
     assert installation.json("spikes", "--user", "ada@example.org", "--json") == [row]
     assert installation.json("spikes", "--user", "bob@example.org", "--json") == []
     assert installation.json("spikes", "--since", PLANTED.isoformat(), "--until", (PLANTED + timedelta(hours=1)).isoformat(), "--json") == [

@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from byok.accounts import users
+from byok.accounts import alert_rules, users
 from byok.accounts.alert_rules import Terms
 from byok.errors import BadRequest
-from byok.notify import alerts, findings, outbox
+from byok.notify import alerts, delivery, findings, outbox
 from tests.notify.conftest import HOUR, NOW, spike
 
 
@@ -204,9 +204,55 @@ def test_silence_is_told_once_and_so_is_its_end(book):
         Terms(model="<!channel>"),
         Terms(least_score=2),
         Terms(min_tokens=-1),
+        Terms(kind="budget", model="gpt-4o"),
+        Terms(kind="first_use", metric="cost"),
     ],
     ids=str,
 )
 def test_terms_that_make_no_sense_are_refused(book, terms):
     with pytest.raises(BadRequest):
         book.rule(book.ada, **{name: getattr(terms, name) for name in terms.__dataclass_fields__})
+
+
+def test_a_night_is_no_silence_but_a_day_is(book):
+    """Ada calls in every hour from 8 to 18, bob around the clock; both stop."""
+    book.rule(book.root, kind="silence", silent_hours=2, all_users=True)
+    book.clock[0] = NOW.replace(hour=21)
+    for hours in range(24 * 30):
+        if 8 <= (book.now - HOUR * hours).hour < 18:
+            book.record(book.ada, HOUR * hours + timedelta(minutes=1))
+        if hours >= 3:
+            book.record(book.bob, HOUR * hours + timedelta(minutes=1))
+    assert [whose for _, _, whose, _ in check(book)] == [book.bob.id]
+    book.later(hours=14)
+    assert [whose for _, _, whose, _ in check(book)] == [book.ada.id]
+
+
+def test_a_first_use_is_told_once_by_rules_for_it(book):
+    book.rule(book.ada, kind="first_use"), book.rule(book.ada, kind="first_use", model="gpt-4o"), book.rule(book.ada)
+    book.rule(book.bob, kind="first_use")
+    book.record(book.ada, timedelta(days=20), timedelta(days=1))
+    book.record(book.ada, timedelta(hours=2), model="gpt-4.1")  # before there was a rule
+    assert check(book) == []
+    book.later(minutes=30)
+    book.record(book.ada, model="gpt-4o", key_id="key_new1")
+    hour = book.now - timedelta(minutes=5)
+    assert check(book) == [("alert", hour, book.ada.id, "alert")] * 3, "the model by both rules, the key by one"
+    found = {findings.load(one.facts).why for one in outbox.of_user(book.services.db, book.ada.id)}
+    assert found == {"First use of model gpt-4o in eight weeks.", "First use of key key_new1 in eight weeks."}
+    book.later(minutes=5)
+    assert check(book) == []
+
+
+def test_a_paused_rule_tells_nothing_and_nothing_of_that_time_later(book):
+    rule = book.rule(book.ada)
+    assert len(check(book, spike(book.ada))) == 1
+    assert not alert_rules.pause(book.services.db, book.bob.id, rule.id, True, now=book.now)
+    assert alert_rules.pause(book.services.db, book.ada.id, rule.id, True, now=book.now)
+    (waiting,) = outbox.of_user(book.services.db, book.ada.id)
+    assert delivery.send(book.services, waiting, now=book.now).said == "rule_paused"
+    book.later(hours=3)
+    during, after = spike(book.ada, -2), spike(book.ada, -3)
+    assert check(book, during) == []
+    alert_rules.pause(book.services.db, book.ada.id, rule.id, False, now=book.now)
+    assert check(book, spike(book.ada), during, after) == [("alert", after.hour, book.ada.id, "alert")]

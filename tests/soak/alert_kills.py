@@ -1,6 +1,6 @@
-"""Kill whoever delivers alerts, again and again, then count. Exit code 1 if anything is wrong.
+"""Kill the keeper while it delivers alerts, again and again, then count. Exit code 1 if anything is wrong.
 
-Every round finds one more spike for two rules (Slack and a signed webhook); the process that looks, fills the outbox and delivers is
+Every round finds one more spike for two rules (Slack and a signed webhook); the keeper, which looks, fills the outbox and delivers, is
 killed with -9 at a random moment or at a named step. At the end each message must have arrived, and once: but for those whose receiver
 had said 2xx when the kill came, and whose note was not yet written. The receiver answers some with 500 and 429 on the way.
 """
@@ -14,16 +14,15 @@ import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from byok import logs
+from byok import keeper
 from byok.accounts import alert_rules, users
 from byok.accounts.alert_rules import Terms
-from byok.notify import alerts, delivery, episodes, listing, outbox, outgoing
-from byok.notify.delivery import Deliverer
+from byok.notify import delivery, episodes, keeping, listing, outbox, outgoing, source
 from byok.services import Services
 from byok.settings import Settings
 from byok.spikes.episodes import Spike
@@ -35,7 +34,8 @@ Key = tuple[str, str]  # which rule, and the model of the spike
 
 
 def settings(root: Path, origin: str) -> Settings:
-    return Settings(data=root / "data", master_key_file=root / "master.key", slack_hosts=origin)
+    fast = {"spike_every_s": 0.1, "publish_every_s": 60, "log_level": "error"}
+    return Settings(data=root / "data", master_key_file=root / "master.key", slack_hosts=origin, **fast)
 
 
 class World:
@@ -70,10 +70,10 @@ class World:
         step = self.random.choice(STEPS) if self.random.random() < 0.6 else ""
         child = self._start(step)
         if step:
-            child.join(60)  # it kills itself there; a step that is not reached any more is no step
+            child.join(30)  # it kills itself there; a step that is not reached any more is no step
         else:
             self.ready.wait(60)
-            time.sleep(self.random.uniform(0.0, 0.15))
+            time.sleep(self.random.uniform(0.0, 0.6))
         if child.is_alive():
             os.kill(child.pid or 0, signal.SIGKILL)
             step = ""
@@ -131,22 +131,16 @@ def verdict(world: World, kills: int) -> tuple[list[Key], list[Key], list[Key]]:
 
 
 def main_of_child(root: str, origin: str, user_id: str, hour: datetime, step: str, ready: Any) -> None:
-    """Look and deliver as the keeper does, until killed; at `step` by its own hand."""
-    services = Services(settings(Path(root), origin))
-    logs.setup(services.settings, "keeper", level="error")
-    delivery.SPACING_S = 0.0
+    """`byok keeper` until killed; at `step` by its own hand. Only what it finds comes from a file, and its intervals are short."""
+    delivery.SPACING_S, keeping.DELIVER_EVERY_S = 0.0, 0.05
+
+    def from_file(_: Services) -> Callable[[object], list[Spike]]:
+        ready.set()
+        return lambda _: list(spikes(Path(root) / "spikes", user_id, hour))
+
+    source.spikes = from_file
     arm(step)
-    outbox.recover(services.db, now=datetime.now(UTC))
-    deliverer = Deliverer(services)
-    ready.set()
-    started, looked = time.monotonic(), -1
-    while not step or time.monotonic() - started < 5:
-        found = list(spikes(Path(root) / "spikes", user_id, hour))
-        if len(found) != looked:
-            alerts.check(services, lambda _: found, now=datetime.now(UTC))  # noqa: B023 - used at once
-            looked = len(found)
-        deliverer.round()
-        time.sleep(0.005)
+    keeper.run(settings(Path(root), origin))
 
 
 def spikes(file: Path, user_id: str, hour: datetime) -> Iterable[Spike]:

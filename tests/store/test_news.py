@@ -1,4 +1,4 @@
-"""First uses and silences: told of those who have a history, and of nobody else."""
+"""First uses and usual calls: known of those who have a history, and of nobody else."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -16,30 +16,16 @@ def working_hours(record, days: int, *, until: datetime, user_id: str = ADA, **f
     return [record(hour + timedelta(minutes=n), user_id, **fields) for hour in hours if 8 <= hour.hour < 18 for n in range(6)]
 
 
-def test_a_user_who_falls_silent_is_told_once_with_since_when(world, record):
+def test_how_many_calls_there_usually_are_by_day_and_none_by_night(world, record):
     world.now = NOW
-    both = working_hours(record, 30, until=NOW - timedelta(hours=2)) + working_hours(
-        record, 30, until=NOW - timedelta(hours=2), model="gpt-4o"
-    )
-    world.reader.publish(both)
-    (silence,) = news.silences(world.engine, HERS)
-    assert (silence.user_id, silence.vendor, silence.model) == (ADA, "", "")
-    assert silence.since == datetime(2026, 11, 18, 12, tzinfo=UTC)
-    assert silence.usual == 24
-    assert silence.why == "Nothing since 2 h; usually 24 calls in the last 2 h."
-
-
-def test_a_model_that_falls_silent_is_told_where_its_user_goes_on(world, record):
-    world.now = NOW
-    world.reader.publish(working_hours(record, 30, until=NOW) + working_hours(record, 30, until=NOW - timedelta(hours=3), model="gpt-4o"))
-    assert [(s.vendor, s.model) for s in news.silences(world.engine, HERS)] == [("openai", "gpt-4o")]
-
-
-def test_nights_newcomers_and_holidays_are_no_silence(world, record):
-    world.reader.publish(working_hours(record, 30, until=NOW) + working_hours(record, 9, until=NOW - timedelta(hours=3), user_id=BOB))
-    for at in (NOW, NOW.replace(hour=22)):  # busy, and asleep
-        world.now = at
-        assert news.silences(world.engine, EveryonesScope(at - timedelta(days=1), at)) == []
+    until = NOW - timedelta(hours=2)
+    hers = working_hours(record, 30, until=until) + working_hours(record, 30, until=until, model="gpt-4o")
+    world.reader.publish(hers + working_hours(record, 9, until=until, user_id=BOB))
+    everyone = EveryonesScope(NOW - timedelta(days=1), NOW)
+    assert news.usual_calls_of(world.engine, everyone, hours=2) == {ADA: 24}, "of bob, who is new, nothing is known"
+    assert news.usual_calls_of(world.engine, Scope(ADA, NOW, NOW, models=("gpt-4o",)), hours=2) == {ADA: 12}
+    world.now = NOW.replace(hour=22)
+    assert news.usual_calls_of(world.engine, everyone, hours=2) == {ADA: 0}
 
 
 def test_a_new_model_and_a_new_key_are_told_of_a_user_with_a_history(world, record):

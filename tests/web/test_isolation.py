@@ -37,6 +37,8 @@ MATRIX: dict[tuple[str, str], tuple[str, dict | None, set[int], set[int]]] = {
     ("GET", "/alerts"): ("/alerts", None, {200}, {401}),
     ("POST", "/alerts"): ("/alerts", {"channel": "mail"}, {201}, {401}),
     ("DELETE", "/alerts/{rule_id}"): ("/alerts/{rule}", None, {404}, {401}),
+    ("POST", "/alerts/{rule_id}/pause"): ("/alerts/{rule}/pause", None, {404}, {401}),
+    ("POST", "/alerts/{rule_id}/resume"): ("/alerts/{rule}/resume", None, {404}, {401}),
     ("POST", "/alerts/{rule_id}/test"): ("/alerts/{rule}/test", None, {404}, {401}),
     ("GET", "/admin/usage"): ("/admin/usage?user_id=usr_ada1", None, {403}, {401}),
     ("GET", "/admin/spikes"): ("/admin/spikes", None, {403}, {401}),
