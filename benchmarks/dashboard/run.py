@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,27 +65,26 @@ def _measure(records: int) -> None:
             cookie, token = sessions.start(services.db, user.id, now=now), access_tokens.create(services.db, user.id, now=now)
         with _process("web", settings) as web, _process("gateway", settings):
             _show(_browser(f"http://127.0.0.1:{settings.web_port}", cookie, settings, user_id, web))
-            _show(files.figures(f"http://127.0.0.1:{settings.web_port}", cookie, web.pid))
-            _show(_together(settings, cookie, token, web, CROWD_S))
+            _show(files.figures(f"http://127.0.0.1:{settings.web_port}", cookie, web.pid).items())
+            _show(_together(settings, cookie, token, web, CROWD_S).items())
 
 
-def _show(figures: dict[str, str]) -> None:
-    for name, value in figures.items():
+def _show(figures: Iterable[tuple[str, str]]) -> None:
+    for name, value in figures:
         print(f"{name:<58} {value}", flush=True)
 
 
-def _browser(url: str, cookie: str, settings: Settings, user_id: str, web: subprocess.Popen[bytes]) -> dict[str, str]:
+def _browser(url: str, cookie: str, settings: Settings, user_id: str, web: subprocess.Popen[bytes]) -> Iterator[tuple[str, str]]:
     from tests.ui.chromium import chromium  # the tests' way to find one
 
-    figures: dict[str, str] = {}
     with chromium() as browser:
         context = browser.new_context(viewport={"width": 1440, "height": 1000}, timezone_id="UTC")
         context.add_cookies([{"name": "byok_session", "value": cookie, "url": url}])
         page = context.new_page()
         page.set_default_timeout(_PATIENCE_MS)
         loaded = _bytes_of(context, page)
-        figures["Reliability, cold: three charts drawn (s)"] = f"{_drawn(page, f'{url}/reliability?{PERIOD}', 3):.2f}"
-        figures["bytes loaded, cold: files, and by the socket (MB)"] = " ".join(f"{size / 1e6:.2f}" for size in loaded.values())
+        yield "Reliability, cold: three charts drawn (s)", f"{_drawn(page, f'{url}/reliability?{PERIOD}', 3):.2f}"
+        yield "bytes loaded, cold: files, and by the socket (MB)", " ".join(f"{size / 1e6:.2f}" for size in loaded.values())
         ours = {}
         for name, (path, charts) in PAGES.items():
             loaded.update(files=0, socket=0)
@@ -93,19 +92,19 @@ def _browser(url: str, cookie: str, settings: Settings, user_id: str, web: subpr
             took = [_drawn(page, f"{url}/{path}?{PERIOD}", charts) for _ in range(runs)]
             page.wait_for_timeout(1000)
             ours[name] = took[1:]
-            figures[f"{name}, warm: charts drawn (s)"] = _spread(took[1:])
-            figures[f"{name}, a visit: web's processor time (s), MB loaded"] = (
-                f"{(_processor_s(web.pid) - before) / runs:.2f}, {sum(loaded.values()) / 1e6 / runs:.2f}"
+            yield f"{name}, warm: charts drawn (s)", _spread(took[1:])
+            yield (
+                f"{name}, a visit: web's processor time (s), MB loaded",
+                f"{(_processor_s(web.pid) - before) / runs:.2f}, {sum(loaded.values()) / 1e6 / runs:.2f}",
             )
         page.goto(f"{url}/?{PERIOD}")
         clicks = [_click(page, word) for word in ("90d", "custom") * 3]
-        figures["Overview, a click on a period until the page stands (s)"] = _spread(clicks)
+        yield "Overview, a click on a period until the page stands (s)", _spread(clicks)
         with _bare(settings, user_id) as bare:
             theirs = [_drawn(page, bare, 3) for _ in range(ROUNDS + 1)][1:]
-        figures["bare page, warm: three charts drawn (s)"] = _spread(theirs)
+        yield "bare page, warm: three charts drawn (s)", _spread(theirs)
         for name, took in ours.items():
-            figures[f"{name} / bare"] = f"{statistics.median(took) / statistics.median(theirs):.2f}"
-    return figures
+            yield f"{name} / bare", f"{statistics.median(took) / statistics.median(theirs):.2f}"
 
 
 def _bytes_of(context: Any, page: Any) -> dict[str, int]:

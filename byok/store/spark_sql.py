@@ -11,8 +11,9 @@ from sqlglot import exp
 
 _HUGE = "pico"  # what is 128 bits wide in our SQL is called so
 _MACROS = {
-    "nano_of_pico": "bround(cast(x as decimal(38, 0)) / 1000, 0)",  # half even, as the macro says with whole numbers
+    "nano_of_pico": "cast(bround(cast(x as decimal(38, 0)) / 1000, 0) as bigint)",  # half even, as the macro says with whole numbers
     "usd_of_nano": "cast(cast(x as decimal(18, 0)) * cast(0.000000001 as decimal(9, 9)) as decimal(18, 9))",
+    "usd_of_nanos": "cast(cast(x as decimal(28, 0)) * cast(0.000000001 as decimal(9, 9)) as decimal(38, 9))",
 }
 _INT = exp.DataType.build("int")
 _NAMES = {"epoch_us": "UNIX_MICROS", "make_timestamptz": "TIMESTAMP_MICROS"}
