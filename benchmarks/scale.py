@@ -22,7 +22,7 @@ from byok.recording.table import Table
 from byok.usage import UsageRecord
 
 CALLS_A_DAY = (1_000_000, 10_000_000, 100_000_000, 1_000_000_000)
-GATEWAY_CPU_MS = 0.28  # of a JSON call at 64 connections (docs/decisions.md)
+GATEWAY_CPU_MS = 0.19  # of a JSON call at 64 connections (docs/decisions.md)
 LOAD = 0.5  # of a gateway's core at the peak
 PEAK = 3.0
 WORKERS = 2  # gateway processes a machine

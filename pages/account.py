@@ -1,17 +1,15 @@
 """Account: where you are signed in, which access tokens are yours, your password, and what else opens the account."""
 
-import streamlit as st
-
-from byok.ui import password, session, sign_ons, tokens, visits
+from byok.ui import password, session, sign_ons, states, tokens, visits
 
 user = session.require_user()
 
-with st.container(border=True):
+with states.Card(key="sessions-card"):
     visits.draw(user)
-with st.container(border=True):
+with states.Card(key="tokens-card"):
     tokens.draw(user)
-with st.container(border=True):
+with states.Card(key="password-card"):
     password.draw(user)
 if sign_ons.is_there(user):
-    with st.container(border=True):
+    with states.Card(key="sign-on-card"):
         sign_ons.draw(user)

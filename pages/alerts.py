@@ -1,15 +1,13 @@
 """Alerts & reports: who is told of what, how that went, and the mailed summary."""
 
-import streamlit as st
-
-from byok.ui import alert_form, alert_list, report_schedule, session
+from byok.ui import alert_form, alert_list, report_schedule, session, states
 
 user = session.require_user()
 
-with st.container(border=True):
+with states.Card(key="rules-card"):
     alert_form.heading(user)
     alert_list.rules(user)
-with st.container(border=True):
+with states.Card(key="messages-card"):
     alert_list.deliveries(user)
-with st.container(border=True):
+with states.Card(key="report-card"):
     report_schedule.draw(user)

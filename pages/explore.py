@@ -15,13 +15,7 @@ user = session.require_user()
 chosen = filters.current(user)
 engine = services.current().engine
 
-if states.newest_of(user, everyone=chosen.everyone) is None:
-    states.no_data_yet(user)
-    st.stop()
-if chosen.gone:
-    states.out_of_retention(user, chosen)
-    st.stop()
-states.cut_by_retention(user, chosen)
+states.require_records(user, chosen)
 
 measure = MEASURES[chosen.metric]
 levels = " and ".join(filter(None, (chosen.by, chosen.by2)))
@@ -56,7 +50,7 @@ with card:
         "mode": st.context.theme.type,
         "running": chosen.period.running,
     }
-    spikes = marks.of(engine, chosen.scope) if view in ("bars", "share") else []
+    spikes = marks.of(engine, chosen) if view in ("bars", "share") else []
     if view != "table":
         if view == "lines":
             figure = course_charts.lines(found.series, **common, earlier=found.earlier, whole=found.whole)
@@ -75,7 +69,7 @@ with card:
             ),
         )
         st.caption(explore_actions.hint(chosen))
-        marks.told(spikes, chosen.zone)
+        marks.told(user, spikes, chosen)
     pivot_key = f"pivot-{chart_key}"
     pivoted = pivot.frame(found.series, chosen.metric, chosen.grain, shown=shown)
     ids = pivoted["id"].tolist()

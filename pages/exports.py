@@ -4,7 +4,7 @@ import streamlit as st
 
 from byok import services
 from byok.store import questions
-from byok.ui import filters, format, links, offers, session, states
+from byok.ui import filters, format, links, months, offers, session, states
 from byok.ui.names import names_of
 from byok.usage import COLUMNS
 
@@ -23,6 +23,7 @@ GROUPS = ("month", "day", "hour", "vendor", "model", "key_id", "status")
 
 user = session.require_user()
 chosen = filters.current(user)
+months.draw(chosen)
 if chosen.gone:
     states.out_of_retention(user, chosen)
     st.stop()
@@ -34,8 +35,7 @@ if not summary["calls"]:
     st.stop()
 
 group_by: tuple[str, ...] = ()
-with st.container(border=True):
-    st.subheader("A file", anchor=False)
+with states.Card("A file"):
     st.markdown(
         f"**{format.plural(summary['calls'], 'record')}** from {chosen.period.words()} ({chosen.zone.key}). Times in records are UTC."
     )
@@ -64,8 +64,7 @@ if chosen.everyone:  # the API exports one's own records only
     st.stop()
 
 here = services.current().settings.dashboard_url
-with st.container(border=True):
-    st.subheader("By a program", anchor=False)
+with states.Card("By a program"):
     st.markdown("The same by the API, with an access token from the page Keys in the place of `$BYOK_TOKEN`:")
     st.code(links.export_call(here, chosen.scope, wanted), language="bash", wrap_lines=True)
     st.markdown("Sums, with cost:")

@@ -1,14 +1,12 @@
 """Keys & budgets: the vendor keys that the gateway uses for you, your months' budgets, and your programs' access tokens."""
 
-import streamlit as st
-
-from byok.ui import budgeting, session, tokens, vault
+from byok.ui import budgeting, session, states, tokens, vault
 
 user = session.require_user()
 
-with st.container(border=True):
+with states.Card(key="keys-card"):
     vault.draw(user)
-with st.container(border=True):
+with states.Card(key="budgets-card"):
     budgeting.draw(user)
-with st.container(border=True):
+with states.Card(key="tokens-card"):
     tokens.draw(user)

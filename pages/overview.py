@@ -5,7 +5,7 @@ from dataclasses import replace
 import streamlit as st
 
 from byok import services
-from byok.store import questions
+from byok.store import courses, questions
 from byok.ui import (
     about,
     breakdown,
@@ -24,31 +24,27 @@ from byok.ui import (
 )
 from byok.ui.measures import MEASURES
 from byok.ui.names import names_of
-from byok.ui.periods import buckets
 
 user = session.require_user()
 chosen = filters.current(user)
 engine = services.current().engine
 
-if states.newest_of(user, everyone=chosen.everyone) is None:
-    states.no_data_yet(user)
-    st.stop()
-if chosen.gone:
-    states.out_of_retention(user, chosen)
-    st.stop()
-states.cut_by_retention(user, chosen)
+states.require_records(user, chosen)
 about.line(user, chosen)
-
-summary = questions.summary(engine, chosen.scope)
-if not summary["calls"]:
-    states.nothing_matches(chosen)
-    st.stop()
 
 before = chosen.scope_before
 column = filters.COLUMN_OF[chosen.by]
-steps = buckets(max(chosen.period.since, chosen.kept_from), chosen.period.until, chosen.grain, chosen.zone)
-whole = questions.series(engine, chosen.scope, grain=chosen.grain).to_pylist()
-parts = questions.series(engine, chosen.scope, grain=chosen.grain, by=column).to_pylist()
+steps = explored.steps_of(chosen)
+# One question for all of this page's sums: by vendor and model, from which either, the whole and what has no price can be added up.
+levels = ("vendor", "model") if column in ("vendor", "model") else (column,)
+sums = courses.sums(engine, chosen.scope, grain=chosen.grain, by=levels)
+if not sums:
+    states.nothing_matches(chosen)
+    st.stop()
+sums_before = courses.sums(engine, before, grain=chosen.grain, by=(column,)) if before else None
+(summary,) = courses.added(sums)
+parts = courses.added(sums, by=("start", column))
+
 names = names_of(user, everyone=chosen.everyone)
 
 # Without a single price there is no money to draw: the tokens say more than an empty chart.
@@ -66,14 +62,33 @@ def narrow_to(value: str | None) -> None:
         filters.narrow(chosen.by, shown(value))
 
 
-cards.draw(cards.cards(summary, questions.summary(engine, before) if before else None, breakdown.courses(whole, steps)))
-states.unpriced(questions.usage(engine, chosen.scope, cost=True).rows)
-
+top = states.Card(height=cards.HEIGHT, framed=False)
 hero = states.Card(f"{measure.title} by {chosen.by}", height=charts.HERO_HEIGHT)
 board = states.Card(f"Every {chosen.by}", height=240)
+end = states.Card(framed=False, key="end")
+
+with top:
+    summary_before = courses.added(sums_before) if sums_before is not None else []
+    cards.draw(
+        cards.cards(
+            summary,
+            summary_before[0] if summary_before else None,
+            breakdown.courses(courses.added(sums, by=("start",)), steps),
+        )
+    )
+    if summary["unpriced_calls"]:
+        by_model = ("vendor", "model")
+        states.unpriced(courses.added(sums, by=by_model) if levels == by_model else questions.usage(engine, chosen.scope, cost=True).rows)
 
 with hero:
-    found = explored.answer(engine, replace(chosen, by2=None), metric, most=breakdown.MOST_NAMES, sums=parts)
+    found = explored.answer(
+        engine,
+        replace(chosen, by2=None),
+        metric,
+        most=breakdown.MOST_NAMES,
+        sums=parts,
+        sums_before=None if sums_before is None else courses.added(sums_before, by=("start",)),
+    )
     series = found.series
     chart_key = f"hero-{chosen.fingerprint}"
     common = {
@@ -86,7 +101,7 @@ with hero:
         "earlier": found.earlier,
     }
     figure = charts.stacked_bars(series, **common) if measure.additive else course_charts.lines(series, **common, whole=found.whole)
-    spikes = marks.of(engine, chosen.scope)
+    spikes = marks.of(engine, chosen)
     if measure.additive:
         figure = marks.marked(figure, spikes, series.buckets, [float(total) for total in series.totals], mode=st.context.theme.type)
     charts.draw(
@@ -97,13 +112,12 @@ with hero:
         key=chart_key,
         on_select=lambda: narrow_to(charts.clicked(chart_key)),
     )
-    marks.told(spikes, chosen.zone)
+    marks.told(user, spikes, chosen)
 
 with board:
-    group = (column,)
     frame = table.leaderboard(
-        questions.usage(engine, chosen.scope, group_by=group, cost=True).rows,
-        questions.usage(engine, before, group_by=group, cost=True).rows if before else None,
+        courses.added(parts, by=(column,)),
+        None if sums_before is None else courses.added(sums_before, by=(column,)),
         breakdown.sparks(parts, steps, ranked, column=column),
         column=column,
         metric=ranked,
@@ -119,4 +133,5 @@ with board:
         on_select=lambda: narrow_to(table.clicked(table_key, ids)),
     )
 
-forecast.line(chosen, metric, budget=budgeting.for_line(user, chosen, metric))
+with end:
+    forecast.line(chosen, metric, budget=budgeting.for_line(user, chosen, metric))

@@ -1,10 +1,8 @@
 """Reconcile: a vendor's own account beside what the gateway saw of it."""
 
-import streamlit as st
-
-from byok.ui import reconciling, session
+from byok.ui import reconciling, session, states
 
 user = session.require_user()
 
-with st.container(border=True):
+with states.Card(key="comparison-card"):
     reconciling.draw(user)

@@ -4,120 +4,69 @@ import streamlit as st
 
 from byok import services
 from byok.store import questions, reliability
-from byok.ui import cards, charts, filters, format, outcome_charts, outcome_tables, outcomes, session, states, table
-from byok.ui.cards import Card
+from byok.store.reliability import Speeds
+from byok.ui import charts, explored, filters, format, outcome_cards, outcome_charts, outcome_tables, outcomes, session, states, table
+from byok.ui.cards import HEIGHT as CARDS_HEIGHT
 from byok.ui.filters import COLUMN_OF
 from byok.ui.names import names_of
-from byok.ui.periods import buckets
 
 NEWEST = 50
+TABLE_HEIGHT = 240
 
 user = session.require_user()
 chosen = filters.current(user)
 engine = services.current().engine
-
-if states.newest_of(user, everyone=chosen.everyone) is None:
-    states.no_data_yet(user)
-    st.stop()
-if chosen.gone:
-    states.out_of_retention(user, chosen)
-    st.stop()
-states.cut_by_retention(user, chosen)
+states.require_records(user, chosen)
 
 mode = st.context.theme.type
 names = names_of(user, everyone=chosen.everyone)
-steps = buckets(max(chosen.period.since, chosen.kept_from), chosen.period.until, chosen.grain, chosen.zone)
+steps = explored.steps_of(chosen)
 found = outcomes.endings(reliability.endings(engine, chosen.scope, grain=chosen.grain), steps, chosen.grain)
-if not sum(found.calls):
+calls, failed = sum(found.calls), sum(found.failed)
+if not calls:
     states.nothing_matches(chosen)
     st.stop()
+common = {"grain": chosen.grain, "mode": mode, "running": chosen.period.running}
 
+# All places first, so that nothing moves when answers come. Charts are filled first: the browser draws them while the rest is asked.
+top = states.Card(height=CARDS_HEIGHT, framed=False)
+over_time = states.Card("Error rate", height=outcome_charts.RATE_HEIGHT)
+if failed:
+    left, right = st.columns(2)
+    kinds = states.Card("What fails, and when", height=outcome_charts.HEIGHT, column=left)
+    week = states.Card("Hours of the week", height=outcome_charts.HEIGHT, column=right)
+    who = states.Card("Who fails most", height=TABLE_HEIGHT)
+else:
+    st.success(f"Nothing failed: all {format.plural(calls, 'call')} ended with a 2xx status.", icon=":material/check_circle:")
+fast = states.Card("How fast models answer", height=TABLE_HEIGHT)
+trust = states.Card("How far the counts can be trusted", height=80)
 
-def course(name: str) -> list[float]:
-    """Seconds per bucket; 0 where nothing was measured."""
-    measured = {row["place"]: row[name] for row in pace}
-    return [(measured.get(place) or 0) / 1000 for place in range(len(steps))]
-
-
-before = questions.summary(engine, chosen.scope_before) if chosen.scope_before else None
-speeds = reliability.speeds(engine, chosen.scope)
-whole = speeds.whole or {}
-pace = reliability.speeds_over_time(engine, chosen.scope, steps)
-calls, failed = sum(found.calls), sum(found.failed)
-rate_before = before["failed"] / before["calls"] if before and before["calls"] else None
-cards.draw(
-    [
-        Card(
-            "Error rate",
-            format.percent(failed / calls),
-            cards.points(failed / calls, rate_before),
-            [100 * (rate or 0) for rate in found.rates],
-            "inverse",
-            "bar",
-            f"{format.count(failed)} of {format.plural(calls, 'call')} did not end with a 2xx status.",
-        ),
-        Card(
-            "Rate limited",
-            format.percent(found.share("Rate limited")),
-            None,
-            [float(count) for count in found.by_kind["Rate limited"]],
-            "inverse",
-            "bar",
-            "The share of calls that a vendor refused with 429: too many at once, or a quota used up.",
-        ),
-        Card(
-            "First token",
-            format.seconds(whole.get("ttft_p50_ms")),
-            None,
-            course("ttft_p50_ms"),
-            "off",
-            "bar",
-            "Half of the successes had one by then.",
-        ),
-        Card(
-            "Whole answer, p95",
-            format.seconds(whole.get("latency_p95_ms")),
-            None,
-            course("latency_p95_ms"),
-            "off",
-            "bar",
-            "19 of 20 successful calls were done by then: an exact percentile of the times measured.",
-        ),
-    ]
-)
-
-with st.container(border=True):
-    st.subheader("Error rate", anchor=False)
+with over_time:
     charts.draw(
-        outcome_charts.rate_over_volume(found, grain=chosen.grain, mode=mode, running=chosen.period.running),
+        outcome_charts.rate_over_volume(found, **common),
         alt=outcome_charts.rate_described(found, grain=chosen.grain),
         key=f"rate-{chosen.fingerprint}",
     )
 
-if not failed:
-    st.success(f"Nothing failed: all {format.plural(calls, 'call')} ended with a 2xx status.", icon=":material/check_circle:")
-else:
-    kinds, week = st.columns(2)
-    with kinds.container(border=True, height="stretch"):
-        st.subheader("What fails, and when", anchor=False)
+if failed:
+    with kinds:
         charts.draw(
-            outcome_charts.failures_by_kind(found, grain=chosen.grain, mode=mode, running=chosen.period.running),
+            outcome_charts.failures_by_kind(found, **common),
             alt=outcome_charts.kinds_described(found, grain=chosen.grain),
             key=f"kinds-{chosen.fingerprint}",
         )
         st.caption(f"Per {chosen.grain}; the stronger the colour, the larger the share of its calls.")
-    with week.container(border=True, height="stretch"):
-        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-            st.subheader("Hours of the week", anchor=False, width="content")
-            metric = st.segmented_control(
-                "Hours by",
-                list(outcome_charts.WEEK_WORDS),
-                default="failed",
-                required=True,
-                key="hours",
-                label_visibility="collapsed",
-                bind="query-params",
-            )
+
+    with week:
+        metric = week.heading.segmented_control(
+            "Hours by",
+            list(outcome_charts.WEEK_WORDS),
+            default="failed",
+            required=True,
+            key="hours",
+            label_visibility="collapsed",
+            bind="query-params",
+        )
         hours = reliability.week(engine, chosen.scope)
         charts.draw(
             outcome_charts.hours_of_the_week(hours, metric=metric, mode=mode),
@@ -126,18 +75,23 @@ else:
         )
         st.caption(f"{outcome_charts.WEEK_WORDS[metric].capitalize()} by hour of the day in {chosen.zone.key}.")
 
-    with st.container(border=True):
-        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-            st.subheader("Who fails most", anchor=False, width="content")
-            by = st.segmented_control(
-                "Who",
-                ("model", "key", "vendor", *(("user",) if chosen.everyone else ())),
-                default="model",
-                required=True,
-                key="who",
-                bind="query-params",
-                label_visibility="collapsed",
-            )
+speeds: Speeds | None = None
+with top:
+    before = questions.summary(engine, chosen.scope_before) if chosen.scope_before else None
+    speeds = reliability.speeds(engine, chosen.scope)
+    outcome_cards.draw(found, before, speeds.whole or {}, reliability.speeds_over_time(engine, chosen.scope, steps))
+
+if failed:
+    with who:
+        by = who.heading.segmented_control(
+            "Who",
+            ("model", "key", "vendor", *(("user",) if chosen.everyone else ())),
+            default="model",
+            required=True,
+            key="who",
+            bind="query-params",
+            label_visibility="collapsed",
+        )
         column = COLUMN_OF[by]
         worst = outcomes.culprits(reliability.endings_of(engine, chosen.scope, by=column), by=column)
         table_key = f"who-{by}-{chosen.fingerprint}"
@@ -150,18 +104,18 @@ else:
             worst, title=by.capitalize(), shown=lambda value: names.shown(column, value), key=table_key, on_select=narrow
         )
 
-if speeds.models:
-    with st.container(border=True):
-        st.subheader("How fast models answer", anchor=False)
+with fast:
+    speeds = speeds or reliability.speeds(engine, chosen.scope)
+    if speeds.models:
         outcome_tables.speeds(speeds.models)
+    else:
+        st.caption("No time of a successful call was measured.")
 
-with st.container(border=True):
-    st.subheader("How far the counts can be trusted", anchor=False)
+with trust:
     outcome_tables.trust(reliability.sources(engine, chosen.scope))
 
 if failed:
-    with st.container(border=True):
-        st.subheader("Newest failures", anchor=False)
+    with states.Card("Newest failures", height=TABLE_HEIGHT):
         newest = reliability.recent_failures(engine, chosen.scope, most=NEWEST)
         outcome_tables.failures(newest, zone=chosen.zone, key_shown=lambda value: names.shown("key_id", value))
         if failed > NEWEST:

@@ -4,7 +4,7 @@ import streamlit as st
 
 from byok import services
 from byok.accounts import users
-from byok.ui import deleting, filters, format, keeping, session
+from byok.ui import deleting, filters, format, keeping, session, states
 from byok.ui.names import names_of
 
 user = session.require_user()
@@ -24,13 +24,10 @@ if user.admin:
             icon=":material/admin_panel_settings:",
         )
 
-found = keeping.kept(whose, zone)
-keeping.draw(found)
+keeping.draw(whose, zone)
 
-with st.container(border=True):
-    st.subheader("Delete records", anchor=False)
+with states.Card("Delete records"):
     deleting.draw(user, whose, names_of(whose), zone)
 
-with st.container(border=True):
-    st.subheader("Receipts", anchor=False)
+with states.Card("Receipts"):
     deleting.draw_receipts(user)

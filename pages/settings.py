@@ -2,20 +2,16 @@
 
 import streamlit as st
 
-from byok.ui import preferences, session
+from byok.ui import preferences, session, states
 
 user = session.require_user()
 
-with st.container(border=True):
-    st.subheader("You", anchor=False)
+with states.Card("You"):
     preferences.person(user)
-with st.container(border=True):
-    st.subheader("Days and hours", anchor=False)
+with states.Card("Days and hours"):
     preferences.clock(user)
 left, right = st.columns(2)
-with left.container(border=True, height="stretch"):
-    st.subheader("Colours", anchor=False)
+with states.Card("Colours", column=left):
     preferences.looks()
-with right.container(border=True, height="stretch"):
-    st.subheader("Money", anchor=False)
+with states.Card("Money", column=right):
     preferences.money()

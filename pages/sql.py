@@ -3,7 +3,7 @@
 import streamlit as st
 
 from byok import services, sql_sessions
-from byok.ui import session, sql_answer, sql_editor, sql_tables
+from byok.ui import session, sql_answer, sql_editor, sql_tables, states
 
 user = session.require_user()
 here = services.current()
@@ -26,5 +26,5 @@ with tables:
 
 run = sql_editor.current(user)
 if run and sql_editor.answered(user, run):
-    with st.container(border=True):
+    with states.Card(key="answer-card"):
         sql_answer.draw(user, run)

@@ -2,21 +2,17 @@
 
 import streamlit as st
 
-from byok.ui import session, system
+from byok.ui import session, states, system
 
 admin = session.require_admin()
 
 system.standing(admin)
-with st.container(border=True):
-    st.subheader("Checks", anchor=False)
+with states.Card("Checks"):
     system.checks(admin)
-with st.container(border=True):
-    st.subheader("Usage table", anchor=False)
+with states.Card("Usage table"):
     system.files()
 left, right = st.columns(2)
-with left.container(border=True, height="stretch"):
-    st.subheader("Prices", anchor=False)
+with states.Card("Prices", column=left):
     system.prices()
-with right.container(border=True, height="stretch"):
-    st.subheader("Versions", anchor=False)
+with states.Card("Versions", column=right):
     system.versions()

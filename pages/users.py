@@ -1,10 +1,8 @@
 """Users: who may call, for admins."""
 
-import streamlit as st
-
-from byok.ui import members, session
+from byok.ui import members, session, states
 
 admin = session.require_admin()
 
-with st.container(border=True):
+with states.Card(key="users-card"):
     members.draw(admin)

@@ -34,8 +34,7 @@ def newest_record() -> dict[str, object]:
 
 example = newest_record()
 heading = "Your newest record" if example else "Example"
-with st.container(border=True):
-    st.subheader("Stored", anchor=False)
+with states.Card("Stored"):
     st.table(
         [
             {
@@ -52,11 +51,9 @@ with st.container(border=True):
         st.caption("The example is invented. After your first call, your own newest record stands here.")
 
 left, right = st.columns(2)
-with left.container(border=True, height="stretch"):
-    st.subheader("Never stored", anchor=False)
+with states.Card("Never stored", column=left):
     st.markdown("\n".join(f"- {line}" for line in NEVER))
-with right.container(border=True, height="stretch"):
-    st.subheader("For how long", anchor=False)
+with states.Card("For how long", column=right):
     st.markdown(
         f"Your plan ({user.plan}) keeps a record for {format.plural(user.retention_days, 'day')}. After that it is invisible at once "
         "and deleted from every file within a day."

@@ -9,8 +9,10 @@ import aiohttp
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-RANGES = ("7d", "30d", "90d", "mtd")
-PAUSE_S = (2.0, 6.0)  # how long a person looks at a page
+PERIODS = tuple(f"range=custom&from=2026-{first}&to=2026-10-31" for first in ("08-03", "10-02", "10-18", "10-25", "10-31"))
+PAGES = ("", "explore", "costs", "reliability")
+PAUSE_S = (5.0, 25.0)  # how long a person looks at a page
+_PATIENCE_S = 300
 
 
 @dataclass
@@ -30,15 +32,15 @@ async def visit(url: str, cookie: str, sessions: int, seconds: float) -> Crowd:
 
 
 async def _person(client: aiohttp.ClientSession, url: str, crowd: Crowd, end: float, rng: random.Random) -> None:
-    await asyncio.sleep(rng.uniform(0, 5))
+    await asyncio.sleep(rng.uniform(0, PAUSE_S[1]))
     try:
         async with client.ws_connect(
-            f"{url.replace('http', 'ws')}/_stcore/stream", protocols=["streamlit"], headers={"origin": url}
+            f"{url.replace('http', 'ws')}/_stcore/stream", protocols=["streamlit"], headers={"origin": url}, max_msg_size=0
         ) as socket:
             while time.monotonic() < end:
                 asked = BackMsg()
-                asked.rerun_script.query_string = f"range={rng.choice(RANGES)}"
-                asked.rerun_script.page_name = rng.choice(("", "reliability"))
+                asked.rerun_script.query_string = rng.choice(PERIODS)
+                asked.rerun_script.page_name = rng.choice(PAGES)
                 started = time.monotonic()
                 await socket.send_bytes(asked.SerializeToString())
                 if await _finished(socket):
@@ -52,7 +54,7 @@ async def _person(client: aiohttp.ClientSession, url: str, crowd: Crowd, end: fl
 
 async def _finished(socket: aiohttp.ClientWebSocketResponse) -> bool:
     """Read until the script has run; whether it ended well."""
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(_PATIENCE_S):
         async for message in socket:
             if message.type != aiohttp.WSMsgType.BINARY:
                 return False

@@ -1,15 +1,15 @@
 """Runs the dashboard's measurements and prints a table. Needs Chromium."""
 
-import argparse
 import asyncio
 import os
+import shutil
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,83 +18,123 @@ from typing import Any
 import httpx
 
 from benchmarks import store_year
-from benchmarks.dashboard import crowd
+from benchmarks.dashboard import crowd, files
 from byok.accounts import access_tokens, sessions, users
 from byok.services import Services
 from byok.settings import Settings
 
-ROUNDS, CROWD, CROWD_S, GATEWAY_CALLS = 5, 50, 40, 600
+ROUNDS, CROWD, CROWD_S, GATEWAY_CALLS = 5, 50, 60, 600
 PERIOD = "range=custom&from=2026-10-02&to=2026-10-31"  # the last thirty days of the year that is written
+PAGES = {"Overview": ("", 1), "Explore": ("explore", 1), "Costs": ("costs", 2), "Reliability": ("reliability", 3)}
+_PATIENCE_MS = 300_000
+_DRAWN = """([n]) => [...document.querySelectorAll('.js-plotly-plot')]
+    .filter(plot => plot.querySelector('.point, .trace, .hm')).length >= n"""
+_STANDS = """([before]) => { const plot = document.querySelector('.js-plotly-plot');
+    return plot && plot.data && plot.data[0].x.length !== before
+        && !document.querySelector('[data-stale=true], [data-testid=stSkeleton]') }"""
 
 
-def main(records: int = 1_000_000, *, crowd_s: float = CROWD_S) -> int:
+def main() -> int:
     """Measure and print; always 0: the bounds are for a quiet machine."""
+    for records in (int(size) for size in os.environ.get("BYOK_BENCH_RECORDS", "1000000").split(",")):
+        print(f"\n{records:,} records", flush=True)
+        _measure(records)
+    print(f"load of the machine meanwhile: {os.getloadavg()[1]:.1f}")
+    return 0
+
+
+def _measure(records: int) -> None:
     with tempfile.TemporaryDirectory(prefix="byok-bench-dashboard-") as place:
         root = Path(place)
-        settings = Settings(data=root / "data", master_key_file=root / "master.key", web_port=_port(), gateway_port=_port())
-        print(f"writing {records:,} records ...", flush=True)
-        store_year.write_year(settings.data, records)
+        made = Path(os.environ["BYOK_BENCH_DIR"]) / str(records) if "BYOK_BENCH_DIR" in os.environ else root / "data"
+        settings = Settings(
+            data=root / "data",
+            store_url=str(made / "usage"),
+            master_key_file=root / "master.key",
+            web_port=_port(),
+            gateway_port=_port(),
+        )
+        if (made / "usage").exists():
+            shutil.copytree(made / "journal", settings.journal_dir)  # that one is read only: others measure on it, too
+        else:
+            store_year.write_year(made, records)
         user_id = store_year.people().ranked(0)
         with Services(settings) as services:
             now = datetime.now(UTC)
             user = users.add(services.db, "heavy@example.org", now=now, plan="enterprise", retention_days=900, user_id=user_id)
             cookie, token = sessions.start(services.db, user.id, now=now), access_tokens.create(services.db, user.id, now=now)
         with _process("web", settings) as web, _process("gateway", settings):
-            _show(_together(settings, cookie, token, web, crowd_s))
-            _show(_browser(f"http://127.0.0.1:{settings.web_port}", cookie, settings, user_id))
-    print(f"load of the machine meanwhile: {os.getloadavg()[1]:.1f}")
-    return 0
+            _show(_browser(f"http://127.0.0.1:{settings.web_port}", cookie, settings, user_id, web))
+            _show(files.figures(f"http://127.0.0.1:{settings.web_port}", cookie, web.pid).items())
+            _show(_together(settings, cookie, token, web, CROWD_S).items())
 
 
-def _show(figures: dict[str, str]) -> None:
-    for name, value in figures.items():
-        print(f"{name:<50} {value}", flush=True)
+def _show(figures: Iterable[tuple[str, str]]) -> None:
+    for name, value in figures:
+        print(f"{name:<58} {value}", flush=True)
 
 
-def _browser(url: str, cookie: str, settings: Settings, user_id: str) -> dict[str, str]:
+def _browser(url: str, cookie: str, settings: Settings, user_id: str, web: subprocess.Popen[bytes]) -> Iterator[tuple[str, str]]:
     from tests.ui.chromium import chromium  # the tests' way to find one
 
-    figures: dict[str, str] = {}
     with chromium() as browser:
         context = browser.new_context(viewport={"width": 1440, "height": 1000}, timezone_id="UTC")
         context.add_cookies([{"name": "byok_session", "value": cookie, "url": url}])
-        loaded: list[int] = []
         page = context.new_page()
-        page.set_default_timeout(120_000)
-        page.on("response", lambda answer: loaded.append(int(answer.headers.get("content-length", 0))))
-        ours = [_drawn(page, f"{url}/reliability?{PERIOD}", 3)]
-        cold_bytes = sum(loaded)
-        ours += [_drawn(page, f"{url}/reliability?{PERIOD}", 3) for _ in range(ROUNDS)]
-        figures["bytes loaded, cold (MB)"] = f"{cold_bytes / 1e6:.1f}"
-        figures["Reliability, cold: three charts drawn (s)"] = f"{ours[0]:.2f}"
-        figures["Reliability, warm: three charts drawn (s)"] = _spread(ours[1:])
-        overview = [_drawn(page, f"{url}/?{PERIOD}", 1) for _ in range(ROUNDS)]
-        figures["Overview, warm: chart drawn (s)"] = _spread(overview)
-        clicks = [_click(page, word) for word in ("7d", "custom") * 3]
-        figures["a click on a period until the page stands (s)"] = _spread(clicks)
+        page.set_default_timeout(_PATIENCE_MS)
+        loaded = _bytes_of(context, page)
+        yield "Reliability, cold: three charts drawn (s)", f"{_drawn(page, f'{url}/reliability?{PERIOD}', 3):.2f}"
+        yield "bytes loaded, cold: files, and by the socket (MB)", " ".join(f"{size / 1e6:.2f}" for size in loaded.values())
+        ours = {}
+        for name, (path, charts) in PAGES.items():
+            loaded.update(files=0, socket=0)
+            before, runs = _processor_s(web.pid), ROUNDS + 1
+            took = [_drawn(page, f"{url}/{path}?{PERIOD}", charts) for _ in range(runs)]
+            page.wait_for_timeout(1000)
+            ours[name] = took[1:]
+            yield f"{name}, warm: charts drawn (s)", _spread(took[1:])
+            yield (
+                f"{name}, a visit: web's processor time (s), MB loaded",
+                f"{(_processor_s(web.pid) - before) / runs:.2f}, {sum(loaded.values()) / 1e6 / runs:.2f}",
+            )
+        page.goto(f"{url}/?{PERIOD}")
+        clicks = [_click(page, word) for word in ("90d", "custom") * 3]
+        yield "Overview, a click on a period until the page stands (s)", _spread(clicks)
         with _bare(settings, user_id) as bare:
             theirs = [_drawn(page, bare, 3) for _ in range(ROUNDS + 1)][1:]
-        figures["bare page, warm: three charts drawn (s)"] = _spread(theirs)
-        figures["Reliability / bare"] = f"{statistics.median(ours[1:]) / statistics.median(theirs):.2f}"
-    return figures
+        yield "bare page, warm: three charts drawn (s)", _spread(theirs)
+        for name, took in ours.items():
+            yield f"{name} / bare", f"{statistics.median(took) / statistics.median(theirs):.2f}"
+
+
+def _bytes_of(context: Any, page: Any) -> dict[str, int]:
+    """What comes over the wire from now on, by files and by the page's socket; counts up by itself."""
+    loaded = {"files": 0, "socket": 0}
+    wire = context.new_cdp_session(page)
+    wire.send("Network.enable")
+
+    def add(kind: str, size: float) -> None:
+        loaded[kind] += int(size)
+
+    wire.on("Network.loadingFinished", lambda said: add("files", said["encodedDataLength"]))
+    wire.on("Network.webSocketFrameReceived", lambda said: add("socket", len(said["response"]["payloadData"]) * 3 / 4))  # base64
+    return loaded
 
 
 def _drawn(page: Any, address: str, charts: int) -> float:
     started = time.monotonic()
     page.goto(address, wait_until="commit")
-    page.wait_for_function(
-        "([n]) => [...document.querySelectorAll('.js-plotly-plot')].filter(plot => plot.querySelector('.point, .trace, .hm')).length >= n",
-        arg=[charts],
-    )
+    page.wait_for_function(_DRAWN, arg=[charts])
     return time.monotonic() - started
 
 
 def _click(page: Any, word: str) -> float:
-    page.wait_for_timeout(500)
+    page.wait_for_function(_DRAWN, arg=[1])
+    page.wait_for_timeout(1000)
+    before = page.evaluate("() => document.querySelector('.js-plotly-plot').data[0].x.length")
     started = time.monotonic()
     page.get_by_role("radio", name=word, exact=True).or_(page.get_by_role("button", name=word, exact=True)).first.click()
-    page.wait_for_timeout(50)
-    page.wait_for_function("() => !document.querySelector('[data-testid=stStatusWidget], [data-stale=true]')")
+    page.wait_for_function(_STANDS, arg=[before])
     return time.monotonic() - started
 
 
@@ -110,11 +150,14 @@ def _together(settings: Settings, cookie: str, token: str, web: subprocess.Popen
         beside = await _calls(gateway, token)
         return alone, beside, await visiting, before
 
+    used = _processor_s(web.pid)
     alone, beside, found, before = asyncio.run(both())
+    used = _processor_s(web.pid) - used
     return {
         f"web's memory, before and with {CROWD} sessions (MB)": f"{before:.0f}, {_memory_mb(web.pid):.0f}",
         f"a page with {CROWD} sessions, p50 and p95 (s)": f"{_at(found.took, 0.5):.2f}, {_at(found.took, 0.95):.2f}",
         f"runs, and failed ones, in {seconds:.0f} s": f"{len(found.took)}, {found.failed}",
+        "web's processor time a run (s)": f"{used / max(1, len(found.took)):.2f}",
         "gateway alone, p50 and p99 (ms)": f"{1000 * _at(alone, 0.5):.1f}, {1000 * _at(alone, 0.99):.1f}",
         f"gateway beside {CROWD} sessions, p50 and p99 (ms)": f"{1000 * _at(beside, 0.5):.1f}, {1000 * _at(beside, 0.99):.1f}",
     }
@@ -141,6 +184,7 @@ def _process(name: str, settings: Settings) -> Iterator[subprocess.Popen[bytes]]
     environment = {
         **{word: value for word, value in os.environ.items() if not word.startswith("BYOK_")},
         "BYOK_DATA": str(settings.data),
+        "BYOK_STORE_URL": settings.store_url,
         "BYOK_MASTER_KEY_FILE": str(settings.master_key_file),
         "BYOK_WEB_PORT": str(settings.web_port),
         "BYOK_GATEWAY_PORT": str(settings.gateway_port),
@@ -187,6 +231,11 @@ def _memory_mb(pid: int) -> float:
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
 
 
+def _processor_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def _spread(times: list[float]) -> str:
     return f"{statistics.median(times):.2f} ({min(times):.2f} to {max(times):.2f})"
 
@@ -199,11 +248,3 @@ def _port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--records", type=int, default=1_000_000)
-    parser.add_argument("--crowd-s", type=float, default=CROWD_S)
-    asked = parser.parse_args()
-    sys.exit(main(asked.records, crowd_s=asked.crowd_s))

@@ -6,12 +6,11 @@ from fastapi import APIRouter, Query, Request
 
 from byok.answers import ExactJson
 from byok.api import shapes
-from byok.api.caller import Invalid, Me
+from byok.api.caller import Me
 from byok.api.usage import said, scope_of
 from byok.pricing.tokenizers import NOTE
 from byok.services import Services
 from byok.store import money
-from byok.store.money import Name
 from byok.store.scope import Scope, parse_group_by
 
 router = APIRouter(tags=["usage"])
@@ -38,14 +37,6 @@ def _costs(services: Services, scope: Scope, groups: tuple[str, ...]) -> ExactJs
 async def what_if(me: Me, query: Annotated[shapes.WhatIfQuery, Query()], request: Request) -> ExactJson:
     """What the same calls would have cost with other models, or with another share of cached input, call by call."""
     scope = scope_of(request, me.user, me.now)
-    swaps = dict(_swap(text) for text in query.replace)
+    swaps = dict(money.swap(text) for text in query.replace)
     found = await me.ask(money.what_if, me.services.engine, scope, swaps=swaps, cached_share=query.cached_share)
     return ExactJson({"what_if": found.rows, **found.totals, "note": NOTE}, headers=said(found.incomplete))
-
-
-def _swap(text: str) -> tuple[Name, Name]:
-    old, _, new = text.partition("=")
-    (old_vendor, _, old_model), (new_vendor, _, new_model) = old.partition("/"), new.partition("/")
-    if not (old_vendor and old_model and new_vendor and new_model):
-        raise Invalid("`replace` is not understood.", remedy="replace=openai/gpt-4o=openai/gpt-4o-mini: vendor/model=vendor/model")
-    return (old_vendor, old_model), (new_vendor, new_model)

@@ -35,7 +35,7 @@ def cli() -> None:
 _COMMANDS: tuple[click.Command, ...] = (
     *(processes.up, processes.gateway, processes.web, processes.keeper),
     *(users.user, keys.key, access.token, access.access_token, models.models),
-    *(usage.usage, spikes.spikes, sql.sql, usage.export, usage.import_),
+    *(usage.usage, usage.what_if, spikes.spikes, sql.sql, usage.export, usage.import_),
     *(budget.budget, forecast.forecast, reconcile.reconcile),
     *(alerts.alert, reports.report),
     *(upkeep.purge, upkeep.compact, prices.prices, upkeep.rotate_master_key, upkeep.doctor),

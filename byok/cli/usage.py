@@ -1,4 +1,4 @@
-"""`byok usage`, `byok export`, `byok import`: sums on a terminal, records out, records in."""
+"""`byok usage`, `byok what-if`, `byok export`, `byok import`: sums on a terminal, records out, records in."""
 
 import sys
 from collections.abc import Callable
@@ -55,6 +55,45 @@ def usage(settings: Settings, email: str, since: str | None, until: str | None, 
     totals = answer.totals
     spent = f", {totals['cost_usd'] or 0:,.2f} USD" if cost else ""
     click.echo(f"{totals['total_calls']:,} calls, {totals['failed']:,} failed, {totals['total_tokens']:,} tokens{spent}")
+
+
+@click.command("what-if", cls=StoreCommand)
+@click.argument("email")
+@_period
+@click.option("--replace", "pairs", multiple=True, metavar="V/MODEL=V/MODEL", help="A model, and the one in its place. Repeatable.")
+@click.option("--cached-share", type=click.FloatRange(0, 1), metavar="SHARE", help="Part of every prompt that is cached, 0 to 1.")
+@click.option("--json", "as_json", is_flag=True, help="The body of GET /costs/what-if.")
+@click.pass_obj
+def what_if(
+    settings: Settings,
+    email: str,
+    since: str | None,
+    until: str | None,
+    tz: str | None,
+    pairs: tuple[str, ...],
+    cached_share: float | None,
+    as_json: bool,
+) -> None:
+    """Show what a user's calls would have cost with other models, or with another share of cached input.
+
+    Example: byok what-if ada@example.org --replace openai/gpt-4o=openai/gpt-4o-mini
+    """
+    from byok.pricing.tokenizers import NOTE
+    from byok.services import Services
+    from byok.store import money
+
+    swaps = dict(money.swap(text) for text in pairs)
+    with Services(settings) as services:
+        found = money.what_if(services.engine, _scope(services, email, since, until, tz), swaps=swaps, cached_share=cached_share)
+    if as_json:
+        show_json({"what_if": found.rows, **found.totals, "note": NOTE})
+        return
+    amounts = ("cost_usd", "what_if_usd", "difference_usd")
+    names = ("vendor", "model", "to_vendor", "to_model", "calls", *amounts, "unpriced_calls")
+    show_table(names, [[row[name] for name in names] for row in found.rows], right=range(4, len(names)))
+    was, would_be, change = (found.totals[name] for name in amounts)
+    click.echo(f"{was:,.2f} USD was, {would_be:,.2f} USD would have been: {change:+,.2f} USD.")
+    click.echo(NOTE)
 
 
 @click.command(cls=StoreCommand)

@@ -130,7 +130,7 @@ class Engine:
             sql = wording.question(question, scope, group_by=group_by, priced=priced, split=split, known=seating.known)
             return desk.ask(sql, _values(scope, sql, seating) | values).to_arrow_table()
 
-        table, desk = self._at_a_desk(answer, scope, summed=not split and may_be_summed(question, scope, group_by), over=over)
+        table, desk = self._at_a_desk(answer, scope, summed=may_be_summed(question, scope, group_by), over=over)
         self._leave(desk)
         return tables.whole_numbers(table)
 

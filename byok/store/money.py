@@ -90,6 +90,19 @@ def what_if(engine: Engine, scope: AnyScope, *, swaps: Mapping[Name, Name], cach
     return WhatIf(rows, totals, bool(engine.quarantined))
 
 
+def swap(text: str) -> tuple[Name, Name]:
+    """The pair that a person writes as vendor/model=vendor/model. Raises `WhatIfInvalid`.
+
+    >>> swap("openai/gpt-4o=groq/openai/gpt-oss-120b")
+    (('openai', 'gpt-4o'), ('groq', 'openai/gpt-oss-120b'))
+    """
+    old, _, new = text.partition("=")
+    (old_vendor, _, old_model), (new_vendor, _, new_model) = old.partition("/"), new.partition("/")
+    if not (old_vendor and old_model and new_vendor and new_model):
+        raise WhatIfInvalid("`replace` is not understood.", remedy="replace=openai/gpt-4o=openai/gpt-4o-mini: vendor/model=vendor/model")
+    return (old_vendor, old_model), (new_vendor, new_model)
+
+
 def _with_input(row: dict[str, Any]) -> dict[str, Any]:
     cost = row["cost_usd"]
     parts: dict[str, Any] = {
@@ -97,7 +110,8 @@ def _with_input(row: dict[str, Any]) -> dict[str, Any]:
     }
     for name in parts:
         row.pop(name, None)
-    saved = row.pop("saved_usd")
+    saved = None if cost is None else row.pop("saved_usd")
+    row.pop("saved_usd", None)
     rest = None if cost is None else cost - sum(parts.values(), Decimal(0))
     more = {name: row.pop(name) or 0 for name in ("cached_tokens", "cache_write_tokens")}
     per_thousand = _per_thousand(cost, row["calls"] - row["unpriced_calls"])

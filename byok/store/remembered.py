@@ -194,9 +194,9 @@ class Remembered:
             self._collect_leaving(file, mine, now + _AHEAD)
         if mine.leaving is None or not mine.leaving.name:
             return None
-        minus = ", ".join(f"-coalesce({name}, 0) as {name}" for name in _TOKENS)
+        minus = ", ".join(f"-coalesce({name}, 0) as {name}" for name in (*_TOKENS, *wording.NANOS))
         return [
-            f"select ts, vendor, model, status, {minus}, -1 as calls, -cost_usd as cost_usd, -(cost_usd is null)::int as unpriced_calls "  # noqa: S608
+            f"select ts, vendor, model, status, {minus}, -1 as calls, -(cost_nano is null)::int as unpriced_calls "  # noqa: S608
             f"from remembered.{mine.leaving.name} where hidden_after_us < {now_us:d}"
         ]
 

@@ -139,23 +139,33 @@ class SparkEngine(Engine):
         *,
         group_by: Sequence[str] | None = None,
         priced: bool = False,
+        split: bool = False,
         over: View | None = None,
         **values: object,
     ) -> pa.Table:
+        return self._answer(wording.question(question, scope, group_by=group_by, priced=priced, split=split), scope, over, values)
+
+    def stream(
+        self,
+        question: str,
+        scope: AnyScope,
+        *,
+        priced: bool = False,
+        over: View | None = None,
+        columns: Sequence[str] = (),
+        **values: object,
+    ) -> Iterator[pa.RecordBatch]:
+        found = self._answer(wording.question(question, scope, priced=priced, columns=columns), scope, over, values)
+        batches = found.combine_chunks().to_batches(BATCH_ROWS)
+        yield from batches or [pa.RecordBatch.from_pylist([], found.schema)]
+
+    def _answer(self, sql: str, scope: AnyScope | None, over: View | None, values: dict[str, object]) -> pa.Table:
         self._reprice()
         view = over or self._reader.view()
         seating = self._seating(view, scope, summed=False)
-        sql = wording.question(question, scope, group_by=group_by, priced=priced)
         given = wording.values(sql, _values(scope, sql, seating) | values)
         beside = {f"usage_{name}": table for name, table in zip(_PRICES, self._prices, strict=True)}
         return _as_duckdb_says(tables.whole_numbers(self._spark.ask(sql, given, seating, view, beside)))
-
-    def stream(
-        self, question: str, scope: AnyScope, *, priced: bool = False, over: View | None = None, **values: object
-    ) -> Iterator[pa.RecordBatch]:
-        found = self.ask(question, scope, priced=priced, over=over, **values)  # type: ignore[arg-type]
-        batches = found.combine_chunks().to_batches(BATCH_ROWS)
-        yield from batches or [pa.RecordBatch.from_pylist([], found.schema)]
 
     def close(self) -> None:
         self._spark.close()

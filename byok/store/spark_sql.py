@@ -9,25 +9,11 @@ from functools import cache
 import sqlglot
 from sqlglot import exp
 
-# Spark reads the files itself; remembered sums are DuckDB's own.
-NOT_FOR_SPARK = frozenset(
-    (
-        "macros",
-        "read_whole_file",
-        "view_rows",
-        "view_rows_tail_only",
-        "view_summed",
-        "view_summed_priced",
-        "leaving_of_file",
-        "sums_of_file",
-        "sums_of_all",
-        "users_of_file",
-    )
-)
 _HUGE = "pico"  # what is 128 bits wide in our SQL is called so
 _MACROS = {
-    "nano_of_pico": "bround(cast(x as decimal(38, 0)) / 1000, 0)",  # half even, as the macro says with whole numbers
+    "nano_of_pico": "cast(bround(cast(x as decimal(38, 0)) / 1000, 0) as bigint)",  # half even, as the macro says with whole numbers
     "usd_of_nano": "cast(cast(x as decimal(18, 0)) * cast(0.000000001 as decimal(9, 9)) as decimal(18, 9))",
+    "usd_of_nanos": "cast(cast(x as decimal(28, 0)) * cast(0.000000001 as decimal(9, 9)) as decimal(38, 9))",
 }
 _INT = exp.DataType.build("int")
 _NAMES = {"epoch_us": "UNIX_MICROS", "make_timestamptz": "TIMESTAMP_MICROS"}
@@ -68,6 +54,24 @@ def _macros(node: exp.Expression) -> exp.Expression:
             column.replace(exp.Paren(this=node.expressions[0].copy()))
         return found
     return node
+
+
+def _weekdays(node: exp.Expression) -> exp.Expression:
+    """Monday is 1."""
+    if isinstance(node, exp.DayOfWeekIso):
+        return exp.Paren(this=exp.Add(this=exp.Anonymous(this="WEEKDAY", expressions=[node.this.copy()]), expression=exp.Literal.number(1)))
+    return node
+
+
+def _medians(node: exp.Expression) -> exp.Expression:
+    """The median of an even number of values, of which those that are missing are 0."""
+    if not (isinstance(node, exp.Anonymous) and str(node.this).lower() == "list_median"):
+        return node
+    values, size, missing = node.expressions[0].expressions
+    half = int(size.name) // 2
+    zeros = f"array_repeat(cast({missing.sql()} as double), {size.name} - cast(count(*) as int))"
+    padded = f"sort_array(concat({values.sql(dialect='spark')}, {zeros}))"
+    return sqlglot.parse_one(f"((element_at({padded}, {half}) + element_at({padded}, {half + 1})) / 2)", read="spark")
 
 
 def _replaced_columns(node: exp.Expression) -> exp.Expression:
@@ -172,6 +176,8 @@ def _hours_as_text(node: exp.Expression) -> exp.Expression:
 _RULES: tuple[Callable[[exp.Expression], exp.Expression], ...] = (
     _macros,
     _functions,
+    _weekdays,
+    _medians,
     _replaced_columns,
     _lists,
     _quantiles,

@@ -27,24 +27,31 @@ _FILTERS = {
     "statuses": "status in (select unnest($statuses::smallint[]))",
     "user_ids": "user_id in (select unnest($user_ids::varchar[]))",
 }
-_COST_SUM, _UNPRICED = "sum(cost_usd)", "count(*) filter (where cost_usd is null)"
+_OF_CALLS = {"cost_sum": "usd_of_nanos(sum(cost_nano))", "unpriced": "count(*) filter (where cost_nano is null)"}
 _OF_SUMS = {
     "calls": "coalesce(sum(calls), 0)",
     "success": "coalesce(sum(calls) filter (where status between 200 and 299), 0)",
     "failed": "coalesce(sum(calls) filter (where status not between 200 and 299), 0)",
     # rows that were taken off again leave a sum of 0 where there is none
-    "cost_sum": "case when sum(unpriced_calls) < sum(calls) then sum(cost_usd) end",
+    "cost_sum": "case when sum(unpriced_calls) < sum(calls) then usd_of_nanos(sum(cost_nano)) end",
     "unpriced": "coalesce(sum(unpriced_calls), 0)",
 }
-SPLIT = ("cached_usd", "written_usd", "output_usd", "request_usd", "saved_usd", "cached_tokens", "cache_write_tokens")
-_SPLIT_SUMS = "".join(f", sum({name}) as {name}" for name in SPLIT)
+_PARTS = ("cached", "written", "output", "request", "saved")
+NANOS = ("cost_nano", *(f"{part}_nano" for part in _PARTS))
+SPLIT = (*(f"{part}_usd" for part in _PARTS), "cached_tokens", "cache_write_tokens")
+_SPLIT_OF_STEPS = "".join(f", sum({name}) as {name}" for name in SPLIT)
+_SPLIT_SUMS = "".join(f", usd_of_nanos(sum({part}_nano)) as {part}_usd" for part in _PARTS) + "".join(
+    f", sum({name}) as {name}" for name in SPLIT[len(_PARTS) :]
+)
 _COST_OF_STEPS = ", sum(cost_usd) as cost_usd, sum(unpriced_calls) as unpriced_calls"
 _SUMMED_COLUMNS = ", ".join(
     ("ts", "vendor", "model", "status", "prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens",
      "reasoning_tokens", "calls")
 )  # fmt: skip
+_SUMMED_COSTS = "".join(f", {name}" for name in (*NANOS, "unpriced_calls"))
 _OF_RECORDS = {name: name for name in (*COLUMN_NAMES, "cost_usd", "price_source")}
 SUMMED = frozenset({"usage", "usage_by_time", "summary"})
+_COSTED = SUMMED | {"hourly", "hours_of_keys"}  # they ask for sums of cost, not for the records
 _PLACE = re.compile(r"/\*(\w+)\*/(.*?)/\*\.\*/", re.DOTALL)
 _VALUE = re.compile(r"\$([a-z_]+)")
 
@@ -70,10 +77,10 @@ def question(
     `split` adds what each part of the cost comes to. `known` are texts of remembered sums that stand beside the records (see
     `byok.store.remembered`); `columns` are those of the record that are wanted, where a question can do without the rest.
     """
-    sums = _OF_SUMS if known else {}
-    cost = f", {sums.get('cost_sum', _COST_SUM)} as cost_usd, {sums.get('unpriced', _UNPRICED)} as unpriced_calls"
+    sums = _OF_SUMS if known else _OF_CALLS
+    cost = f", {sums['cost_sum']} as cost_usd, {sums['unpriced']} as unpriced_calls"
     priced = priced or name == "summary"
-    places = {"records": "usage_costed" if split else _records(scope, known, priced=priced), **sums}
+    places = {"records": _records(name, scope, known, priced=priced), **sums}
     if scope is not None:
         places["scope"] = _scope(scope)
     if columns:
@@ -81,8 +88,8 @@ def question(
     if group_by is not None:
         places |= _groups(group_by)
     if priced:
-        more = _SPLIT_SUMS if split else ""
-        places |= {"cost": cost + more, "cost_by_step": cost + more, "cost_of_steps": _COST_OF_STEPS + more}
+        more, of_steps = (_SPLIT_SUMS, _SPLIT_OF_STEPS) if split else ("", "")
+        places |= {"cost": cost + more, "cost_by_step": cost + more, "cost_of_steps": _COST_OF_STEPS + of_steps}
     if name == "what_if":
         places["repriced"] = costed("swapped", "was_vendor, was_model, was_usd,")
     return filled(name, places)
@@ -104,10 +111,10 @@ def values(sql: str, offered: Mapping[str, object]) -> dict[str, object]:
     return {name: offered[name] for name in set(_VALUE.findall(sql))}
 
 
-def _records(scope: AnyScope | None, known: Sequence[str], *, priced: bool) -> str:
+def _records(name: str, scope: AnyScope | None, known: Sequence[str], *, priced: bool) -> str:
     if not known:
-        return "usage_priced" if priced else "usage"
-    columns = _SUMMED_COLUMNS + (", cost_usd, unpriced_calls" if priced else "") + (", user_id" if isinstance(scope, Scope) else "")
+        return ("usage_costed" if name in _COSTED else "usage_priced") if priced else "usage"
+    columns = _SUMMED_COLUMNS + (_SUMMED_COSTS if priced else "") + (", user_id" if isinstance(scope, Scope) else "")
     view = "usage_summed_priced" if priced else "usage_summed"
     parts = [f"select {columns} from {view}", *(f"select {columns} from ({part})" for part in known)]  # noqa: S608 - our own names
     return f"({' union all '.join(parts)})"

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from byok.ui import charts, format, theme
+from byok.ui import charts, figure, format, theme
 
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MOST_ROWS = 10  # weeks below each other; more stand side by side
@@ -41,8 +41,7 @@ def calendar(counts: Mapping[date, int], first: date, last: date, *, mode: str |
         "colorscale": [[0, colours.surface], [1, colours.series[0]]],
         "hovertemplate": "%{customdata}<extra></extra>",
     }
-    axis: dict[str, Any] = {"fixedrange": True, "zeroline": False, "showgrid": False, "ticks": ""}
-    axis |= {"tickfont": {"size": 12, "color": colours.muted}}
+    axis = figure.axis(colours) | {"showgrid": False}
     if short:
         rows = list(range(len(weeks)))
         trace |= {"x": list(WEEKDAYS), "y": rows, "z": shades, "customdata": told}
@@ -59,17 +58,7 @@ def calendar(counts: Mapping[date, int], first: date, last: date, *, mode: str |
         x = axis | {"tickvals": at, "ticktext": [_month(weeks[number]) for number in at], "automargin": "height", "tickangle": 0}
         y = axis | {"type": "category", "autorange": "reversed", "automargin": "width", "tickvals": ["Mon", "Wed", "Fri", "Sun"]}
         height = _LONG_HEIGHT
-    layout = {
-        "height": height,
-        "margin": {"l": 0, "r": 0, "t": 4, "b": 0, "pad": 4},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"family": theme.FONT, "size": 13, "color": colours.text},
-        "hoverlabel": {"bgcolor": colours.surface, "bordercolor": colours.border, "font": {"color": colours.text}, "align": "left"},
-        "dragmode": False,
-        "xaxis": x,
-        "yaxis": y,
-    }
+    layout = figure.frame(colours, height, top=4) | {"xaxis": x, "yaxis": y}
     return {"data": [trace], "layout": layout}
 
 

@@ -10,6 +10,7 @@ import streamlit as st
 from byok.ui import format
 
 Summary = Mapping[str, Any]
+HEIGHT = 148  # of a row of them, in pixels
 DeltaColour = Literal["normal", "inverse", "off"]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from byok.ui import format, theme
+from byok.ui import figure, format, theme
 from byok.ui.breakdown import Breakdown, Part
 from byok.ui.measures import MEASURES, Value
 from byok.ui.periods import Grain
@@ -18,29 +18,18 @@ HERO_HEIGHT = 320
 _CONFIG = {"displayModeBar": False, "scrollZoom": False, "showTips": False, "responsive": True, "doubleClick": False}
 HOVER = "<b>%{customdata[1]}</b>  %{fullData.name}<br>%{customdata[2]}<extra></extra>"
 _MOST_TICKS = 7  # fits a phone
-LEGEND = {
-    "orientation": "h",
-    "x": 0,
-    "xanchor": "left",
-    "y": 1.04,
-    "yanchor": "bottom",
-    "traceorder": "normal",
-    "itemclick": False,
-    "itemdoubleclick": False,
-    "itemwidth": 30,
-}
 
 
-def draw(figure: Mapping[str, Any], *, alt: str, key: str, on_select: Callable[[], None] | None = None) -> None:
+def draw(drawn: Mapping[str, Any], *, alt: str, key: str, on_select: Callable[[], None] | None = None) -> None:
     """Show a figure. `alt` says in a sentence what it shows; `on_select` is called when a mark is clicked (see `clicked`)."""
     st.plotly_chart(
-        dict(figure),
+        dict(drawn),
         key=key,
         alt=alt,
         config=_CONFIG,
         theme=None,
         width="stretch",
-        height=figure["layout"]["height"],
+        height=drawn["layout"]["height"],
         on_select=on_select or "ignore",
         selection_mode="points",
     )
@@ -129,7 +118,7 @@ def said(
     values = [write(value) for value in part.values]
     if shares is not None:
         values = [f"{format.percent(share)} ({value})" for share, value in zip(shares, values, strict=True)]
-    names = [bucket_name(bucket, grain) for bucket in buckets]
+    names = [figure.bucket_name(bucket, grain) for bucket in buckets]
     if running and names:
         names[-1] += ", so far"
     return [[part.name, value, name, bucket.isoformat()] for value, name, bucket in zip(values, names, buckets, strict=True)]
@@ -145,7 +134,9 @@ def dotted(earlier: Earlier, x: Sequence[str], metric: str, grain: Grain, colour
         "name": html.escape(earlier.name),
         "x": list(x)[: len(values)],
         "y": [None if value is None else float(value) for value in values],
-        "customdata": [["", write(value), bucket_name(bucket, grain)] for value, bucket in zip(values, earlier.buckets, strict=False)],
+        "customdata": [
+            ["", write(value), figure.bucket_name(bucket, grain)] for value, bucket in zip(values, earlier.buckets, strict=False)
+        ],
         "hovertemplate": HOVER,
         "line": {"dash": "dot", "width": 2, "color": colours.muted},
         "marker": {"size": 6, "color": colours.muted},
@@ -176,27 +167,14 @@ def layout(
     """Axes, legend and looks over time; `tops` is how high the marks of each bucket reach, `top` how high anything else does."""
     x = [bucket.isoformat() for bucket in buckets]
     at, text = ticks(buckets, grain)
-    axis = {"fixedrange": True, "title": {"text": ""}, "tickfont": {"size": 12, "color": colours.muted}, "zeroline": False}
+    axis = figure.axis(colours)
     unit = {"tickformat": ",d", "ticksuffix": " %", "range": [0, 104]} if share else _unit(metric, max([top, *tops]))
-    found: dict[str, Any] = {
+    found = figure.frame(colours, HERO_HEIGHT) | {
         "barmode": "stack",
         "bargap": 0.25 if len(x) <= 45 else 0.1,
-        "height": HERO_HEIGHT,
-        "margin": {"l": 0, "r": 0, "t": 0, "b": 0, "pad": 4},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"family": theme.FONT, "size": 13, "color": colours.text},
-        "hoverlabel": {
-            "bgcolor": colours.surface,
-            "bordercolor": colours.border,
-            "font": {"color": colours.text, "size": 13},
-            "align": "left",
-        },
-        "hovermode": "closest",
         "clickmode": "event+select",
-        "dragmode": False,
         "showlegend": True,
-        "legend": LEGEND,
+        "legend": figure.LEGEND,
         "xaxis": axis
         | {"type": "category", "tickmode": "array", "tickvals": [x[i] for i in at], "ticktext": text, "tickangle": 0, "showgrid": False}
         | {"automargin": "height", "showline": True, "linecolor": colours.border},
@@ -239,9 +217,3 @@ def _unit(metric: str, top: float) -> dict[str, Any]:
     if not MEASURES[metric].additive:
         return {"ticksuffix": " %", "tickformat": "~g"}
     return {"tickformat": "~s" if top >= 10_000 else ",d"}
-
-
-def bucket_name(bucket: datetime, grain: Grain) -> str:
-    if grain == "hour":
-        return f"{bucket:%a} {format.day(bucket)}, {bucket:%H:%M}"
-    return f"{bucket:%a} {format.day(bucket, year=True)}" if grain == "day" else f"{bucket:%B %Y}"

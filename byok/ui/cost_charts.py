@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from byok.store.money import PARTS
-from byok.ui import format, theme
+from byok.ui import figure, format, theme
 from byok.ui.breakdown import Breakdown, Part
 from byok.ui.theme import Look, Looks
 
@@ -22,6 +22,7 @@ WORDS: Mapping[str, str] = {
 _PLACES = {"input_usd": 0, "cached_usd": 4, "written_usd": 1, "output_usd": 2, "request_usd": 3}
 LOOKS = Looks({name: Look(theme.LIGHT.series[place], theme.DARK.series[place]) for name, place in _PLACES.items()})
 MOST_BARS = 12
+WATERFALL_HEIGHT = 280
 _ROW_HEIGHT, _FRAME = 30, 64
 Row = Mapping[str, Any]
 
@@ -57,25 +58,22 @@ def split_bars(rows: Sequence[Row], names: Sequence[str], *, mode: str | None) -
         if any(row[part] for row, _ in shown)
     ]
     text = [html.escape(name if len(name) <= 24 else f"{name[:23]}…") for _, name in shown]
-    layout = _layout(colours, _FRAME + _ROW_HEIGHT * max(len(shown), 2)) | {
+    layout = figure.frame(colours, split_height(len(shown))) | {
         "barmode": "stack",
         "bargap": 0.3,
         "showlegend": True,
-        "legend": {
-            "orientation": "h",
-            "x": 0,
-            "y": 1.02,
-            "yanchor": "bottom",
-            "traceorder": "normal",
-            "itemclick": False,
-            "itemdoubleclick": False,
-        },
-        "xaxis": _axis(colours)
+        "legend": figure.LEGEND,
+        "xaxis": figure.axis(colours)
         | {"tickprefix": "$", "nticks": 5, "gridcolor": colours.border, "rangemode": "tozero", "automargin": "height"},
-        "yaxis": _axis(colours)
+        "yaxis": figure.axis(colours)
         | {"type": "category", "tickmode": "array", "tickvals": labels, "ticktext": text, "showgrid": False, "automargin": "width"},
     }
     return {"data": traces, "layout": layout}
+
+
+def split_height(rows: int) -> int:
+    """How high the figure of `split_bars` is, in pixels."""
+    return _FRAME + _ROW_HEIGHT * min(max(rows, 2), MOST_BARS)
 
 
 def split_described(rows: Sequence[Row], names: Sequence[str]) -> str:
@@ -107,8 +105,8 @@ def waterfall(before: Decimal, steps: Sequence[tuple[str, Decimal]], *, mode: st
         "connector": {"line": {"color": colours.border, "width": 1}},
     }
     top = 1.15 * float(max(before, after, before + sum((step for _, step in steps if step > 0), Decimal(0)))) or 1
-    layout = _layout(colours, 280) | {
-        "xaxis": _axis(colours)
+    layout = figure.frame(colours, WATERFALL_HEIGHT, top=8) | {
+        "xaxis": figure.axis(colours)
         | {
             "type": "category",
             "tickmode": "array",
@@ -116,7 +114,8 @@ def waterfall(before: Decimal, steps: Sequence[tuple[str, Decimal]], *, mode: st
             "ticktext": [html.escape(name) for name in names],
             "automargin": "height",
         },
-        "yaxis": _axis(colours) | {"tickprefix": "$", "nticks": 5, "gridcolor": colours.border, "range": [0, top], "automargin": "width"},
+        "yaxis": figure.axis(colours)
+        | {"tickprefix": "$", "nticks": 5, "gridcolor": colours.border, "range": [0, top], "automargin": "width"},
     }
     return {"data": [trace], "layout": layout}
 
@@ -126,21 +125,3 @@ def waterfall_described(before: Decimal, steps: Sequence[tuple[str, Decimal]]) -
     after = before + sum((step for _, step in steps), Decimal(0))
     said = ", ".join(f"{name} {'+' if step > 0 else ''}{format.money(step)}" for name, step in steps)
     return f"Waterfall from {format.money(before)} to {format.money(after)}: {said or 'no difference'}."
-
-
-def _axis(colours: theme.Palette) -> dict[str, Any]:
-    return {"fixedrange": True, "title": {"text": ""}, "tickfont": {"size": 12, "color": colours.muted}, "zeroline": False, "ticks": ""}
-
-
-def _layout(colours: theme.Palette, height: int) -> dict[str, Any]:
-    return {
-        "height": height,
-        "margin": {"l": 0, "r": 8, "t": 8, "b": 0, "pad": 4},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"family": theme.FONT, "size": 13, "color": colours.text},
-        "hoverlabel": {"bgcolor": colours.surface, "bordercolor": colours.border, "font": {"color": colours.text}, "align": "left"},
-        "hovermode": "closest",
-        "dragmode": False,
-        "showlegend": False,
-    }

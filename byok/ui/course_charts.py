@@ -4,7 +4,7 @@ import html
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from byok.ui import charts, theme
+from byok.ui import charts, figure, theme
 from byok.ui.breakdown import Breakdown, Part
 from byok.ui.charts import Earlier
 from byok.ui.measures import MEASURES, Value
@@ -63,7 +63,7 @@ def cumulative(
     x = [bucket.isoformat() for bucket in series.buckets]
     traces = [_line(part, summed, x, metric, grain, looks, shown, mode, running) | {"stackgroup": "all"} for part in summed.parts]
     for trace, part in zip(traces, summed.parts, strict=True):
-        trace["fillcolor"] = _faint(looks.of(part.name).colour(mode), 0.55)
+        trace["fillcolor"] = figure.faint(looks.of(part.name).colour(mode), 0.55)
         trace["mode"] = "lines+markers"
         trace["marker"] = trace["marker"] | {"size": 4}
     tops = [float(total) for total in summed.totals]
@@ -118,8 +118,3 @@ def _running(values: Sequence[Value | None]) -> list[Value]:
         before: Any = found[-1] if found else 0
         found.append(before + (value or 0))
     return found
-
-
-def _faint(colour: str, strength: float) -> str:
-    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
-    return f"rgba({red},{green},{blue},{strength})"

@@ -1,14 +1,14 @@
 """What one can do with what the Explore page shows: go deeper, filter, take it along as a file, ask it as SQL."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import streamlit as st
 
 from byok.accounts.users import User
 from byok.store import formatting, pasted
 from byok.store.scope import Scope
-from byok.ui import filters, format, offers, shown
+from byok.ui import filters, format, months, offers, shown
 from byok.ui.explored import Answer, columns_of
 from byok.ui.filters import Filters
 from byok.ui.measures import MEASURES
@@ -25,7 +25,7 @@ def deeper(chosen: Filters, bucket: datetime | None, otherwise: Callable[[], Non
         otherwise()
         return
     first = bucket.astimezone(chosen.zone).date()
-    last = first if chosen.grain == "day" else (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+    last = first if chosen.grain == "day" else months.last_day(first)
     values = {"range": "custom", "from": first, "to": last, "grain": "hour" if chosen.grain == "day" else "day"}
     for word, value in values.items():
         st.session_state[word] = value

@@ -43,28 +43,40 @@ def steps_of(chosen: Filters) -> list[datetime]:
     return buckets(max(chosen.period.since, chosen.kept_from), chosen.period.until, chosen.grain, chosen.zone)
 
 
-def answer(engine: Engine, chosen: Filters, metric: str, *, most: int, sums: list[dict[str, Any]] | None = None) -> Answer:
-    """The `most` largest parts (and Other, where parts make a whole). `sums`: rows of `courses.sums` that are there already."""
+def answer(
+    engine: Engine,
+    chosen: Filters,
+    metric: str,
+    *,
+    most: int,
+    sums: Sequence[Row] | None = None,
+    sums_before: Sequence[Row] | None = None,
+) -> Answer:
+    """The `most` largest parts (and Other, where parts make a whole).
+
+    `sums`: rows of `courses.sums` of the columns asked for that are there already; `sums_before`: of the period compared with, undivided.
+    """
     steps, columns = steps_of(chosen), columns_of(chosen)
     known = sums if sums is not None and MEASURES[metric].additive else _over(engine, chosen.scope, metric, chosen, steps, columns)
     rows = _joined(known, columns)
-    compared = earlier(engine, chosen, metric)
+    compared = earlier(engine, chosen, metric, sums_before)
     if MEASURES[metric].additive:
         return Answer(columns, breakdown.breakdown(rows, steps, metric, column=_ALL, most=most), None, compared)
     totals = _joined(_over(engine, chosen.scope, metric, chosen, steps[:1], columns, once=True), columns)
-    whole = [row | {_ALL: ""} for row in _over(engine, chosen.scope, metric, chosen, steps, ())]
+    whole = [{**row, _ALL: ""} for row in _over(engine, chosen.scope, metric, chosen, steps, ())]
     together = breakdown.apart(whole, [{_ALL: "", **_nothing(metric)}], steps, metric, column=_ALL, most=1)
     series = breakdown.apart(rows, totals, steps, metric, column=_ALL, most=most)
     return Answer(columns, series, together.parts[0].values, compared)
 
 
-def earlier(engine: Engine, chosen: Filters, metric: str) -> Earlier | None:
-    """The whole of the period compared with; None where there is none."""
+def earlier(engine: Engine, chosen: Filters, metric: str, sums: Sequence[Row] | None = None) -> Earlier | None:
+    """The whole of the period compared with; None where there is none. `sums`: rows of `courses.sums` of it that are there already."""
     before = chosen.scope_before
     if before is None:
         return None
     steps = buckets(before.since, before.until, chosen.grain, chosen.zone)
-    rows = [row | {_ALL: ""} for row in _over(engine, before, metric, chosen, steps, ())]
+    known = sums if sums is not None and MEASURES[metric].additive else _over(engine, before, metric, chosen, steps, ())
+    rows = [{**row, _ALL: ""} for row in known]
     if MEASURES[metric].additive:
         parts = breakdown.breakdown(rows, steps, metric, column=_ALL).parts
         values: Sequence[Value | None] = parts[0].values if parts else [0] * len(steps)
@@ -103,27 +115,18 @@ def _values_shown(names: Names, columns: Sequence[str], part: str) -> list[str]:
 
 def _over(
     engine: Engine, scope: AnyScope, metric: str, chosen: Filters, steps: Sequence[datetime], by: Sequence[str], *, once: bool = False
-) -> list[dict[str, Any]]:
+) -> Sequence[Row]:
     """Rows from which the measure can be read, per step (`once`: over all of them)."""
     if MEASURES[metric].timing:
         return courses.waits(engine, scope, steps, by=by)
     if metric == "cached":
         return courses.cached_input(engine, scope, steps, by=by)
     rows = courses.sums(engine, scope, grain=chosen.grain, by=by)
-    return _added(rows, by) if once else rows
+    return courses.added(rows, by=by) if once else rows
 
 
-def _added(rows: Sequence[dict[str, Any]], by: Sequence[str]) -> list[dict[str, Any]]:
-    found: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for row in rows:
-        one = found.setdefault(tuple(row[name] for name in by), {**row, "calls": 0, "failed": 0})
-        one["calls"] += row["calls"]
-        one["failed"] += row["failed"]
-    return list(found.values())
-
-
-def _joined(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> list[dict[str, Any]]:
-    return [row | {_ALL: _BETWEEN.join(str(row[column]) for column in columns)} for row in rows]
+def _joined(rows: Sequence[Row], columns: Sequence[str]) -> list[dict[str, Any]]:
+    return [{**row} | {_ALL: _BETWEEN.join(str(row[column]) for column in columns)} for row in rows]
 
 
 def _nothing(metric: str) -> dict[str, Any]:

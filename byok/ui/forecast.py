@@ -62,7 +62,6 @@ def sentence(found: Outlook, *, budget: float | None = None) -> str:
 def card(chosen: Filters, metric: str = "cost", *, budget: float | None = None) -> None:
     """The month as a rising line, the band in which it will end, and the budget."""
     found = of(chosen, metric)
-    st.subheader("Where the month will end", anchor=False)
     if not found.days and not found.forecast.enough:
         st.caption(f"Nothing was used in {found.month:%B} yet. {found.forecast.basis}")
         return

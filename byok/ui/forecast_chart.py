@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 
 from byok.store.outlook import Outlook
-from byok.ui import charts, format, theme
+from byok.ui import figure, format, theme
 from byok.ui.theme import Palette
 
 HEIGHT = 280
@@ -27,7 +27,7 @@ def band(found: Outlook, *, budget: float | None, mode: str | None) -> dict[str,
     hidden = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
     traces: list[dict[str, Any]] = [
         {"type": "scatter", "x": ahead, "y": high, **hidden},
-        {"type": "scatter", "x": ahead, "y": low, **hidden, "fill": "tonexty", "fillcolor": _faint(colours.primary)}
+        {"type": "scatter", "x": ahead, "y": low, **hidden, "fill": "tonexty", "fillcolor": figure.faint(colours.primary, 0.18)}
         | {"name": "range, 4 of 5", "showlegend": True},
         _line("so far", [day.isoformat() for day, _ in sums], [value for _, value in sums], "solid", colours.primary, write),
         _line("projected", ahead, middle, "dot", colours.primary, write),
@@ -55,20 +55,12 @@ def described(found: Outlook) -> str:
 
 
 def _layout(found: Outlook, colours: Palette) -> dict[str, Any]:
-    axis = {"fixedrange": True, "title": {"text": ""}, "tickfont": {"size": 12, "color": colours.muted}, "zeroline": False}
+    axis = figure.axis(colours)
     days = [date.fromordinal(n) for n in range(found.month.toordinal(), found.until.toordinal())]
     marked = [day for day in days if (day.day - 1) % 7 == 0]
-    return {
-        "height": HEIGHT,
-        "margin": {"l": 0, "r": 0, "t": 0, "b": 0, "pad": 4},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"family": theme.FONT, "size": 13, "color": colours.text},
-        "hoverlabel": {"bgcolor": colours.surface, "bordercolor": colours.border, "font": {"color": colours.text, "size": 13}},
-        "hovermode": "closest",
-        "dragmode": False,
+    return figure.frame(colours, HEIGHT) | {
         "showlegend": True,
-        "legend": charts.LEGEND,
+        "legend": figure.LEGEND,
         "xaxis": axis
         | {"type": "date", "range": [days[0].isoformat(), days[-1].isoformat()], "tickvals": [day.isoformat() for day in marked]}
         | {"ticktext": [f"{day:%b} {day.day}" for day in marked], "showgrid": False, "showline": True}
@@ -77,8 +69,3 @@ def _layout(found: Outlook, colours: Palette) -> dict[str, Any]:
         | {"tickprefix": "$" if found.metric == "cost" else "", "rangemode": "tozero", "nticks": 5, "automargin": "width"}
         | {"tickformat": "~s", "gridcolor": colours.border},
     }
-
-
-def _faint(colour: str) -> str:
-    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
-    return f"rgba({red},{green},{blue},0.18)"

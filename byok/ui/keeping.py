@@ -13,7 +13,7 @@ from byok.accounts.users import User
 from byok.store import questions
 from byok.store.scope import Scope
 from byok.store.zones import EARLIEST, LATEST
-from byok.ui import calendar_chart, format, session
+from byok.ui import calendar_chart, cards, format, session, states
 
 SOON = timedelta(days=3)
 LEAVING_DAYS = 7
@@ -43,13 +43,15 @@ def kept(user: User, zone: ZoneInfo) -> Kept:
     return Kept(user, zone, since, rows, oldest, newest, {date.fromisoformat(row["day"]): row["calls"] for row in days}, soon)
 
 
-def draw(found: Kept) -> None:
+def draw(whose: User, zone: ZoneInfo) -> None:
     """The cards, the calendar, and what leaves in the next days."""
-    _cards(found)
-    if not found.oldest:
+    found: Kept | None = None
+    with states.Card(height=cards.HEIGHT, framed=False):
+        found = kept(whose, zone)
+        _cards(found)
+    if not found or not found.oldest:
         return
-    with st.container(border=True):
-        st.subheader("Stored days", anchor=False)
+    with states.Card("Stored days"):
         today = session.now().astimezone(found.zone).date()
         calendar_chart.draw(found.per_day, _first_day(found), max(today, max(found.per_day)), mode=st.context.theme.type)
         st.caption(f"Days in {found.zone.key}. The darker a day, the more calls.")
@@ -70,8 +72,7 @@ def _leaving(found: Kept) -> None:
     """Days whose records pass the plan's limit within a week, oldest first."""
     last = (found.kept_from + timedelta(days=LEAVING_DAYS)).astimezone(found.zone).date()
     rows = [(day, count) for day, count in sorted(found.per_day.items()) if day <= last]
-    with st.container(border=True):
-        st.subheader("Leaving soon", anchor=False)
+    with states.Card("Leaving soon"):
         if not rows:
             st.markdown(f"Nothing leaves within {format.plural(LEAVING_DAYS, 'day')}. The oldest record leaves {_until(found)}.")
             return

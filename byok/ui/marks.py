@@ -3,36 +3,43 @@
 import html
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import streamlit as st
 
+from byok import services
+from byok.accounts import receipts
+from byok.accounts.users import User
 from byok.spikes.episodes import Episode
-from byok.store import unusual
 from byok.store.engine import Engine
-from byok.store.scope import AnyScope, Scope
-from byok.ui import format, theme
+from byok.ui import format, session, spike_search, theme
+from byok.ui.filters import Filters
 
 _MOST_ROWS = 5_000_000  # everyone's spikes read all records of eight weeks: beyond this a page would wait for them
 _MOST_SENTENCES = 3
+_AGAIN, _HOUR = timedelta(seconds=1), timedelta(hours=1)
 _ABOVE = 1.04  # of the bar's height: the diamond does not sit on the bar
 
 
-def of(engine: Engine, scope: AnyScope) -> list[Episode]:
-    """The spikes of a period, newest first; none where keys or statuses are filtered (spikes are of all), or where it would take long."""
+def of(engine: Engine, chosen: Filters) -> list[Episode] | None:
+    """The spikes of a period, newest first; None while they are searched for (see `told`).
+
+    None are there where keys or statuses are filtered (spikes are of all), or where it would take long.
+    """
     rows = sum(file.rows for file in engine.view().files)
-    if scope.key_ids or scope.statuses or (not isinstance(scope, Scope) and rows > _MOST_ROWS):
+    if chosen.key_ids or chosen.statuses or (chosen.everyone and rows > _MOST_ROWS):
         return []
-    return unusual.episodes(engine, scope)
+    found = spike_search.episodes(engine, chosen.scope, state=str(receipts.latest(services.current().db, 1)))
+    return None if found is None else [episode for episode in found if episode.peak.hour + _HOUR > chosen.kept_from]
 
 
 def marked(
-    figure: Mapping[str, Any], episodes: Sequence[Episode], buckets: Sequence[datetime], tops: Sequence[float], *, mode: str | None
+    figure: Mapping[str, Any], episodes: Sequence[Episode] | None, buckets: Sequence[datetime], tops: Sequence[float], *, mode: str | None
 ) -> dict[str, Any]:
     """The figure with a diamond over each bucket in which a spike began. `tops` is how high the bars of the buckets reach."""
     by_bucket: dict[int, list[Episode]] = defaultdict(list)
-    for episode in episodes:
+    for episode in episodes or ():
         place = _bucket_of(episode.peak.hour, buckets)
         if place is not None:
             by_bucket[place].append(episode)
@@ -57,13 +64,24 @@ def marked(
     return dict(figure) | {"data": [*figure["data"], trace]}
 
 
-def told(episodes: Sequence[Episode], zone: Any) -> None:
-    """The newest spikes in words, below the chart."""
+def told(user: User, episodes: Sequence[Episode] | None, chosen: Filters) -> None:
+    """The newest spikes in words, below the chart; while they are searched for, a line that brings them by itself."""
+    if episodes is None:
+        _wait(user, chosen)
+        return
     for episode in episodes[:_MOST_SENTENCES]:
-        at = episode.peak.hour.astimezone(zone)
+        at = episode.peak.hour.astimezone(chosen.zone)
         st.caption(format.literal(f"◆ {at:%a} {format.day(at)}, {at:%H:%M} · {episode.model}: {episode.peak.why}"))
     if len(episodes) > _MOST_SENTENCES:
         st.caption(f"And {len(episodes) - _MOST_SENTENCES:,} more spikes in this period.")
+
+
+@st.fragment(run_every=_AGAIN)
+def _wait(user: User, chosen: Filters) -> None:
+    session.still(user)
+    if of(services.current().engine, chosen) is not None:
+        st.rerun()
+    st.caption(":material/search: Looking for spikes …")
 
 
 def _hover(episodes: Sequence[Episode]) -> str:

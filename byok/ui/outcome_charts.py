@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from byok.ui import charts, format, theme
+from byok.ui import charts, figure, format, theme
 from byok.ui.outcomes import Endings
 from byok.ui.periods import Grain
 
@@ -16,13 +16,6 @@ WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 WEEK_WORDS: Mapping[str, str] = {"failed": "failed calls", "calls": "calls", "rate": "error rate"}
 _FAINT = 0.16  # a single failure must be seen beside a burst of hundreds
 Row = Mapping[str, Any]
-
-
-def bucket_name(bucket: datetime, grain: Grain) -> str:
-    """A bucket in words, such as Sun Nov 22, 14:00."""
-    if grain == "hour":
-        return f"{bucket:%a} {format.day(bucket)}, {bucket:%H:%M}"
-    return f"{bucket:%a} {format.day(bucket, year=True)}" if grain == "day" else f"{bucket:%B %Y}"
 
 
 def rate_over_volume(found: Endings, *, grain: Grain, mode: str | None, running: bool) -> dict[str, Any]:
@@ -58,12 +51,12 @@ def rate_over_volume(found: Endings, *, grain: Grain, mode: str | None, running:
         "hovertemplate": "<b>%{customdata[0]}</b>  %{customdata[1]} failed<br>%{customdata[2]}<extra></extra>",
     }
     top = max((rate for rate in rates if rate is not None), default=0)
-    axis = _axis(colours)
+    axis = figure.axis(colours)
     at, text = charts.ticks(found.buckets, grain, most=MOST_TICKS)
-    layout = _layout(colours, RATE_HEIGHT) | {
+    layout = figure.frame(colours, RATE_HEIGHT) | {
         "bargap": 0.25 if len(x) <= 45 else 0.1,
         "showlegend": True,
-        "legend": {"orientation": "h", "x": 0, "y": 1.04, "yanchor": "bottom", "itemclick": False, "itemdoubleclick": False},
+        "legend": figure.LEGEND,
         "xaxis": axis | _time_axis(x, at, text),
         # The line lies above the bars: the axis that is drawn last is on top.
         "yaxis2": axis
@@ -90,9 +83,9 @@ def failures_by_kind(found: Endings, *, grain: Grain, mode: str | None, running:
     x = [bucket.isoformat() for bucket in found.buckets]
     at, text = charts.ticks(found.buckets, grain, most=MOST_TICKS)
     trace = _cells(x, kinds, shares, told, "<b>%{customdata[0]}</b>  %{y} (%{customdata[1]})<br>%{customdata[2]}<extra></extra>", colours)
-    layout = _layout(colours, HEIGHT) | {
-        "xaxis": _axis(colours) | _time_axis(x, at, text),
-        "yaxis": _axis(colours) | {"type": "category", "showgrid": False, "automargin": "width"},
+    layout = figure.frame(colours, HEIGHT) | {
+        "xaxis": figure.axis(colours) | _time_axis(x, at, text),
+        "yaxis": figure.axis(colours) | {"type": "category", "showgrid": False, "automargin": "width"},
     }
     return {"data": [trace], "layout": layout}
 
@@ -105,9 +98,10 @@ def hours_of_the_week(rows: Sequence[Row], *, metric: str, mode: str | None) -> 
     ink = colours.series[0] if metric == "calls" else colours.bad
     template = "<b>%{customdata[0]}</b>  %{y} %{x}:00<br>%{customdata[1]}<extra></extra>"
     trace = _cells(hours, WEEKDAYS[::-1], values[::-1], told[::-1], template, colours, ink)
-    layout = _layout(colours, HEIGHT) | {
-        "xaxis": _axis(colours) | {"type": "category", "tickvals": hours[::3], "tickangle": 0, "showgrid": False, "automargin": "height"},
-        "yaxis": _axis(colours) | {"type": "category", "showgrid": False, "automargin": "width"},
+    layout = figure.frame(colours, HEIGHT) | {
+        "xaxis": figure.axis(colours)
+        | {"type": "category", "tickvals": hours[::3], "tickangle": 0, "showgrid": False, "automargin": "height"},
+        "yaxis": figure.axis(colours) | {"type": "category", "showgrid": False, "automargin": "width"},
     }
     return {"data": [trace], "layout": layout}
 
@@ -116,7 +110,7 @@ def rate_described(found: Endings, *, grain: Grain) -> str:
     """The first figure in a sentence."""
     calls, failed = sum(found.calls), sum(found.failed)
     worst = max(zip(found.rates, found.buckets, strict=True), key=lambda pair: pair[0] or 0, default=None)
-    peak = f" Highest: {format.percent(worst[0])}, {bucket_name(worst[1], grain)}." if worst and worst[0] else ""
+    peak = f" Highest: {format.percent(worst[0])}, {figure.bucket_name(worst[1], grain)}." if worst and worst[0] else ""
     return f"Error rate per {grain} over requests: {format.count(failed)} of {format.plural(calls, 'call')} failed.{peak}"
 
 
@@ -169,7 +163,7 @@ def _cells(
 
 
 def _names(buckets: Sequence[datetime], grain: Grain, running: bool) -> list[str]:
-    names = [bucket_name(bucket, grain) for bucket in buckets]
+    names = [figure.bucket_name(bucket, grain) for bucket in buckets]
     if running and names:
         names[-1] += ", so far"
     return names
@@ -192,24 +186,6 @@ def _marks(top: float) -> list[float]:
     return [int(value) if value == int(value) else value for value in (step * number for number in range(int(top / step) + 1))]
 
 
-def _axis(colours: theme.Palette) -> dict[str, Any]:
-    return {"fixedrange": True, "title": {"text": ""}, "tickfont": {"size": 12, "color": colours.muted}, "zeroline": False, "ticks": ""}
-
-
 def _time_axis(x: Sequence[str], at: Sequence[int], text: Sequence[str]) -> dict[str, Any]:
     marks = {"tickmode": "array", "tickvals": [x[i] for i in at], "ticktext": list(text), "tickangle": 0}
     return {"type": "category", "showgrid": False, "automargin": "height", "range": [-0.6, len(x) - 0.4]} | marks
-
-
-def _layout(colours: theme.Palette, height: int) -> dict[str, Any]:
-    return {
-        "height": height,
-        "margin": {"l": 0, "r": 0, "t": 4, "b": 0, "pad": 4},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"family": theme.FONT, "size": 13, "color": colours.text},
-        "hoverlabel": {"bgcolor": colours.surface, "bordercolor": colours.border, "font": {"color": colours.text}, "align": "left"},
-        "hovermode": "closest",
-        "dragmode": False,
-        "showlegend": False,
-    }

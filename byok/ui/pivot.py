@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 import streamlit as st
 
-from byok.ui import charts, course_charts, format
+from byok.ui import course_charts, figure, format
 from byok.ui.breakdown import Breakdown
 from byok.ui.measures import MEASURES
 from byok.ui.periods import Grain
@@ -31,12 +31,12 @@ def frame(series: Breakdown, metric: str, grain: Grain, *, shown: Callable[[str]
                 "whole": whole,
                 "share": 100 * whole / total if measure.additive and total and whole is not None else None,
                 **{
-                    charts.bucket_name(bucket, grain): None if value is None else float(value) * factor
+                    figure.bucket_name(bucket, grain): None if value is None else float(value) * factor
                     for bucket, value in zip(series.buckets[first:], part.values[first:], strict=True)
                 },
             }
         )
-    return pd.DataFrame(rows, columns=["id", "name", "whole", "share", *(charts.bucket_name(one, grain) for one in series.buckets[first:])])
+    return pd.DataFrame(rows, columns=["id", "name", "whole", "share", *(figure.bucket_name(one, grain) for one in series.buckets[first:])])
 
 
 def draw(found: pd.DataFrame, metric: str, *, title: str, key: str, on_select: Callable[[], None]) -> None:

@@ -23,7 +23,6 @@ _SAID = "price-said"
 
 def section(user: User, used: Collection[Name]) -> None:
     """What is charged now; at first only for the models of the selection."""
-    st.subheader("Price table", anchor=ANCHOR)
     st.caption("USD per million tokens, in force now. A dash: charged like input. Earlier calls keep the price of their day.")
     every = st.toggle("Show every model", key="price-table-all", value=not used)
     rows = [row for row in questions.price_list(services.current().engine) if every or (row["vendor"], row["model"]) in used]

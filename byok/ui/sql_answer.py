@@ -11,7 +11,7 @@ from byok.accounts.users import User
 from byok.errors import ByokError
 from byok.store import formatting
 from byok.store.console import ConsoleResult
-from byok.ui import charts, format, offers, states, theme
+from byok.ui import charts, figure, format, offers, states, theme
 from byok.ui.sql_editor import Run
 
 MOST_MARKS = 500
@@ -99,17 +99,11 @@ def quick(rows: pa.Table, along: str, drawn: list[str], *, mode: str | None) -> 
         }
         for at, name in enumerate(drawn)
     ]
-    axis = {"fixedrange": True, "tickfont": {"size": 12, "color": colours.muted}, "zeroline": False, "automargin": True}
-    layout = {
-        "height": charts.HERO_HEIGHT,
-        "margin": {"l": 0, "r": 0, "t": 8, "b": 0, "pad": 4},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"family": theme.FONT, "size": 13, "color": colours.text},
+    axis = figure.axis(colours) | {"automargin": True}
+    layout = figure.frame(colours, charts.HERO_HEIGHT) | {
         "barmode": "group",
-        "dragmode": False,
         "showlegend": len(drawn) > 1,
-        "legend": {"orientation": "h", "x": 0, "y": 1.04, "yanchor": "bottom"},
+        "legend": figure.LEGEND,
         "xaxis": axis | {"type": "category" if is_text else "-", "showgrid": False},
         "yaxis": axis | {"gridcolor": colours.border, "rangemode": "tozero"},
     }

@@ -29,6 +29,17 @@ def newest_of(user: User, *, everyone: bool = False) -> datetime | None:
     return questions.freshness(engine).newest_ts if everyone and user.admin else questions.extent(engine, user.id)[1]
 
 
+def require_records(user: User, chosen: Filters) -> None:
+    """End the script with the way on where no record can be shown: none was ever made, or none of the period is kept any more."""
+    if newest_of(user, everyone=chosen.everyone) is None:
+        no_data_yet(user)
+        st.stop()
+    if chosen.gone:
+        out_of_retention(user, chosen)
+        st.stop()
+    cut_by_retention(user, chosen)
+
+
 def whose(chosen: Filters) -> None:
     """Say loudly that these are not the reader's own records."""
     if chosen.everyone:
@@ -82,13 +93,14 @@ def cut_by_retention(user: User, chosen: Filters) -> None:
 
 
 def unpriced(rows: Sequence[Mapping[str, Any]]) -> None:
-    """A banner for models without a price, from rows of `questions.usage` by vendor and model with cost.
+    """A banner for models without a price, from rows by vendor and model: calls, success, cost_usd.
 
     Failed calls without counts are unpriced, too; they are expected, and no reason for alarm.
     """
     without = [row for row in rows if row["cost_usd"] is None and row["success"]]
     if not without:
         return
+    without.sort(key=lambda row: -row["calls"])
     named = ", ".join(f"`{row['vendor']}/{row['model']}`" for row in without[:3]) + (" …" if len(without) > 3 else "")
     calls = format.plural(sum(row["calls"] for row in without), "call")
     st.warning(
@@ -140,31 +152,43 @@ def _last_week() -> None:
 
 
 class Card:
-    """A framed part of a page: its title at once, a skeleton until it is drawn, and a fault of its own that leaves the rest alone.
+    """A part of a page with a fault of its own, which is said there, with a way to try again, and leaves the rest alone.
 
-    Made before anything is asked, so that nothing jumps when answers come; then `with card:` draws into it.
+    Its title (if any) stands at once and a skeleton until it is drawn. Made before anything is asked, so that nothing jumps when
+    answers come; then `with card:` draws into it. Without a `height` (pixels) there is no skeleton: for what is drawn in no time.
 
     >>> hero = states.Card("Cost by vendor", height=320)
     >>> with hero:
     ...     charts.draw(…)
     """
 
-    def __init__(self, title: str, *, height: int, key: str | None = None) -> None:
-        self.title = title
-        self.box = st.container(border=True, key=key)
+    def __init__(
+        self,
+        title: str = "",
+        *,
+        height: int | None = None,
+        framed: bool = True,
+        key: str | None = None,
+        anchor: str | None = None,
+        column: Any = st,
+    ) -> None:
+        self.name = key or title or "figures"
+        self.box = column.container(border=framed, key=key, height="content" if column is st else "stretch")
         with self.box:
-            self.heading = st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute")
-            self.heading.subheader(title, anchor=False, width="content")
-            self._waiting = st.skeleton(height=height)
+            if title:
+                self.heading = st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute")
+                self.heading.subheader(title, anchor=anchor or False, width="content")
+            self._waiting = st.skeleton(height=height) if height else None
 
     def __enter__(self) -> "Card":
         self.box.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> bool:
-        self._waiting.empty()
+        if self._waiting is not None:
+            self._waiting.empty()
         if isinstance(fault, Exception):
-            _failed(fault, self.title)
+            _failed(fault, self.name)
         self.box.__exit__(None, None, None)
         return isinstance(fault, Exception)
 

@@ -20,7 +20,6 @@ _SMALL = Decimal("0.000000001")
 
 def section(chosen: Filters, used: Sequence[Name]) -> None:
     """Controls and answer. `used` are the models of the selection, dearest first."""
-    st.subheader("What if", anchor=False)
     st.caption("The calls above, one by one, as if another model had answered or more of the input had been cached.")
     catalogue = services.current().engine.catalogue
     priced = [f"{model.vendor}/{model.model}" for model in catalogue.models() if model.prices]

@@ -74,7 +74,7 @@ def open_app(book: Services) -> Opener:
     """Open the app (or a page by itself) as a user, or signed out, at an address."""
 
     def opened(user: User | None = None, /, *, script: str = "app.py", page: str | None = None, **query: str | list[str]) -> AppTest:
-        app = AppTest.from_file(str(ROOT / script), default_timeout=30)
+        app = AppTest.from_file(str(ROOT / script), default_timeout=300)
         if user:
             app.session_state["own_session"] = sessions.start(book.db, user.id, now=NOW)
         for name, value in query.items():

@@ -1,7 +1,7 @@
 """The Explore page: each measure, each view, clicks, what is taken along, and whose calls it shows."""
 
 import json
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from urllib.parse import parse_qs
 
@@ -119,12 +119,12 @@ def chosen(user, **values):
 
 @pytest.mark.parametrize(
     ("grain", "first", "last", "finer"),
-    [("day", date(2026, 11, 20), date(2026, 11, 20), "hour"), ("month", date(2026, 11, 1), date(2026, 11, 30), "day")],
+    [("day", date(2026, 11, 20), date(2026, 11, 20), "hour"), ("month", date(2026, 10, 1), date(2026, 10, 31), "day")],
 )
 def test_a_click_goes_one_grain_deeper(ada, monkeypatch, grain, first, last, finer):
     state: dict[str, object] = {}
     monkeypatch.setattr(explore_actions.st, "session_state", state)
-    bucket = NOW.replace(day=20 if grain == "day" else 1, hour=0, minute=0)
+    bucket = datetime(first.year, first.month, first.day, tzinfo=UTC)
     explore_actions.deeper(chosen(ada, range="90d", grain=grain), bucket, lambda: state.update(otherwise=True))
     assert state == {"range": "custom", "from": first, "to": last, "grain": finer}
 

@@ -1,5 +1,7 @@
 """Exports: a one-time link for exactly the records that the filters name."""
 
+from datetime import timedelta
+
 from byok import downloads
 from tests.pages.conftest import NOW
 from tests.pages.reading import headings, text_of
@@ -35,6 +37,19 @@ def test_each_format_has_its_link_and_its_line(book, ada, record, open_app):
     assert offer is not None
     assert offer.format == "parquet"
     assert "/usage/export?format=parquet&since=2026-11-16T00:00:00Z&until=2026-11-22T14:30:00Z" in app.code[0].value
+
+
+def test_a_month_is_one_click_and_the_running_one_ends_today(book, ada, record, open_app):
+    book.behind_web = True
+    record(ada)
+    record(ada, ago=timedelta(days=25))
+    app = open_app(ada, page=PAGE)
+    assert [button.label for button in app.button if str(button.key).startswith("month-")] == ["Nov", "Oct"]
+    app.button(key="month-2026-10-01").click().run()
+    assert "**1 record** from Oct 1 to Oct 31" in text_of(app)
+    assert offered(app, ada).filename == "usage-2026-10-01-to-2026-10-31.csv"
+    app.button(key="month-2026-11-01").click().run()
+    assert not app.exception and app.session_state["to"] == NOW.date()
 
 
 def test_without_the_routes_of_web_it_says_so(ada, record, open_app):

@@ -1,14 +1,25 @@
 """Spikes on the charts: a diamond with the reason, in words below, and nothing that a key's name could do to the page."""
 
+import threading
 from datetime import timedelta
 
 import pytest
 
+from byok import services
 from byok.accounts import key_vault
+from byok.store import unusual
+from byok.store.scope import Scope
+from byok.ui import spike_search
 from tests.pages.conftest import NOW
 from tests.pages.reading import figure_of, text_of
 
 DAYS = 20
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """These pages wait for what is searched for beside them."""
+    monkeypatch.setattr(spike_search, "PATIENCE_S", 60)
 
 
 @pytest.fixture
@@ -38,6 +49,21 @@ def test_a_spike_is_a_diamond_over_its_bar_with_the_reason_in_words(runaway, ope
     said = text_of(app).replace("\\", "")
     assert "33.3 × the usual Sunday 11:00" in said and "from key **night**" in said
     assert "\\*\\*night" in text_of(app)
+
+
+def test_the_chart_does_not_wait_for_its_marks_and_what_was_found_is_remembered(runaway, open_app, monkeypatch):
+    go = threading.Event()
+    found = [*unusual.episodes(services.current().engine, Scope(runaway.id, NOW - timedelta(days=7), NOW))]
+    asked = []
+    monkeypatch.setattr(unusual, "episodes", lambda *_: asked.append(go.wait(60)) or found)
+    monkeypatch.setattr(spike_search, "PATIENCE_S", 0)
+    app = open_app(runaway, range="7d", grain="day", metric="calls", by="model")
+    assert diamonds(app) == [] and "Looking for spikes" in text_of(app)
+    go.set()
+    monkeypatch.setattr(spike_search, "PATIENCE_S", 60)
+    assert len(diamonds(app.run())) == 1
+    assert "Looking for spikes" not in text_of(app.run())
+    assert len(asked) == 1
 
 
 def test_without_a_spike_there_is_no_diamond(ada, record, open_app):

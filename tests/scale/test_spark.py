@@ -1,14 +1,12 @@
 """Every question on Spark: its SQL can be said in Spark's dialect, and the answers are DuckDB's, row by row."""
 
-import shutil
+import inspect
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
@@ -17,100 +15,63 @@ from byok.recording.publisher import write_by_month
 from byok.recording.reader import Reader
 from byok.recording.table import Table
 from byok.store.engine import Engine
-from byok.store.scope import EveryonesScope, Scope
+from byok.store.scope import EveryonesScope
 from tests.samples import NOON, usage_record
+from tests.scale import agreement, spark_cluster
+from tests.scale.asked import DUCKDBS_OWN, VIEWS, World, asked, questions
+from tests.scale.spark_cluster import SparkCluster
 from tests.scale.test_s3 import as_table
 
-HAS_SQLGLOT, HAS_SPARK = find_spec("sqlglot") is not None, find_spec("pyspark") is not None and shutil.which("java") is not None
-needs_sqlglot = pytest.mark.skipif(not HAS_SQLGLOT, reason="sqlglot is not installed (make install-scale)")
-needs_spark = pytest.mark.skipif(not HAS_SPARK, reason="pyspark or Java is not installed (make install-scale)")
+needs_sqlglot = pytest.mark.skipif(find_spec("sqlglot") is None, reason="sqlglot is not installed (make install-scale)")
+needs_spark = pytest.mark.skipif(bool(spark_cluster.missing()), reason=spark_cluster.missing())
 ADA, BOB = "usr_ada1", "usr_bob1"
-SINCE, UNTIL = NOON - timedelta(days=40), NOON + timedelta(days=40)
-EVERYTHING = EveryonesScope(SINCE, UNTIL)
-ADAS = Scope(ADA, SINCE, UNTIL)
-TIMED = ("usage_by_time", "waits", "usage")  # asked in every scope; the others of one and of everyone
-SCOPES = {
-    "everyone": EVERYTHING,
-    "one": ADAS,
-    "filtered": EveryonesScope(SINCE, UNTIL, vendors=("openai",), statuses=(200, 429), user_ids=(ADA, BOB)),
-    "berlin": EveryonesScope(SINCE, UNTIL, tz="Europe/Berlin"),
-    "kathmandu": Scope(ADA, SINCE, UNTIL, tz="Asia/Kathmandu"),
-    "nobody": Scope("usr_nobody", SINCE, UNTIL),
-}
-STARTS = [SINCE, NOON, NOON + timedelta(minutes=10), NOON + timedelta(minutes=20)]
-SWAPPED = {"from_vendors": ["openai"], "from_models": ["gpt-4o"], "to_vendors": ["anthropic"], "to_models": ["claude-haiku-4"]}
-ASKED: list[tuple[str, dict[str, Any]]] = [
-    ("usage", {"group_by": ("vendor", "model")}),
-    ("usage", {"group_by": ("vendor", "model"), "priced": True}),
-    ("usage", {"group_by": ()}),
-    ("usage_by_time", {"group_by": ("day",)}),
-    ("usage_by_time", {"group_by": ("hour", "model"), "priced": True}),
-    ("usage_by_time", {"group_by": ("month", "status")}),
-    ("summary", {}),
-    ("facets", {}),
-    ("extent", {}),
-    ("records_per_hour", {}),
-    ("moment_of_nth_newest", {"place": 3}),
-    ("records", {"priced": True}),
-    ("records", {}),
-    ("records_as_they_lie", {"priced": True}),
-    ("hourly", {}),
-    ("price_list", {"at": NOON, "scope": None}),
-    ("all_prices", {"scope": None}),
-    ("speeds", {}),
-    ("speeds_over_time", {"starts": STARTS}),
-    ("sources", {}),
-    ("recent_failures", {"most": 20}),
-    ("hours_of_keys", {"hours": [int(NOON.timestamp()) // 3600]}),
-    ("price_sources", {}),
-    ("first_uses", {"asked_since": NOON, "newcomers_h": 0}),
-    ("what_if", SWAPPED | {"cached_share": None}),
-    ("what_if", SWAPPED | {"cached_share": 0.5}),
-    ("waits", {"group_by": ("model",), "starts": STARTS}),
-    ("cached_input", {"group_by": (), "starts": STARTS}),
-]
-IN_NO_ORDER = ("records_as_they_lie", "hourly", "hours_of_keys", "all_prices")
+WORLD = World(ADA, BOB, NOON - timedelta(days=60), NOON + timedelta(days=40), NOON)
+EVERYTHING = EveryonesScope(WORLD.since, WORLD.until)
 
 
-def names() -> list[str]:
-    folder = resources.files("byok.store").joinpath("sql")
-    return sorted(Path(str(entry)).stem for entry in folder.iterdir() if str(entry).endswith(".sql"))
+def test_every_question_is_asked_of_both_engines_or_is_duckdbs_own():
+    assert set(questions()) - DUCKDBS_OWN - VIEWS == {question for question, _, _ in asked(WORLD)}
 
 
 @needs_sqlglot
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", sorted(set(questions()) - DUCKDBS_OWN))
 def test_every_question_can_be_said_in_sparks_dialect(name):
     from byok.store import spark_sql, wording
 
-    if name in spark_sql.NOT_FOR_SPARK:
-        return
     said = spark_sql.transpile(wording.text(name)).lower()
-    for word in ("epoch_us", "make_timestamptz", "asof", "int128", "hugeint", "quantile", "unnest", "approx", "to_hours", "replace ("):
+    for word in (
+        "epoch_us",
+        "make_timestamptz",
+        "asof",
+        "int128",
+        "hugeint",
+        "quantile",
+        "unnest",
+        "approx",
+        "to_hours",
+        "replace (",
+        "list_",
+    ):
         assert word not in said
 
 
 @needs_sqlglot
-def test_every_question_is_asked_below_or_is_not_for_spark():
-    from byok.store import spark_sql
+@pytest.mark.parametrize("name", ["ask", "stream"])
+def test_spark_is_asked_with_the_same_words(name):
+    from byok.store.spark import SparkEngine
 
-    asked = {name for name, _ in ASKED} | {f"view_{name}" for name in ("prices", "usage", "usage_costed", "usage_priced")}
-    assert set(names()) - spark_sql.NOT_FOR_SPARK - asked == set()
+    assert inspect.signature(getattr(SparkEngine, name)) == inspect.signature(getattr(Engine, name))
 
 
-@pytest.fixture(scope="module")
-def engines(tmp_path_factory) -> Iterator[tuple[Engine, Engine]]:
-    """DuckDB and Spark over one table (two files) and a journal tail."""
-    from byok.store.spark import SparkEngine, SparkTables
-
-    place = tmp_path_factory.mktemp("spark") / "usage"
-    table = Table(place)
+def records() -> Iterator[list[Any]]:
+    """A day with everything that can be odd in a record, and eight weeks before it for what is usual."""
     models = ["gpt-4o", "gpt-4o-mini", "claude-haiku-4", "unpriced-model"]
-    vendors = {"claude-haiku-4": "anthropic"}
     for part in range(2):
         rows = []
         for number in range(part * 400, part * 400 + 400):
             model = models[number % 4]
-            fields: dict[str, Any] = {"model": model, "vendor": vendors.get(model, "openai"), "user_id": (ADA, BOB, "usr_eve1")[number % 3]}
+            fields: dict[str, Any] = {"model": model, "vendor": "anthropic" if model.startswith("claude") else "openai"}
+            fields |= {"user_id": (ADA, BOB, "usr_eve1")[number % 3], "key_id": f"key_main{number % 2}"}
             fields |= {"status": (200, 200, 429, 502)[number % 4], "ts": NOON + timedelta(seconds=number * 7, microseconds=number)}
             if number % 5 == 0:
                 fields |= {"prompt_tokens": None, "completion_tokens": None, "total_tokens": None, "usage_source": "none"}
@@ -119,48 +80,85 @@ def engines(tmp_path_factory) -> Iterator[tuple[Engine, Engine]]:
             if number == 42:
                 fields |= {"prompt_tokens": 4_000_000_000_001, "completion_tokens": 9_999_999_999, "total_tokens": 4_009_999_999_9}
             rows.append(usage_record(number, **fields))
+        yield rows
+    yield [
+        usage_record(week, user_id=user, model=model, ts=NOON - timedelta(weeks=week) + timedelta(seconds=90 * call))
+        for week in range(1, 9)
+        for user, calls in ((ADA, 2), (BOB, 60 + week))
+        for model in ("gpt-4o", "gpt-4o-mini")
+        for call in range(calls)
+    ]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[SparkCluster]:
+    found = SparkCluster(brief=True)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def engines(tmp_path: Path, cluster: SparkCluster, monkeypatch) -> Iterator[tuple[Engine, Engine]]:
+    """DuckDB and a cluster of Spark over one table (three files)."""
+    from byok.store.spark import SparkEngine, SparkTables
+
+    for name, value in cluster.env.items():
+        monkeypatch.setenv(name, value)
+    table = Table(tmp_path / "usage")
+    for rows in records():
         with table.writing():
             table.commit(write_by_month(table.directory, as_table(rows)))
-    reader = Reader(place, place.with_name("journal"))
+    reader = Reader(tmp_path / "usage", tmp_path / "journal")
     common: dict[str, Any] = {
-        "retention": lambda: {ADA: 30, BOB: 100, "usr_gone1": 5},
+        "retention": lambda: {ADA: 61, BOB: 100, "usr_gone1": 5},
         "keys": list,
         "now": lambda: datetime(2026, 12, 20, 12, tzinfo=UTC),
     }
     duck = Engine(reader, catalogue.load(), **common)
-    spark = SparkEngine(reader, catalogue.load(), spark=SparkTables("local[2]", place), **common)
+    spark = SparkEngine(reader, catalogue.load(), spark=SparkTables(cluster.url, tmp_path / "usage"), **common)
     yield duck, spark
     spark.close()
     duck.close()
 
 
-def rows_of(table: pa.Table, *, ordered: bool) -> list[dict[str, Any]]:
-    from byok.store.spark import exact
-
-    rows = [{name: exact(value) for name, value in row.items()} for row in table.to_pylist()]
-    return rows if ordered else sorted(rows, key=repr)
+@needs_spark
+@pytest.mark.slow
+def test_every_question_is_answered_by_a_cluster_as_by_duckdb(engines, cluster):
+    duck, spark = engines
+    differ, empty = [], set(questions()) - DUCKDBS_OWN - VIEWS
+    for question, scope, words in asked(WORLD):
+        mine, theirs = (agreement.answer(engine, WORLD, question, scope, words) for engine in (duck, spark))
+        print(f"{question}, {scope or 'no scope'}, {words}: {mine.num_rows} rows", flush=True)
+        if mine.num_rows:
+            empty.discard(question)
+        if found := agreement.difference(question, mine, theirs):
+            differ.append((question, scope, words, found))
+            print(differ[-1], flush=True)
+    assert differ == []
+    assert empty == set()
+    assert pc.sum(duck.ask("usage", EVERYTHING, group_by=("vendor",))["calls"]).as_py() > 300
+    assert cluster.applications() == ["byok"]
 
 
 @needs_spark
-@needs_sqlglot
 @pytest.mark.slow
-def test_every_question_is_answered_as_by_duckdb(engines):
-    duck, spark = engines
-    differ = []
-    for question, words in ASKED:
-        for name, scope in SCOPES.items():
-            if question not in TIMED and name not in ("one", "filtered"):
-                continue
-            given = {"scope": scope} | words
-            asked = {key: value for key, value in given.items() if key != "scope"}
-            mine, theirs = (engine.ask(question, given["scope"], **asked) for engine in (duck, spark))
-            ordered = question not in IN_NO_ORDER
-            if mine.column_names != theirs.column_names or rows_of(mine, ordered=ordered) != rows_of(theirs, ordered=ordered):
-                differ.append((question, name, words, mine.slice(0, 3).to_pylist(), theirs.slice(0, 3).to_pylist()))
-            if given["scope"] is None:
-                break
-    assert differ == []
-    assert pc.sum(duck.ask("usage", EVERYTHING, group_by=("vendor",))["calls"]).as_py() > 300
+def test_spark_reads_the_tail_of_a_journal_and_runs_within_one_process(tmp_path):
+    from byok.recording.journal import Journal
+    from byok.store.spark import SparkEngine, SparkTables
+
+    journal = Journal(tmp_path / "journal")
+    for number in range(5):
+        journal.append(usage_record(number))
+    reader = Reader(tmp_path / "usage", tmp_path / "journal")
+    spark = SparkEngine(
+        reader, catalogue.load(), spark=SparkTables("local[1]", tmp_path / "usage"), retention=lambda: {ADA: 30}, keys=list,
+        now=lambda: NOON + timedelta(days=1),
+    )  # fmt: skip
+    try:
+        assert spark.ask("summary", EVERYTHING)["calls"].to_pylist() == [5]
+    finally:
+        spark.close()
+        journal.close()
 
 
 @pytest.mark.skipif(find_spec("polars") is None, reason="polars is not installed (make test-scale)")

@@ -117,7 +117,8 @@ def costed(world):
     def ask(rows):
         world.reader.tail = world.reader.tail.slice(0, 0)
         world.reader.append([row | {"latency_ms": index} for index, row in enumerate(rows)])
-        parts = "cost_usd, cached_usd, written_usd, output_usd, request_usd, saved_usd"
+        nanos = ("cost_nano", "cached_nano", "written_nano", "output_nano", "request_nano", "saved_nano")
+        parts = ", ".join(f"usd_of_nano({nano})" for nano in nanos)
         return engine.connection().execute(f"select {parts} from usage_costed order by latency_ms").fetchall()
 
     yield ask

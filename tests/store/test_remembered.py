@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from byok.store import questions
+from byok.store import money, questions
 from byok.store.engine import Engine
 from byok.store.scope import EveryonesScope, Scope
 from byok.store.zones import EARLIEST, LATEST
 
 USERS = ["usr_ada1", "usr_bob1", "usr_cas1", "usr_dee1"]
-MODELS = [("openai", "gpt-4o"), ("openai", "gpt-4o-mini"), ("anthropic", "claude-haiku-4"), ("qwen", "unpriced-1")]
+MODELS = [("openai", "gpt-4o"), ("openai", "gpt-4o-mini"), ("anthropic", "claude-haiku-4"), ("qwen", "unpriced-1"),
+          ("deepseek", "deepseek-v4-flash")]  # fmt: skip
 FIRST = datetime(2026, 9, 20, tzinfo=UTC)
 EVERYONE = EveryonesScope(EARLIEST, LATEST)
 ZONES = ["UTC", "Europe/Berlin", "Asia/Kolkata", "Asia/Kathmandu", "America/St_Johns", "Australia/Lord_Howe", "Africa/Monrovia"]
@@ -58,6 +59,7 @@ def everything(engine, scope) -> list:
     answers = [questions.summary(engine, scope)]
     answers += [questions.usage(engine, scope, group_by=group_by) for group_by in (("vendor", "model"), ("month", "status"))]
     answers += [questions.usage(engine, scope, group_by=group_by, cost=True) for group_by in (("status",), ("day", "model"))]
+    answers += [money.costs(engine, scope, group_by=(name,)) for name in ("model", "month")]
     return [*answers, questions.series(engine, scope, grain="hour", by="vendor").to_pylist()]
 
 

@@ -204,14 +204,3 @@ def test_the_empty_page_fills_by_itself_when_the_first_call_arrives(site, browse
     journal.close()
     drawn(page)
     assert page.get_by_test_id("stMetricValue").nth(1).inner_text() == "1"
-
-
-@pytest.mark.parametrize("look", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_every_page_fits_its_screen(site, visit, look):
-    page = visit("/what_we_store", look)
-    for path, heading in (("what_we_store", "What we store"), ("keys", "Keys & budgets"), ("exports", "Exports & API"), ("sql", "SQL")):
-        page.goto(f"{site.url}/{path}")
-        page.get_by_role("heading", name=heading, exact=True).wait_for()
-        settle(page)
-        assert width_of(page) <= look["viewport"]["width"], path
-        photograph(page, f"{path}-phone" if look is PHONE else path.removeprefix("what_we_"))

@@ -7,7 +7,12 @@ select ts, vendor, model, status,
     sum(cache_write_tokens)::bigint as cache_write_tokens,
     sum(reasoning_tokens)::bigint as reasoning_tokens,
     sum(calls)::bigint as calls,
-    sum(cost_usd)::decimal(18, 9) as cost_usd,
+    sum(cost_nano)::bigint as cost_nano,
+    sum(cached_nano)::bigint as cached_nano,
+    sum(written_nano)::bigint as written_nano,
+    sum(output_nano)::bigint as output_nano,
+    sum(request_nano)::bigint as request_nano,
+    sum(saved_nano)::bigint as saved_nano,
     sum(unpriced_calls)::bigint as unpriced_calls
 from /*sums*/ sums_of_file /*.*/
 group by all

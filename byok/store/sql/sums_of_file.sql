@@ -12,8 +12,13 @@ select
     coalesce(sum(cache_write_tokens), 0)::bigint as cache_write_tokens,
     coalesce(sum(reasoning_tokens), 0)::bigint as reasoning_tokens,
     count(*) as calls,
-    sum(cost_usd)::decimal(18, 9) as cost_usd,
-    count(*) filter (where cost_usd is null) as unpriced_calls
-from usage_priced
+    sum(cost_nano)::bigint as cost_nano,
+    sum(cached_nano)::bigint as cached_nano,
+    sum(written_nano)::bigint as written_nano,
+    sum(output_nano)::bigint as output_nano,
+    sum(request_nano)::bigint as request_nano,
+    sum(saved_nano)::bigint as saved_nano,
+    count(*) filter (where cost_nano is null) as unpriced_calls
+from usage_costed
 group by all
 order by user_id, ts

@@ -1,0 +1,53 @@
+"""What every figure shares, so that all look alike: the ground, the type, hover labels, axes, the legend. Plain dicts for Plotly."""
+
+from datetime import datetime
+from typing import Any
+
+from byok.ui import format, theme
+from byok.ui.periods import Grain
+
+LEGEND: dict[str, Any] = {
+    "orientation": "h",
+    "x": 0,
+    "xanchor": "left",
+    "y": 1.04,
+    "yanchor": "bottom",
+    "traceorder": "normal",
+    "itemclick": False,
+    "itemdoubleclick": False,
+    "itemwidth": 30,
+}
+
+
+def frame(colours: theme.Palette, height: int, *, top: int = 0) -> dict[str, Any]:
+    """A layout without axes: `height` in pixels, `top` the margin above the plot, for what stands out of it."""
+    label = {"bgcolor": colours.surface, "bordercolor": colours.border, "font": {"color": colours.text, "size": 13}, "align": "left"}
+    return {
+        "height": height,
+        "margin": {"l": 0, "r": 0, "t": top, "b": 0, "pad": 4},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"family": theme.FONT, "size": 13, "color": colours.text},
+        "hoverlabel": label,
+        "hovermode": "closest",
+        "dragmode": False,
+        "showlegend": False,
+    }
+
+
+def axis(colours: theme.Palette) -> dict[str, Any]:
+    """An axis without a title that nobody can drag."""
+    return {"fixedrange": True, "title": {"text": ""}, "tickfont": {"size": 12, "color": colours.muted}, "zeroline": False, "ticks": ""}
+
+
+def faint(colour: str, strength: float) -> str:
+    """A colour such as #0B6BB8 as one that lets the ground through; `strength` from 0 to 1."""
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{strength})"
+
+
+def bucket_name(bucket: datetime, grain: Grain) -> str:
+    """A bucket in words, such as Sun Nov 22, 14:00."""
+    if grain == "hour":
+        return f"{bucket:%a} {format.day(bucket)}, {bucket:%H:%M}"
+    return f"{bucket:%a} {format.day(bucket, year=True)}" if grain == "day" else f"{bucket:%B %Y}"

@@ -1,0 +1,62 @@
+"""The four cards of the Reliability page: what fails, what is refused for its rate, and how fast the rest is."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from byok.ui import cards, format
+from byok.ui.cards import Card
+from byok.ui.outcomes import Endings
+
+Row = Mapping[str, Any]
+
+
+def draw(found: Endings, before: Row | None, speeds: Row, pace: Sequence[Row]) -> None:
+    """`before`: the summary of the period compared with, if any; `speeds`, `pace`: times of the period (ms), whole and by bucket."""
+    calls, failed = sum(found.calls), sum(found.failed)
+    rate = failed / calls if calls else None
+    rate_before = before["failed"] / before["calls"] if before and before["calls"] else None
+    measured = {row["place"]: row for row in pace}
+
+    def seconds(name: str) -> list[float]:
+        return [(measured.get(place, {}).get(name) or 0) / 1000 for place in range(len(found.buckets))]
+
+    cards.draw(
+        [
+            Card(
+                "Error rate",
+                format.percent(rate),
+                cards.points(rate, rate_before),
+                [100 * (rate or 0) for rate in found.rates],
+                "inverse",
+                "bar",
+                f"{format.count(failed)} of {format.plural(calls, 'call')} did not end with a 2xx status.",
+            ),
+            Card(
+                "Rate limited",
+                format.percent(found.share("Rate limited")),
+                None,
+                [float(count) for count in found.by_kind["Rate limited"]],
+                "inverse",
+                "bar",
+                "The share of calls that a vendor refused with 429: too many at once, or a quota used up.",
+            ),
+            Card(
+                "First token",
+                format.seconds(speeds.get("ttft_p50_ms")),
+                None,
+                seconds("ttft_p50_ms"),
+                "off",
+                "bar",
+                "Half of the successes had one by then.",
+            ),
+            Card(
+                "Whole answer, p95",
+                format.seconds(speeds.get("latency_p95_ms")),
+                None,
+                seconds("latency_p95_ms"),
+                "off",
+                "bar",
+                "19 of 20 successful calls were done by then: an exact percentile of the times measured.",
+            ),
+        ]
+    )
