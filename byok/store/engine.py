@@ -127,7 +127,7 @@ class Engine:
         """
 
         def answer(desk: Desk, seating: _Seating) -> pa.Table:
-            sql = wording.question(question, scope, group_by=group_by, priced=priced, split=split, known=seating.known, tally=True)
+            sql = wording.question(question, scope, group_by=group_by, priced=priced, split=split, known=seating.known)
             return desk.ask(sql, _values(scope, sql, seating) | values).to_arrow_table()
 
         table, desk = self._at_a_desk(answer, scope, summed=may_be_summed(question, scope, group_by), over=over)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 
-from byok.store.scope import AnyScope, EveryonesScope, Scope
+from byok.store.scope import AnyScope, Scope
 from byok.usage import COLUMN_NAMES
 
 COLUMNS = {"vendor": "vendor", "model": "model", "key_id": "key_id", "status": "status", "user_id": "user_id"}
@@ -36,8 +36,6 @@ _OF_SUMS = {
     "cost_sum": "case when sum(unpriced_calls) < sum(calls) then usd_of_nanos(sum(cost_nano)) end",
     "unpriced": "coalesce(sum(unpriced_calls), 0)",
 }
-_OF_TALLIES = _OF_SUMS | {"success": "coalesce(sum(success), 0)", "failed": "coalesce(sum(calls) - sum(success), 0)", "scope": "true"}
-_TALLIED = frozenset({"usage", "summary"})
 _PARTS = ("cached", "written", "output", "request", "saved")
 NANOS = ("cost_nano", *(f"{part}_nano" for part in _PARTS))
 SPLIT = (*(f"{part}_usd" for part in _PARTS), "cached_tokens", "cache_write_tokens")
@@ -73,13 +71,11 @@ def question(
     split: bool = False,
     known: Sequence[str] = (),
     columns: Sequence[str] = (),
-    tally: bool = False,
 ) -> str:
     """The text that asks `name` within `scope`; KeyError for a column that is not in the lists.
 
     `split` adds what each part of the cost comes to. `known` are texts of remembered sums that stand beside the records (see
     `byok.store.remembered`); `columns` are those of the record that are wanted, where a question can do without the rest.
-    `tally` allows to price sums instead of records, where that is faster and the same.
     """
     sums = _OF_SUMS if known else _OF_CALLS
     cost = f", {sums['cost_sum']} as cost_usd, {sums['unpriced']} as unpriced_calls"
@@ -94,10 +90,6 @@ def question(
     if priced:
         more, of_steps = (_SPLIT_SUMS, _SPLIT_OF_STEPS) if split else ("", "")
         places |= {"cost": cost + more, "cost_by_step": cost + more, "cost_of_steps": _COST_OF_STEPS + of_steps}
-    if tally and priced and not split and not known and name in _TALLIED and isinstance(scope, EveryonesScope):
-        of_records = {"scope": places["scope"], "groups": places.get("groups", "")}
-        cost = f", {_OF_TALLIES['cost_sum']} as cost_usd, {_OF_TALLIES['unpriced']} as unpriced_calls"
-        places |= _OF_TALLIES | {"records": f"({filled('tally', of_records)})", "cost": cost}
     if name == "what_if":
         places["repriced"] = costed("swapped", "was_vendor, was_model, was_usd,")
     return filled(name, places)

@@ -26,15 +26,12 @@ with parts as (
         case when not short then prompt_tokens::hugeint * input_pico + cached::hugeint * cached_more_pico
             + written::hugeint * write_more_pico + completion_tokens::hugeint * output_pico + request_pico end as pico
     from stepped
-), rounded as (
-    select *, case when not short then try_cast((pico + 499 + ((pico // 1000) & 1)) // 1000 as decimal(18, 0))::bigint end as odd_nano
-    from sums
 ), costed as (
     select *,
         case when short then prompt_tokens * input_nano + cached * cached_more_nano + written * write_more_nano
             + completion_tokens * output_nano
-        else odd_nano end as nano
-    from rounded
+        else try_cast((pico + 499 + ((pico // 1000) & 1)) // 1000 as decimal(18, 0))::bigint end as nano
+    from sums
 )
 select
     /*more*/ /*.*/
@@ -43,7 +40,6 @@ select
     usd_of_nano(nano) as cost_usd,
     case when nano is not null then source end as price_source,
     nano as cost_nano,
-    price_id, short, cached, written, odd_nano,
     -- the parts; what they leave of the cost is that of the uncached input, with what the rounding of the others leaves over
     case when nano is not null then case when short then cached * (input_nano + cached_more_nano)
         else nano_of_pico(cached::hugeint * (input_pico + cached_more_pico)) end end as cached_nano,
