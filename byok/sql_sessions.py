@@ -70,7 +70,8 @@ def ask_once(services: Services, user: User, query: str) -> ConsoleResult:
     check_size(query)
     rows = rows_of(services, user)
     with contextlib.suppress(ColumnsMissing):
-        return _asked(rows, query, named_columns.named(query))
+        some = () if named_columns.may_see_spikes(query) else named_columns.NAMES
+        return _asked(rows, query, named_columns.named(query) or some)
     return _asked(rows, query, ())
 
 

@@ -190,21 +190,27 @@ class Worker:
         """Copy the user's rows and tables into the process; `left_out` says that `rows` are not all. ValueError if they are of more than
         one user.
 
-        With `columns` only these are copied: a query that comes upon another one raises `ColumnsMissing`.
+        With `columns` only these are copied: a query that comes upon another one, or upon `spikes` if `tables` has none, raises
+        `ColumnsMissing`.
         """
         schema = pa.schema([field for field in _CODED if not columns or field.name in _ALWAYS.union(columns)])
         with self._alone():
-            self._load(rows, tables, left_out, schema)
+            self._load(rows, tables, left_out, schema, some=bool(columns))
 
-    def _load(self, rows: Iterable[pa.RecordBatch], tables: Mapping[str, pa.Table], left_out: bool, schema: pa.Schema) -> None:
+    def _load(
+        self, rows: Iterable[pa.RecordBatch], tables: Mapping[str, pa.Table], left_out: bool, schema: pa.Schema, *, some: bool
+    ) -> None:
         pipe = self._pipe()
         deadline = time.monotonic() + _LOADING_S
         try:
             given = dict(tables)
-            given.setdefault("spikes", SPIKES.empty_table())
-            pipe.send_frame(_json(asdict(self.limits) | {"tables": _TABLES}), deadline)
+            if not some:
+                given.setdefault("spikes", SPIKES.empty_table())
+            names = [name for name in _TABLES if name in given]
+            absent = [] if "spikes" in given else SPIKES.names
+            pipe.send_frame(_json(asdict(self.limits) | {"tables": names, "no_spikes": absent}), deadline)
             cut = self._send_rows(pipe, rows, deadline, schema)
-            for name in _TABLES:
+            for name in names:
                 _send_table(pipe, given[name], deadline)
             head, _ = pipe.receive(deadline, largest=0)
         except (Arrived, Silent) as error:

@@ -63,6 +63,7 @@ class _Seat:
     quick: set[Worker] = field(default_factory=set)  # with some columns, for one query each, while `worker` is being loaded
     loaded: object = None
     busy: int = 0
+    whole: bool = False  # with the unusual hours
     ended: bool = False
     turn: threading.Lock = field(default_factory=threading.Lock)
 
@@ -104,8 +105,8 @@ class ConsolePool:
         check_size(query)
         seat = self._take_seat(user_id)
         try:
-            columns = named_columns.named(query)
-            if columns and self._quick and not self._is_ready(seat, rows) and self._quick.acquire(blocking=False):
+            columns, whole = named_columns.named(query), named_columns.may_see_spikes(query)
+            if columns and not whole and self._quick and not self._is_ready(seat, rows) and self._quick.acquire(blocking=False):
                 try:
                     return self._quickly(seat, rows, walls, query, columns)
                 except ColumnsMissing:
@@ -115,7 +116,10 @@ class ConsolePool:
                     if seat.loaded is None and not seat.turn.locked():
                         self.prepare(user_id, rows, walls=walls, anew=True)
             with seat.turn:
-                return self._loaded(seat, rows, walls).query(query)
+                try:
+                    return self._loaded(seat, rows, walls, whole=whole).query(query)
+                except ColumnsMissing:
+                    return self._loaded(seat, rows, walls, whole=True).query(query)
         except (SqlFailed, ConsoleUnavailable):
             if seat.ended:
                 raise SqlCancelled from None
@@ -244,10 +248,10 @@ class ConsolePool:
             seat.busy -= 1
             seat.used_at = self._clock()
 
-    def _loaded(self, seat: _Seat, rows: Rows, walls: Collection[str]) -> Worker:
-        """The seat's process, holding what `rows` are now."""
+    def _loaded(self, seat: _Seat, rows: Rows, walls: Collection[str], *, whole: bool = False) -> Worker:
+        """The seat's process, holding what `rows` are now; with the unusual hours, which take long to work out, only if `whole`."""
         worker = seat.worker
-        if worker and worker.alive and rows.is_current(seat.loaded):
+        if worker and worker.alive and (seat.whole or not whole) and rows.is_current(seat.loaded):
             return worker
         if worker:
             worker.close()
@@ -259,7 +263,8 @@ class ConsolePool:
             fresh.close()
             raise SqlCancelled
         try:
-            seat.loaded = rows.load(fresh)
+            seat.loaded = rows.load(fresh, () if whole else named_columns.NAMES)
+            seat.whole = whole
             _check_walls(fresh, walls)
             if seat.ended:  # and perhaps started again behind `end`, by a loading that met a broken file
                 raise SqlCancelled

@@ -19,6 +19,16 @@ _CATALOGUES = ("duckdb", "pragma", "pg_", "sqlite", "information_schema")  # the
 _TELLS_NOTHING = frozenset(("try", "columns", "summarize", "describe", "show", "pivot", "unpivot", "natural", "table"))
 
 
+def may_see_spikes(query: str) -> bool:
+    """Whether this query could look at the unusual hours, which take long to work out.
+
+    >>> may_see_spikes("select count(*) from Spikes"), may_see_spikes("select * from usage")
+    (True, False)
+    """
+    words = {word.lower() for word in _WORD.findall(query)}
+    return SPIKES in words or "try" in words  # which would make a null of what fails without them
+
+
 def named(query: str) -> tuple[str, ...]:
     """The columns to copy for this query, always `ts` and `user_id` among them, and `spikes` if it asks for these; empty: everything.
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from byok.store import questions, tables, unusual
 from byok.store.console import Worker
 from byok.store.engine import Engine
-from byok.store.named_columns import SPIKES
+from byok.store.named_columns import NAMES, SPIKES
 from byok.store.scope import Asker, Scope, parse_scope
 
 
@@ -32,7 +32,8 @@ class OwnRows:
         self.engine, self.user, self.keys, self.now = engine, user, keys, now
 
     def load(self, worker: Worker, columns: Sequence[str] = ()) -> object:
-        """Copy them into a started process; with `columns` only these of the records, and the unusual hours only if `spikes` is one.
+        """Copy them into a started process; with `columns` only these of the records, and the unusual hours only if `spikes` is one
+        (`named_columns.NAMES`: everything but those).
 
         A usage file that turns out to be broken is left out, as everywhere.
         """
@@ -50,7 +51,7 @@ class OwnRows:
             worker.load(questions.records_as_they_lie(self.engine, scope, of_records), beside, left_out=cut, columns=columns)
         except (duckdb.Error, pa.ArrowException):
             worker.start()  # the fault has ended it
-            worker.load(questions.records(self.engine, scope, priced=True), beside, left_out=cut)
+            worker.load(questions.records(self.engine, scope, priced=True), beside, left_out=cut, columns=NAMES if columns else ())
         return loaded
 
     def is_current(self, loaded: object) -> bool:

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import streamlit as st
 
@@ -19,8 +20,9 @@ from byok.ui import theme
 from byok.ui.theme import Looks
 from byok.usage import PASSTHROUGH_KEY
 
-FRESH_S = 10
+FRESH_S = 30
 FRESH_FOR_ADMINS_S = 60
+_TOGETHER = (("vendor", "model", "status"), ("key_id",))  # sums that the store remembers have no keys
 EVERYONE = "everyone"  # no user's word, since those hold an @ or are ids
 
 
@@ -159,7 +161,12 @@ def _people() -> dict[str, Person]:
 
 def _values(scope: AnyScope) -> dict[str, tuple[str, ...]]:
     engine = services.current().engine
-    return {
-        column: tuple(str(row[column]) for row in questions.usage(engine, scope, group_by=(column,)).rows)
-        for column in ("vendor", "model", "key_id", "status")
-    }
+    answers = [(columns, questions.usage(engine, scope, group_by=columns).rows) for columns in _TOGETHER]
+    return {column: _largest_first(rows, column) for columns, rows in answers for column in columns}
+
+
+def _largest_first(rows: Iterable[dict[str, Any]], column: str) -> tuple[str, ...]:
+    tokens: Counter[str] = Counter()
+    for row in rows:
+        tokens[str(row[column])] += row["total_tokens"] or 0
+    return tuple(sorted(tokens, key=lambda value: (-tokens[value], value)))

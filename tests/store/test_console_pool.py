@@ -13,6 +13,8 @@ import pytest
 from byok.store import sandbox
 from byok.store.console import ConsoleUnavailable, Limits, SqlFailed, SqlRefused, Worker
 from byok.store.console_pool import ConsoleBusy, ConsolePool, SqlCancelled
+from byok.store.named_columns import NAMES
+from byok.store.tables import SPIKES
 from tests.store import console_world as world
 
 ENDLESS = "SELECT count(*) FROM range(1_000_000) a, range(1_000_000) b"
@@ -24,14 +26,16 @@ class Rows:
 
     def __init__(self, user: str, count: int = 10, gate: threading.Event | None = None) -> None:
         self.user, self.count, self.gate = user, count, gate
-        self.loads = 0
+        self.loads = self.slow_loads = 0
         self.quick_loads: list[tuple[str, ...]] = []
 
     def load(self, worker: Worker, columns: Sequence[str] = ()) -> object:
         self.loads += 1
-        if columns:
+        if columns and columns != NAMES:
             self.quick_loads.append(tuple(columns))
-        worker.load(self._batches(), world.TABLES, columns=columns)
+        slow = {} if columns else {"spikes": SPIKES.empty_table()}
+        self.slow_loads += len(slow)
+        worker.load(self._batches(), {name: table for name, table in world.TABLES.items() if name != "spikes"} | slow, columns=columns)
         return self.count
 
     def is_current(self, loaded: object) -> bool:
@@ -191,11 +195,11 @@ def test_a_loading_that_begins_again_does_not_outlive_end(make):
     pool, workers = make(), []
 
     class Again(Rows):
-        def load(self, worker: Worker) -> object:
+        def load(self, worker: Worker, columns: Sequence[str] = ()) -> object:
             workers.append(worker)
             pool.end(self.user)
             worker.start()
-            return super().load(worker)
+            return super().load(worker, columns)
 
     with pytest.raises(SqlCancelled):
         pool.ask("usr_ada1", SUM, Again("usr_ada1"))
@@ -339,6 +343,19 @@ def test_rows_that_change_all_the_time_are_copied_by_the_column(make):
         assert pool.ask("usr_ada1", SUM, ada).rows.to_pylist() == [{"who": "usr_ada1", "n": count}]
     assert ada.quick_loads == [("ts", "user_id")] * 2
     assert ada.loads == 3
+
+
+def test_unusual_hours_are_worked_out_for_those_who_look_at_them(make):
+    """However they do; and once, until something changes."""
+    pool, ada = make(), Rows("usr_ada1")
+    pool.ask("usr_ada1", "SELECT * FROM usage", ada)
+    assert (ada.loads, ada.slow_loads) == (1, 0)
+    for query in ("SELECT count(*) AS n FROM spikes", "SELECT count(*) AS n FROM query_table('spi' || 'kes')", "FROM (SELECT 0 AS n)"):
+        assert pool.ask("usr_ada1", query, ada).rows.to_pylist() == [{"n": 0}]
+        assert (ada.loads, ada.slow_loads) == (2, 1)
+    other, bob = make(), Rows("usr_bob1")
+    assert other.ask("usr_bob1", "SELECT count(*) AS n FROM query_table('spi' || 'kes')", bob).rows.to_pylist() == [{"n": 0}]
+    assert (bob.loads, bob.slow_loads) == (2, 1)
 
 
 def test_a_first_answer_ends_with_its_user_and_leaves_no_process(make):
