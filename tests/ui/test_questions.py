@@ -48,14 +48,14 @@ def test_what_did_last_week_cost_and_why(reader):
     assert page.get_by_test_id("stMetricDelta").first.inner_text(), "against the week before"
     reader.click(page.locator(".st-key-by").get_by_text("model", exact=True))
     reader.sees("Cost by model")
-    assert "claude-sonnet-4-5" in page.locator(".legendtext").all_inner_texts()
+    assert "claude-sonnet-4-5" in page.locator(".legendtext").all_text_contents()
     assert reader.clicks == 1
 
 
 def test_which_key(reader):
     reader.click(reader.page.locator(".st-key-by").get_by_text("key", exact=True))
     reader.sees("Cost by key")
-    assert any("production" in name for name in reader.page.locator(".legendtext").all_inner_texts())
+    assert any("production" in name for name in reader.page.locator(".legendtext").all_text_contents())
     assert reader.clicks == 1
 
 
