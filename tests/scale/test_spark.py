@@ -66,11 +66,12 @@ def test_spark_is_asked_with_the_same_words(name):
 def records() -> Iterator[list[Any]]:
     """A day with everything that can be odd in a record, and eight weeks before it for what is usual."""
     models = ["gpt-4o", "gpt-4o-mini", "claude-haiku-4", "unpriced-model"]
+    vendors, eleven = {"claude-haiku-4": "anthropic"}, NOON - timedelta(hours=1)
     for part in range(2):
         rows = []
         for number in range(part * 400, part * 400 + 400):
             model = models[number % 4]
-            fields: dict[str, Any] = {"model": model, "vendor": "anthropic" if model.startswith("claude") else "openai"}
+            fields: dict[str, Any] = {"model": model, "vendor": vendors.get(model, "openai")}
             fields |= {"user_id": (ADA, BOB, "usr_eve1")[number % 3], "key_id": f"key_main{number % 2}"}
             fields |= {"status": (200, 200, 429, 502)[number % 4], "ts": NOON + timedelta(seconds=number * 7, microseconds=number)}
             if number % 5 == 0:
@@ -82,10 +83,18 @@ def records() -> Iterator[list[Any]]:
             rows.append(usage_record(number, **fields))
         yield rows
     yield [
-        usage_record(week, user_id=user, model=model, ts=NOON - timedelta(weeks=week) + timedelta(seconds=90 * call))
+        usage_record(
+            week,
+            user_id=user,
+            vendor=vendors.get(model, "openai"),
+            model=model,
+            ts=eleven
+            - timedelta(weeks=week)
+            + timedelta(seconds=300 * call + place, microseconds=calls),  # no two at once: they have an order
+        )
         for week in range(1, 9)
         for user, calls in ((ADA, 2), (BOB, 60 + week))
-        for model in ("gpt-4o", "gpt-4o-mini")
+        for place, model in enumerate(models)
         for call in range(calls)
     ]
 
