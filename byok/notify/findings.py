@@ -91,10 +91,10 @@ def words(found: Finding, what: str, email: str, tz: str, base_url: str, *, read
         sentence = f"{series}: {actual} in {when}, threshold {usual} ({times})."
     elif found.kind == "budget":
         percent = f"{int(100 * (found.times or 0)):,} %"
-        title = f"{head}budget{f' for {found.vendor}' if found.vendor else ''}: {percent} used up"
+        title = f"{head}Budget{f' for {found.vendor}' if found.vendor else ''}: {percent} used up"
         sentence = f"{actual} of {usual} in {when}."
     elif found.kind == "first_use":
-        title, sentence = f"{head}{series}: first use", f"{series}, first call in {when}."
+        title, sentence = f"{head}{series}: first use", f"{series}, first call at {when}."
     else:
         title = f"{head}{series}: {actual}, {times} the usual"
         sentence = f"{series}: {actual} in {when}, usually {usual} ({times})."

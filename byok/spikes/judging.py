@@ -54,22 +54,70 @@ class Found(NamedTuple):
     score: Floats
 
 
+class _Candidates(NamedTuple):
+    """Places that may be spikes, as far as their usual and the mean call of eight weeks tell; the arrays are [metric, place]."""
+
+    at: Ints
+    actual: Floats
+    usual: Floats
+    noise: Floats
+    far: NDArray[np.bool_]
+
+
 def judge(hours: Hours, clocks: list[Clock], asked: NDArray[np.bool_], sensitivity: Sensitivity) -> Found:
     """The spikes among the hours `asked` for. `hours.values` has the metrics and nothing else."""
     samples = Samples(hours, clocks)
+    found = _candidates(hours, samples, asked, sensitivity)
+    scores = _scores(hours, samples, found, enough_far=-np.log2(1 - sensitivity.min_score))
+    best, every = (scores >= scores.max(axis=0) - _AS_STRONG).argmax(axis=0), np.arange(len(found.at))
+    told = np.flatnonzero(scores[best, every] >= sensitivity.min_score)
+    best = best[told]
+    return Found(found.at[told], [METRICS[row] for row in best], found.actual[best, told], found.usual[best, told], scores[best, told])
+
+
+def could_be(hours: Hours, clocks: list[Clock], asked: NDArray[np.bool_], sensitivity: Sensitivity) -> Ints:
+    """Which of the hours `asked` for are spikes as far as eight weeks and a day before them tell: all that `judge` finds, and more."""
+    return _candidates(hours, Samples(hours, clocks), asked, sensitivity, cut=True).at
+
+
+def _candidates(hours: Hours, samples: Samples, asked: NDArray[np.bool_], sensitivity: Sensitivity, *, cut: bool = False) -> _Candidates:
+    """`cut`: series may be older than what is there of them, so that nothing is known of those that look young."""
     at = np.flatnonzero(asked & _above_a_floor(hours, sensitivity))
-    at = at[samples.age(at) >= FEWEST_HISTORY_H]
+    if not cut:
+        at = at[samples.age(at) >= FEWEST_HISTORY_H]
     usuals = _usual(samples, at)
+    if cut:
+        usuals = np.where(samples.age(at) >= _AROUND[-1], usuals, 0.0)
     actual = np.stack([hours.values[metric][at] for metric in METRICS])
     floors = np.array([[sensitivity.floor(metric)] for metric in METRICS])
     enough = (actual >= floors) & (actual >= sensitivity.min_times * usuals)  # never where usual is not known
     some = enough.any(axis=0)
     at, usuals, actual, enough = at[some], usuals[:, some], actual[:, some], enough[:, some]
-    scores = _scores(hours, samples, at, usuals, enough, enough_far=-np.log2(1 - sensitivity.min_score))
-    best, every = (scores >= scores.max(axis=0) - _AS_STRONG).argmax(axis=0), np.arange(len(at))
-    told = np.flatnonzero(scores[best, every] >= sensitivity.min_score)
-    best = best[told]
-    return Found(at[told], [METRICS[row] for row in best], actual[best, told], usuals[best, told], scores[best, told])
+    noise = _noise(hours, at)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        away = np.log((actual + noise) / (usuals + noise))
+    far = enough & (noise > 0) & (away >= np.log(sensitivity.least_times))  # no spread is small enough for less
+    some = far.any(axis=0)
+    return _Candidates(at[some], actual[:, some], usuals[:, some], noise[:, some], far[:, some])
+
+
+def _noise(hours: Hours, at: Ints) -> Floats:
+    """What as many calls as are never a difference amount to, [metric, place]; 0 where nothing was called in eight weeks."""
+    noise = np.zeros((len(METRICS), len(at)))
+    for column, place in enumerate(at):
+        before = _memory(hours, int(place))
+        calls = hours.values["calls"][before].sum()
+        for row, metric in enumerate(METRICS):
+            if calls:
+                a_call = hours.values[metric][before].sum() / calls if metric not in ("calls", "failed") else 1.0
+                noise[row, column] = _NOISE[metric] * a_call
+    return noise
+
+
+def _memory(hours: Hours, place: int) -> slice:
+    """The hours of the same series in the eight weeks before."""
+    first = int(np.searchsorted(hours.series, hours.series[place]))
+    return slice(first + int(np.searchsorted(hours.hour[first:place], hours.hour[place] - HISTORY_WEEKS * WEEK_H)), place)
 
 
 def usual_calls(hours: Hours, clocks: list[Clock], at: Ints) -> Floats:
@@ -97,31 +145,22 @@ def _usual(samples: Samples, at: Ints) -> Floats:
     return found
 
 
-def _scores(hours: Hours, samples: Samples, at: Ints, usuals: Floats, enough: NDArray[np.bool_], *, enough_far: float) -> Floats:
-    """The scores of the hours `at`, [metric, hour]; 0 where not `enough` or not `enough_far`."""
-    scores = np.zeros(usuals.shape)
-    if not len(at):
+def _scores(hours: Hours, samples: Samples, found: _Candidates, *, enough_far: float) -> Floats:
+    """The scores of the candidates, [metric, place]; 0 where not far or not `enough_far`."""
+    scores = np.zeros(found.usual.shape)
+    if not len(found.at):
         return scores
-    places = np.flatnonzero(np.isin(hours.series, hours.series[at]) & (hours.hour >= hours.hour[at].min() - HISTORY_WEEKS * WEEK_H))
+    first_hour = hours.hour[found.at].min() - HISTORY_WEEKS * WEEK_H
+    places = np.flatnonzero(np.isin(hours.series, hours.series[found.at]) & (hours.hour >= first_hour))
     expected = _usual(samples, places)
-    for column, place in enumerate(at):
-        until = np.searchsorted(places, place)
-        since = np.searchsorted(places, np.searchsorted(hours.series, hours.series[place]))  # the series' first hour
-        since += np.searchsorted(hours.hour[places[since:until]], hours.hour[place] - HISTORY_WEEKS * WEEK_H)
-        before = slice(since, until)
-        calls = hours.values["calls"][places[before]]
-        if until == since:  # nothing in eight weeks: no telling what is much
-            continue
+    for column, place in enumerate(found.at):
+        memory = _memory(hours, int(place))
+        known = slice(*np.searchsorted(places, (memory.start, memory.stop)))
         best = 0.0
-        for row in np.flatnonzero(enough[:, column]):
-            values = hours.values[METRICS[row]][places[before]]
-            noise = _NOISE[METRICS[row]] * (values.sum() / calls.sum() if METRICS[row] not in ("calls", "failed") else 1.0)
-            if noise == 0:  # it has never cost anything
-                continue
-            away = np.log((hours.values[METRICS[row]][place] + noise) / (usuals[row, column] + noise))
-            if away < enough_far * _HALF_AT * _SMALLEST_SPREAD:  # no spread is small enough
-                continue
-            far = away / _spread(values, expected[row, before], noise) / _HALF_AT
+        for row in np.flatnonzero(found.far[:, column]):
+            noise = found.noise[row, column]
+            away = np.log((found.actual[row, column] + noise) / (found.usual[row, column] + noise))
+            far = away / _spread(hours.values[METRICS[row]][memory], expected[row, known], noise) / _HALF_AT
             if far >= enough_far and 1 - 0.5**far >= best:  # else it could not become the strongest
                 scores[row, column] = 1 - 0.5 ** min(far, _strength(hours, int(place), METRICS[row], noise))
                 best = max(best, scores[row, column])

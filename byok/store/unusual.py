@@ -14,7 +14,7 @@ from byok.spikes import episodes as words
 from byok.spikes import why
 from byok.spikes.episodes import Episode, Metric, Spike
 from byok.spikes.hours import HISTORY_WEEKS, WEEK_H, Clock, Floats, Hours, clock
-from byok.spikes.judging import FEWEST_OF_NOISE, Found, Sensitivity, judge
+from byok.spikes.judging import FEWEST_OF_NOISE, Found, Sensitivity, could_be, judge
 from byok.store import questions, zones
 from byok.store.engine import Engine
 from byok.store.scope import AnyScope, EveryonesScope, Scope
@@ -47,15 +47,12 @@ def spikes(engine: Engine, scope: AnyScope, *, sensitivity: Sensitivity = DEFAUL
     Each hour is judged by what its series did before it, in the eight weeks before (at least 14 days), by the user's own clock.
     """
     judged = _who_could(engine, scope, sensitivity)
-    if judged is None:
+    if isinstance(judged, EveryonesScope) and judged is not scope:
+        judged = _who_still_could(engine, judged, sensitivity)
+    series = _series_of(engine, judged, _WHOLE_HISTORY) if judged is not None else None
+    if series is None:
         return []
-    hourly = pa.Table.from_batches(questions.hourly(engine, with_history(judged, _WHOLE_HISTORY), priced=True))
-    if not hourly.num_rows:
-        return []
-    series = arranged(engine, hourly)
-    since = -(-_seconds(scope.since) // _HOUR_S)
-    asked = (series.hours.hour >= since) & (series.hours.hour * _HOUR_S < _seconds(scope.until)) & _within(series, scope)
-    return _told(engine, scope, judge(series.hours, series.clocks, asked, sensitivity), series)
+    return _told(engine, scope, judge(series.hours, series.clocks, _asked(series, scope), sensitivity), series)
 
 
 def episodes(engine: Engine, scope: AnyScope, *, sensitivity: Sensitivity = DEFAULT) -> list[Episode]:
@@ -129,6 +126,28 @@ def _who_could(engine: Engine, scope: AnyScope, sensitivity: Sensitivity) -> Any
         min_cost=sensitivity.min_cost_usd,
     )
     return replace(scope, user_ids=tuple(could["user_id"].to_pylist())) if could.num_rows else None
+
+
+def _who_still_could(engine: Engine, scope: EveryonesScope, sensitivity: Sensitivity) -> EveryonesScope | None:
+    """Those of them whose hours are far from usual for sure: half as much history tells that, and hardly anybody is left."""
+    series = _series_of(engine, scope, HISTORY)
+    if series is None:
+        return None
+    left = could_be(series.hours, series.clocks, _asked(series, scope), sensitivity)
+    user_ids = {series.names[number]["user_id"] for number in np.unique(series.hours.series[left])}
+    return replace(scope, user_ids=tuple(sorted(user_ids))) if user_ids else None
+
+
+def _series_of(engine: Engine, scope: AnyScope, history: timedelta) -> Series | None:
+    hourly = pa.Table.from_batches(questions.hourly(engine, with_history(scope, history), priced=True))
+    return arranged(engine, hourly) if hourly.num_rows else None
+
+
+def _asked(series: Series, scope: AnyScope) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Which hours begin within the scope, and are of its vendors and models."""
+    since = -(-_seconds(scope.since) // _HOUR_S)
+    within = (series.hours.hour >= since) & (series.hours.hour * _HOUR_S < _seconds(scope.until))
+    return np.asarray(within & _within(series, scope))
 
 
 def _seconds(moment: datetime) -> int:

@@ -13,10 +13,11 @@ from byok.accounts.users import User
 from byok.store import questions
 from byok.store.scope import Scope
 from byok.store.zones import EARLIEST, LATEST
-from byok.ui import calendar_chart, cards, format, session, states
+from byok.ui import calendar_chart, format, session, states
 
 SOON = timedelta(days=3)
 LEAVING_DAYS = 7
+_CARDS_HEIGHT = 92  # without small charts
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def kept(user: User, zone: ZoneInfo) -> Kept:
 def draw(whose: User, zone: ZoneInfo) -> None:
     """The cards, the calendar, and what leaves in the next days."""
     found: Kept | None = None
-    with states.Card(height=cards.HEIGHT, framed=False):
+    with states.Card(height=_CARDS_HEIGHT, framed=False):
         found = kept(whose, zone)
         _cards(found)
     if not found or not found.oldest:
