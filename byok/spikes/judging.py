@@ -179,7 +179,7 @@ def _strength(hours: Hours, place: int, metric: Metric, noise: float) -> float:
     within = local >= begin
     np.add.at(values, local[within] - local[-1] - 1, hours.values[metric][first : place + 1][within])
     at = np.arange(local[-1] - len(values) + 1, local[-1] + 1) * series.HOUR_S
-    return max(float(series.strengths(at, scale, upward=True)[-1]) for scale in (values, np.log(values + noise)))
+    return max(series.strength_of_last(at, scale, upward=True) for scale in (values, np.log(values + noise)))
 
 
 def _spread(values: Floats, expected: Floats, noise: float) -> float:

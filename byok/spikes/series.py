@@ -54,6 +54,15 @@ def strengths(seconds: Ints, values: Floats, *, upward: bool = False) -> Floats:
     return np.minimum(strongest, _STRONGEST)
 
 
+def strength_of_last(seconds: Ints, values: Floats, *, upward: bool = False) -> float:
+    """What `strengths` says of the last row, in half the time."""
+    present = np.flatnonzero(~np.isnan(values))
+    if not len(present) or present[-1] != len(values) - 1:
+        return 0.0
+    at, held = np.maximum.accumulate(seconds[present]), values[present]
+    return min(max(_strength_of_last(at, held, deviations, upward) for deviations in _views(at, held)), _STRONGEST)
+
+
 def _views(at: Ints, values: Floats) -> list[Floats]:
     """Deviations of each row; nan where there is nothing to compare with."""
     days = values - _same_time(at, values, np.arange(1, 8) * DAY_S, fewest_lags=1)
@@ -62,10 +71,27 @@ def _views(at: Ints, values: Floats) -> list[Floats]:
     return [values - _quantile_before(at, values, 0.5), days, weeks, unrest - _quantile_before(at, unrest, 0.5)]
 
 
+def _smallest(lowest: Floats, highest: Floats) -> Floats:
+    """What is no deviation yet, where values so far lie between these."""
+    found: Floats = _SMALLEST * (highest - lowest) + 1e-9 * np.maximum(np.abs(lowest), np.abs(highest)) + 1e-300
+    return found
+
+
+def _strength_of_last(at: Ints, values: Floats, deviations: Floats, upward: bool) -> float:
+    away = float(deviations[-1])
+    if np.isnan(away) or (upward and away <= 0) or np.count_nonzero(~np.isnan(deviations)) <= _FEWEST_ROWS:
+        return 0.0
+    noise = _last_quantile_before(at, np.abs(deviations), _NOISE_QUANTILE)
+    if np.isnan(noise):
+        return 0.0
+    smallest = float(_smallest(values.min(), values.max()))
+    habit = _last_habit(at, deviations if away > 0 else -deviations)
+    return min(abs(away) / max(habit, smallest) / BEYOND_HABIT, abs(away) / max(noise, smallest) / BEYOND_NOISE)
+
+
 def _strength(at: Ints, values: Floats, deviations: Floats, upward: bool) -> Floats:
     known = ~np.isnan(deviations)
-    lowest, highest = np.minimum.accumulate(values), np.maximum.accumulate(values)
-    smallest = _SMALLEST * (highest - lowest) + 1e-9 * np.maximum(np.abs(lowest), np.abs(highest)) + 1e-300
+    smallest = _smallest(np.minimum.accumulate(values), np.maximum.accumulate(values))
     noise = _quantile_before(at, np.abs(deviations), _NOISE_QUANTILE)
     habit = np.where(deviations > 0, _habit(at, deviations), _habit(at, -deviations))
     away = np.abs(deviations)
@@ -83,13 +109,28 @@ def _habit(at: Ints, deviations: Floats) -> Floats:
     reached = np.empty(len(at))
     firsts = np.searchsorted(days, days - MEMORY_S // DAY_S)
     for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(at)], strict=True)):
-        earlier = np.sort(peaks[firsts[number] : number])
-        known = len(earlier) - int(np.searchsorted(earlier, -np.inf, side="right"))
-        if known:
-            reached[start:end] = earlier[-min(known // ONCE_IN_DAYS + OFTEN, known)]
-        else:
-            reached[start:end] = np.r_[np.inf, np.maximum.accumulate(highest[start:end])[:-1]]
+        often = _often_reached(peaks[firsts[number] : number])
+        reached[start:end] = np.r_[np.inf, np.maximum.accumulate(highest[start:end])[:-1]] if often is None else often
     return np.where(np.isfinite(reached), np.maximum(reached, 0), np.inf)
+
+
+def _last_habit(at: Ints, deviations: Floats) -> float:
+    """What `_habit` says of the last row."""
+    highest = np.where(np.isnan(deviations), -np.inf, deviations)
+    day = (at - at[0]) // DAY_S
+    since, today = np.searchsorted(day, (day[-1] - MEMORY_S // DAY_S, day[-1]))
+    starts = since + np.flatnonzero(np.r_[True, day[since + 1 : today] != day[since : today - 1]]) if since < today else np.empty(0, int)
+    often = _often_reached(np.maximum.reduceat(highest[:today], starts)) if len(starts) else None
+    if often is None:
+        often = float(highest[today:-1].max()) if today < len(at) - 1 else np.inf
+    return max(often, 0.0) if np.isfinite(often) else np.inf
+
+
+def _often_reached(peaks: Floats) -> float | None:
+    """What days with these peaks reached once a fortnight or oftener; None if none of them says anything."""
+    earlier = np.sort(peaks)
+    known = len(earlier) - int(np.searchsorted(earlier, -np.inf, side="right"))
+    return float(earlier[-min(known // ONCE_IN_DAYS + OFTEN, known)]) if known else None
 
 
 def _same_time(at: Ints, values: Floats, lags_s: Ints, *, fewest_lags: int) -> Floats:
@@ -129,13 +170,30 @@ def _quantile_before(at: Ints, values: Floats, share: float) -> Floats:
     """That quantile of the values in the memory before each row, worked out anew with every fiftieth more; nan before the first time."""
     found, row = np.full(len(at), np.nan), _FEWEST_ROWS // 4
     while row < len(at):
-        following = row + 24 + row // 50
-        before: NDArray[np.float64] = values[np.searchsorted(at, at[row] - MEMORY_S) : row]
-        before = before[~np.isnan(before)]
-        if len(before):
-            found[row:following] = quantile(before, share)
+        following = _following(row)
+        found[row:following] = _quantile_at(row, at, values, share)
         row = following
     return found
+
+
+def _last_quantile_before(at: Ints, values: Floats, share: float) -> float:
+    """What `_quantile_before` says of the last row."""
+    row = _FEWEST_ROWS // 4
+    if row >= len(at):
+        return np.nan
+    while _following(row) < len(at):
+        row = _following(row)
+    return _quantile_at(row, at, values, share)
+
+
+def _following(row: int) -> int:
+    return row + 24 + row // 50
+
+
+def _quantile_at(row: int, at: Ints, values: Floats, share: float) -> float:
+    before: NDArray[np.float64] = values[np.searchsorted(at, at[row] - MEMORY_S) : row]
+    before = before[~np.isnan(before)]
+    return quantile(before, share) if len(before) else np.nan
 
 
 def quantile(values: Floats, share: float) -> float:
