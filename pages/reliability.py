@@ -38,7 +38,7 @@ if failed:
     who = states.Card("Who fails most", height=TABLE_HEIGHT)
 else:
     st.success(f"Nothing failed: all {format.plural(calls, 'call')} ended with a 2xx status.", icon=":material/check_circle:")
-fast = states.Card("How fast models answer", height=TABLE_HEIGHT)
+fast = states.Card("How fast models answer", height=TABLE_HEIGHT) if failed < calls else None
 trust = states.Card("How far the counts can be trusted", height=80)
 
 with over_time:
@@ -104,12 +104,13 @@ if failed:
             worst, title=by.capitalize(), shown=lambda value: names.shown(column, value), key=table_key, on_select=narrow
         )
 
-with fast:
-    speeds = speeds or reliability.speeds(engine, chosen.scope)
-    if speeds.models:
-        outcome_tables.speeds(speeds.models)
-    else:
-        st.caption("No time of a successful call was measured.")
+if fast:
+    with fast:
+        speeds = speeds or reliability.speeds(engine, chosen.scope)
+        if speeds.models:
+            outcome_tables.speeds(speeds.models)
+        else:
+            st.caption("No time of a successful call was measured.")
 
 with trust:
     outcome_tables.trust(reliability.sources(engine, chosen.scope))

@@ -7,7 +7,7 @@ COSTS = Costs(publish_us=10, merge_us=2, record_bytes=16)
 
 def test_ten_times_the_calls_take_no_fewer_machines_and_ten_times_the_room():
     small, large = plan(100_000_000, COSTS), plan(1_000_000_000, COSTS)
-    assert large.machines >= 9 * small.machines
+    assert 10 * (small.machines - 1) < large.machines <= 10 * small.machines  # whole machines: of a last one a part may do
     assert large.gb_a_day == 10 * small.gb_a_day == 16
     assert large.puts > small.puts
 

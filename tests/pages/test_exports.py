@@ -46,7 +46,7 @@ def test_a_month_is_one_click_and_the_running_one_ends_today(book, ada, record, 
     app = open_app(ada, page=PAGE)
     assert [button.label for button in app.button if str(button.key).startswith("month-")] == ["Nov", "Oct"]
     app.button(key="month-2026-10-01").click().run()
-    assert "**1 record** from Oct 1 to Oct 31" in text_of(app)
+    assert "**1 record** from Oct 1 – Oct 31, 2026 (UTC)" in text_of(app)
     assert offered(app, ada).filename == "usage-2026-10-01-to-2026-10-31.csv"
     app.button(key="month-2026-11-01").click().run()
     assert not app.exception and app.session_state["to"] == NOW.date()

@@ -62,12 +62,16 @@ def chart(page):
 
 
 def click_on(page, mark) -> None:
-    """Plotly catches clicks with a layer of its own above the marks."""
+    """Plotly catches clicks with a layer of its own above the marks. Near a point of the line of the days before, it is that point's."""
     box = mark.bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(x - 3, y)
-    page.mouse.move(x, y)
-    page.wait_for_timeout(500)
+    x = box["x"] + box["width"] / 2
+    for share in (0.5, 0.85, 0.15):
+        y = box["y"] + box["height"] * share
+        page.mouse.move(x - 3, y)
+        page.mouse.move(x, y)
+        page.wait_for_timeout(500)
+        if "before" not in (page.locator(".hoverlayer").first.text_content() or ""):
+            break
     page.mouse.click(x, y)
 
 
