@@ -10,7 +10,7 @@ from byok.gateway import models
 from byok.usage import OTHER_MODEL
 
 NAMES_A_DAY = 200  # outside the catalogue and not allowed by an admin, per user; of several workers each has its part
-MOST_USUAL = 4_096
+MOST_USUAL = 4_096  # pairs of names whose booking is remembered
 MOST_NAMES = 50_000  # of all users together, in memory
 
 
@@ -39,7 +39,7 @@ class BookedNames:
             return usual
         name = models.booked_model(requested, answered, status, vendor, allowed)
         if models.is_catalogued(name):
-            if models.is_catalogued(requested or name) and len(self._usual) < MOST_USUAL:  # a text of the client's own is not kept
+            if len(self._usual) < MOST_USUAL and all(_is_known(said, vendor) for said in (requested, answered)):
                 self._usual[asked] = name
             return name
         if name == OTHER_MODEL or models.is_allowed(name, vendor, allowed):
@@ -58,3 +58,8 @@ class BookedNames:
         seen.add(name)
         self._count += 1
         return True
+
+
+def _is_known(said: str | None, vendor: str) -> bool:
+    """Whether it may be remembered: a text of the client's or the vendor's own, however long, is not kept."""
+    return said is None or models.catalogue_name(vendor, said) is not None

@@ -119,3 +119,14 @@ def test_through_the_gateway_a_vendor_that_repeats_anything_fills_no_column(
         assert client.post(CHAT, json={"model": f"openai/word-{number}", "messages": []}).status_code == 200
     booked = [record.model for record in house.records()]
     assert (len(set(booked)), booked.count("other")) == (NAMES_A_DAY + 1, 5)
+
+
+@pytest.mark.parametrize(
+    ("requested", "answered"), [("gpt-4o", "x" * 5_000 + " y"), ("x" * 5_000, "gpt-4o"), ("gpt-4o", "sk-secret-of-a-model")]
+)
+def test_what_is_remembered_of_names_is_never_a_text_of_somebody_elses(requested: str, answered: str) -> None:
+    names = names_of()
+    assert names.booked("usr_ada1", requested, answered, 200, "openai") == "gpt-4o"
+    assert names._usual == {}
+    assert names.booked("usr_ada1", "gpt-4o", "gpt-4o-2024-08-06", 200, "openai") == "gpt-4o"
+    assert len(names._usual) == 1
