@@ -114,13 +114,14 @@ def _questions(root: Path, who: People) -> dict[str, Took]:
         cold = None
         if not name.startswith("every"):
             fresh = _engine(root, who)
+            fresh.remember_aside()
             fresh.view()
             cold = _ms(lambda fresh=fresh, ask=ask: ask(fresh))[0]  # type: ignore[misc]
             fresh.close()
         runs = []
         for _ in range(ROUNDS):
             runs.append(_ms(lambda ask=ask: ask(shared)))  # type: ignore[misc]
-            aside.submit(lambda: None).result()
+            aside.settle()
         took[name] = Took(runs[0][0] if cold is None else cold, *(statistics.median(part) for part in zip(*runs[1:], strict=True)))
         print(f"  {name:55}{took[name].cold:>10,.1f}{took[name].warm:>10,.1f}{took[name].cpu:>10,.1f} cpu", flush=True)
         gc.collect()

@@ -1,9 +1,9 @@
 """DuckDB over the usage table: one database per process, and for each question a desk whose views lie over exactly one snapshot."""
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
@@ -19,7 +19,9 @@ from byok.errors import ByokError
 from byok.recording.files import TableFile
 from byok.recording.reader import View
 from byok.store import tables, wording, zones
+from byok.store.aside import Aside
 from byok.store.desk import Desk, reads_whole
+from byok.store.held import MOST_ROWS, Held
 from byok.store.remembered import BUSY_ROWS, FROM_ROWS, Asked, Remembered
 from byok.store.scope import AnyScope, Scope
 from byok.store.spill import Spill
@@ -34,6 +36,7 @@ BATCH_ROWS = 32_768
 _TRIES = 5
 _IDLE_DESKS = 8
 _CRASHES = (duckdb.InternalException, duckdb.FatalException)
+_UNLIKE = (duckdb.InvalidInputException, duckdb.BinderException)
 _NO_FILES_FAULT = (
     duckdb.ConversionException,
     duckdb.OutOfRangeException,
@@ -63,8 +66,9 @@ class Engine:
     it does not name are hidden. `retention_of` gives one user's (None: not known), if that is cheaper. `zones_of` and `labels_of` give the
     time zones of users and the labels of keys, for those that have one; `keys` gives the rows of that view. `catalogue_now`, asked for
     every question, gives the prices: another object than before means that they changed. Files of at least `remember_from_rows` rows are
-    remembered as sums for questions about everyone. `spill` is the folder below which large questions lay rows on disk. A broken file that
-    the table names is left out, remembered in `quarantined`, and read again when it changes.
+    remembered as sums for questions about everyone; after `remember_aside`, a user's rows are held in memory, up to `hold_rows`. `spill` is
+    the folder below which large questions lay rows on disk. A broken file that the table names is left out, remembered in `quarantined`,
+    and read again when it changes.
     """
 
     def __init__(
@@ -83,20 +87,22 @@ class Engine:
         memory_limit_mb: int = MEMORY_LIMIT_MB,
         remember_from_rows: int = FROM_ROWS,
         busy_rows: int = BUSY_ROWS,
+        hold_rows: int = MOST_ROWS,
     ) -> None:
         self._reader, self._retention, self._keys, self._now = reader, retention, keys, now
         self._retention_of = retention_of
         self.zones_of, self.labels_of = zones_of, labels_of
-        self._remember_from_rows, self._busy_rows = remember_from_rows, busy_rows
+        self._remember_from_rows, self._busy_rows, self._hold_rows = remember_from_rows, busy_rows, hold_rows
         self._catalogue, self._catalogue_now, self._prices = catalogue, catalogue_now, catalogue.tables
+        self._alike = True  # until a file is met that was written before a column existed
         self._spill = Spill(spill)
         self._memory_limit_mb = memory_limit_mb
         self._lock = threading.Lock()
         self._idle: list[Desk] = []
         self._broken: dict[str, object] = {}
         self._days: tuple[dict[str, int], pa.Table] | None = None
-        self._aside: ThreadPoolExecutor | None = None
-        self._database, self._remembered = self._open()
+        self._aside: Aside | None = None
+        self._database, self._remembered, self._held = self._open()
 
     @property
     def catalogue(self) -> "Catalogue":
@@ -130,8 +136,9 @@ class Engine:
             sql = wording.question(question, scope, group_by=group_by, priced=priced, split=split, known=seating.known)
             return desk.ask(sql, _values(scope, sql, seating) | values).to_arrow_table()
 
-        table, desk = self._at_a_desk(answer, scope, summed=may_be_summed(question, scope, group_by), over=over)
-        self._leave(desk)
+        with self._aside.answering() if self._aside else contextlib.nullcontext():
+            table, desk = self._at_a_desk(answer, scope, summed=may_be_summed(question, scope, group_by), over=over, hold=True)
+            self._leave(desk)
         return tables.whole_numbers(table)
 
     def stream(
@@ -171,12 +178,12 @@ class Engine:
         """The engine's clock."""
         return self._now()
 
-    def remember_aside(self) -> Executor:
-        """From now on remember what one user asks for, too: in the returned thread, after the answer. For processes that live long."""
+    def remember_aside(self) -> Aside:
+        """From now on keep what one user asks for, too: in threads of their own, after the answer. For processes that live long."""
         with self._lock:
             if self._aside is None:
-                self._aside = ThreadPoolExecutor(1, thread_name_prefix="remembering")
-                self._database, self._remembered = self._open()
+                self._aside = Aside()
+                self._database, self._remembered, self._held = self._open()
                 self._idle.clear()
             return self._aside
 
@@ -184,13 +191,13 @@ class Engine:
         """End the database and remove what it spilled to disk."""
         if self._aside is not None:
             self._remembered.interrupt()
-            self._aside.shutdown(cancel_futures=True)
+            self._aside.close()
         with self._lock:
             self._idle.clear()
             self._database.close()
         self._spill.close()
 
-    def _open(self) -> tuple[duckdb.DuckDBPyConnection, Remembered]:
+    def _open(self) -> tuple[duckdb.DuckDBPyConnection, Remembered, Held]:
         database = duckdb.connect(
             ":memory:",
             config={
@@ -204,12 +211,21 @@ class Engine:
         )
         sit_down = partial(Desk, database, self._prices, self._reader.fetch)
         limits = {"from_rows": self._remember_from_rows, "busy_rows": self._busy_rows}
-        return database, Remembered(database, sit_down, **limits, aside=self._aside)
+        return database, Remembered(database, sit_down, **limits, aside=self._aside), Held(self._rows_of, most_rows=self._hold_rows)
 
     def _at_a_desk(
-        self, work: Callable[[Desk, "_Seating"], T], scope: AnyScope | None = None, *, summed: bool = False, over: View | None = None
+        self,
+        work: Callable[[Desk, "_Seating"], T],
+        scope: AnyScope | None = None,
+        *,
+        summed: bool = False,
+        over: View | None = None,
+        hold: bool = False,
     ) -> tuple[T, Desk]:
-        """What `work` returns at a desk over a view, and that desk, still taken. A file fault is mended and tried over the newest."""
+        """What `work` returns at a desk over a view, and that desk, still taken. A file fault is mended and tried over the newest.
+
+        `hold`: one user's rows may be held for the questions that follow.
+        """
         self._reprice()
         for attempt in range(_TRIES):
             view = over if over and not attempt else self._reader.view()
@@ -217,13 +233,20 @@ class Engine:
             try:
                 if view is not over:
                     self._remembered.forget_all_but(view)
+                    self._held.forget_all_but(view)
                 seating = self._seating(view, scope, summed=summed)
-                desk = self._sit_down()
-                desk.lay_out(seating.files, view.tail)
+                held = self._rows_held(view, scope, seating) if hold else None
+                desk = self._sit_down(holds=held is not None)
+                if held is None:
+                    desk.lay_out(seating.files, view.tail, alike=self._alike)
+                else:
+                    desk.lay_held(held)
                 desk.keep(seating.kept)
                 return work(desk, seating), desk
             except duckdb.Error as error:
-                if not (seating and seating.known and isinstance(error, duckdb.CatalogException)):  # else: forgotten by another thread
+                if self._alike and isinstance(error, _UNLIKE):
+                    self._alike = False
+                elif not (seating and seating.known and isinstance(error, duckdb.CatalogException)):  # else: forgotten by another thread
                     self._mend(error, view)
         raise StoreUnreadable
 
@@ -235,7 +258,7 @@ class Engine:
         days = self._days_kept(user_id)
         kept = tables.kept(days, now)
         if scope is None:
-            return _Seating([file.path for file in files], [], kept, EARLIEST, 0)
+            return _Seating([file.path for file in files], [], frozenset(), kept, EARLIEST, 0)
         since = max([scope.since, *kept["keep_after"].to_pylist()]) if user_id else scope.since
         if user_id and not kept.num_rows:
             files = []  # not known: nothing is shown, remembered or not
@@ -243,15 +266,42 @@ class Engine:
         step_s = _step(scope, since, files, view)
         asked = Asked(since, scope.until, step_s, user_id)
         if user_id or not summed:
-            part = self._remembered.part(files, asked, summed=summed)
+            learn = user_id is not None and self._held.refuses(user_id, [file.path for file in files])
+            part = self._remembered.part(files, asked, summed=summed, learn=learn)
         else:
             part = self._remembered.part_of_all(files, asked, days, now)
-        return _Seating(part.direct, part.known, kept, since, step_s)
+        return _Seating(*part, kept, since, step_s)
 
-    def _sit_down(self) -> Desk:
+    def _rows_held(self, view: View, scope: AnyScope | None, seating: "_Seating") -> pa.Table | None:
+        """One user's rows, if they are in memory; else they will be for the next question."""
+        if self._aside is None or not isinstance(scope, Scope) or not seating.kept.num_rows:
+            return None
+        which = scope.user_id, seating.files, view
+        rows = self._held.rows(*which, without=seating.summed)
+        if rows is None and not self._held.refuses(scope.user_id, seating.files):
+            self._aside.soon(partial(self._held.hold, *which, without=seating.summed))
+        return rows
+
+    def _rows_of(self, user_id: str, files: Sequence[str], tail: pa.Table, most: int) -> pa.Table | None:
+        """One user's rows with cost, also what the plan hides; None if there are more than `most`."""
+        desk = self._sit_down()
+        desk.lay_out(files, tail, alike=self._alike)
+        desk.keep(pa.table({"user_id": [user_id], "keep_after": pa.array([EARLIEST], pa.timestamp("us", "UTC"))}))
+        batches, found, rows = desk.ask(wording.text("held_rows"), {"user_id": user_id}).to_arrow_reader(BATCH_ROWS), [], 0
+        for batch in batches:
+            found.append(batch)
+            rows += batch.num_rows
+            if rows > most:
+                return None
+        self._leave(desk)
+        return pa.Table.from_batches(found, batches.schema)
+
+    def _sit_down(self, *, holds: bool = False) -> Desk:
         with self._lock:
-            if self._idle:
-                return self._idle.pop()
+            for desk in reversed(self._idle):
+                if desk.holds == holds:
+                    self._idle.remove(desk)
+                    return desk
             database = self._database
         return Desk(database, self._prices, self._reader.fetch)
 
@@ -302,12 +352,12 @@ class Engine:
             with self._lock:
                 self._idle.clear()
                 self._catalogue, self._prices = found, tables_now
-                self._database, self._remembered = self._open()
+                self._database, self._remembered, self._held = self._open()
 
     def _reopen(self) -> None:
         with self._lock:
             self._idle.clear()
-            self._database, self._remembered = self._open()
+            self._database, self._remembered, self._held = self._open()
 
 
 def may_be_summed(question: str, scope: AnyScope | None, group_by: Sequence[str] | None) -> bool:
@@ -317,11 +367,13 @@ def may_be_summed(question: str, scope: AnyScope | None, group_by: Sequence[str]
 
 
 class _Seating(NamedTuple):
-    """What a desk must have before it: files to read, texts of remembered sums, and who is kept since when; the beginning of what is asked
-    for (a user's not before retention's, since remembered sums do not pass `kept`); and the step of time in seconds."""
+    """What a desk must have before it: files to read, texts of remembered sums and the files that these are of, and who is kept since when;
+    the beginning of what is asked for (a user's not before retention's, since remembered sums do not pass `kept`); and the step of time in
+    seconds."""
 
     files: list[str]
     known: list[str]
+    summed: frozenset[str]
     kept: pa.Table
     since: datetime
     step_s: int
@@ -340,7 +392,7 @@ def _values(scope: AnyScope | None, sql: str, seating: _Seating) -> dict[str, ob
         return {}
     found = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(scope).items()} | {"since": seating.since}
     if "$zone_starts" in sql:
-        spans = zones.offsets(scope.tz)
+        spans = zones.between(zones.offsets(scope.tz), seating.since, scope.until)
         found |= {f"zone_{name}": values for name, values in spans._asdict().items()} | {"step_s": seating.step_s}
     return found
 
