@@ -48,7 +48,7 @@ def main() -> int:
     sizes = [int(size) for size in os.environ.get("BYOK_BENCH_RECORDS", SIZES).split(",")]
     who = people()
     print("Milliseconds: cold is a fresh engine's first answer (files in the system's cache), warm the median of", ROUNDS - 1)
-    with _folder() as folder:
+    with years() as folder:
         _print_import(folder)
         measured = {}
         for size in sizes:
@@ -65,7 +65,8 @@ def main() -> int:
 
 
 @contextlib.contextmanager
-def _folder() -> Iterator[Path]:
+def years() -> Iterator[Path]:
+    """Where the years are: a directory that stays, if one is named."""
     if kept := os.environ.get("BYOK_BENCH_DIR"):
         Path(kept).mkdir(parents=True, exist_ok=True)
         yield Path(kept)

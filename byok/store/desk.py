@@ -24,6 +24,7 @@ class Desk:
         self._over = ""  # the view of which the others are made
         connection.execute("set TimeZone = 'UTC'")
         connection.execute("set parquet_metadata_cache = true")
+        connection.execute("set streaming_buffer_size = '32MB'")
         connection.register("usage_prices", prices.prices)
         connection.register("usage_price_spans", prices.spans)
         connection.register("usage_price_steps", prices.steps)
