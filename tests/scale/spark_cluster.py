@@ -18,6 +18,13 @@ BRIEF = {
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
 }
+# A busy machine may leave any of its processes without a turn for minutes.
+PATIENT = {
+    "spark.network.timeout": "1200s",
+    "spark.executor.heartbeatInterval": "120s",
+    "spark.rpc.askTimeout": "1200s",
+    "spark.worker.timeout": "1200",
+}
 _JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
@@ -37,7 +44,8 @@ class SparkCluster:
     def __init__(self, *, brief: bool = False) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="byok-spark-"))
         self._brief = brief
-        (self.folder / "spark-defaults.conf").write_text("".join(f"{name} {value}\n" for name, value in BRIEF.items() if brief))
+        words = PATIENT | (BRIEF if brief else {})
+        (self.folder / "spark-defaults.conf").write_text("".join(f"{name} {value}\n" for name, value in words.items()))
         port, self._page = free_port(), free_port()
         self.url = f"spark://127.0.0.1:{port}"
         self._processes = [
@@ -48,7 +56,7 @@ class SparkCluster:
             ),
         ]  # fmt: skip
         try:
-            self._wait(240)
+            self._wait(1200)
         except BaseException:
             self.close()
             raise
