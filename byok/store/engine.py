@@ -247,7 +247,7 @@ class Engine:
         files = [file for file in view.files if file.path not in without]
         user_id = scope.user_id if isinstance(scope, Scope) else None
         days = self._days_kept(user_id)
-        kept = tables.kept(days, now)
+        kept = tables.kept(_among(days, scope), now)
         if scope is None:
             return _Seating([file.path for file in files], [], kept, EARLIEST, 0)
         since = max([scope.since, *kept["keep_after"].to_pylist()]) if user_id else scope.since
@@ -359,6 +359,12 @@ def _step(scope: AnyScope, since: datetime, files: Sequence[TableFile], view: Vi
     if view.tail.num_rows:
         first.append(pc.min(view.tail["ts"]).as_py())
     return zones.step(zones.offsets(scope.tz), max(since, min(first, default=since)))
+
+
+def _among(days: pa.Table, scope: AnyScope | None) -> pa.Table:
+    """Only those users that a scope names: records of others then end at the join with who is kept, before they are priced."""
+    named = getattr(scope, "user_ids", ())
+    return days.filter(pc.is_in(days["user_id"], pa.array(named, pa.string()))) if named else days
 
 
 def _values(scope: AnyScope | None, sql: str, seating: _Seating) -> dict[str, object]:
