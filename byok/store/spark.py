@@ -18,9 +18,8 @@ from byok.recording.places import place_of
 from byok.recording.reader import View
 from byok.settings import RemoteStore
 from byok.store import tables, wording
-from byok.store.engine import BATCH_ROWS, Engine, _Seating, _values
-from byok.store.scope import AnyScope
-from byok.store.spark_session import SparkFailed, SparkGone, SparkSession
+from byok.store.engine import BATCH_ROWS, Engine, _Seating, _values, _Words
+from byok.store.spark_session import SparkFailed, SparkGone, SparkReadsNoS3, SparkSession
 from byok.store.spark_sql import transpile
 
 _VIEWS = ("prices", "usage", "usage_costed", "usage_priced")
@@ -74,6 +73,8 @@ class SparkTables:
             return session.sql(transpile(sql), args=_arguments(values)).toArrow()
         except Exception as error:  # of many kinds, from two languages
             log.error("spark_failed", error=type(error).__name__)
+            if "S3AFileSystem" in str(error):
+                raise SparkReadsNoS3 from None
             kind = SparkFailed if self._spark.lives() else SparkGone
             raise kind(type(error).__name__) from None
 
@@ -98,40 +99,17 @@ class SparkEngine(Engine):
         super().__init__(*words, **more)
         self._spark = spark
 
-    def ask(
-        self,
-        question: str,
-        scope: AnyScope | None = None,
-        *,
-        group_by: Sequence[str] | None = None,
-        priced: bool = False,
-        split: bool = False,
-        over: View | None = None,
-        **values: object,
-    ) -> pa.Table:
-        return self._answer(wording.question(question, scope, group_by=group_by, priced=priced, split=split), scope, over, values)
-
-    def stream(
-        self,
-        question: str,
-        scope: AnyScope,
-        *,
-        priced: bool = False,
-        over: View | None = None,
-        columns: Sequence[str] = (),
-        **values: object,
-    ) -> Iterator[pa.RecordBatch]:
-        found = self._answer(wording.question(question, scope, priced=priced, columns=columns), scope, over, values)
-        batches = found.combine_chunks().to_batches(BATCH_ROWS)
-        yield from batches or [pa.RecordBatch.from_pylist([], found.schema)]
-
-    def _answer(self, sql: str, scope: AnyScope | None, over: View | None, values: dict[str, object]) -> pa.Table:
+    def _table(self, words: _Words) -> pa.Table:
         self._reprice()
-        view = over or self._reader.view()
-        seating = self._seating(view, scope, summed=False)
-        given = wording.values(sql, _values(scope, sql, seating) | values)
+        view, sql = words.over or self._reader.view(), words.say()
+        seating = self._seating(view, words.scope, summed=False)
+        given = wording.values(sql, {**_values(words.scope, sql, seating), **words.values})
         beside = {f"usage_{name}": table for name, table in zip(_PRICES, self._prices, strict=True)}
         return _as_duckdb_says(tables.whole_numbers(self._spark.ask(sql, given, seating, view, beside)))
+
+    def _batches(self, words: _Words) -> Iterator[pa.RecordBatch]:
+        found = self._table(words)
+        yield from found.combine_chunks().to_batches(BATCH_ROWS) or [pa.RecordBatch.from_pylist([], found.schema)]
 
     def close(self) -> None:
         self._spark.close()

@@ -45,6 +45,14 @@ class SparkGone(SparkFailed):
     """Nobody is at the other end of the session any more."""
 
 
+class SparkReadsNoS3(SparkFailed):
+    """`s3a://` is not among what Spark's own package can read."""
+
+    def __init__(self) -> None:
+        super().__init__("it cannot read s3a://")
+        self.remedy = "Put hadoop-aws, of the version of Spark's Hadoop, on the class path of driver and executors: docs/scale.md."
+
+
 class SparkSession:
     """The session at a master (`local[N]`, `spark://host:7077`, `sc://host`), for one thread at a time."""
 
