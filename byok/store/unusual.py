@@ -47,11 +47,15 @@ def spikes(engine: Engine, scope: AnyScope, *, sensitivity: Sensitivity = DEFAUL
     Each hour is judged by what its series did before it, in the eight weeks before (at least 14 days), by the user's own clock.
     """
     judged = _who_could(engine, scope, sensitivity)
-    if isinstance(judged, EveryonesScope) and judged is not scope:
-        judged = _who_still_could(engine, judged, sensitivity)
-    series = _series_of(engine, judged, _WHOLE_HISTORY) if judged is not None else None
-    if series is None:
+    if judged is None:
         return []
+    if isinstance(judged, EveryonesScope) and judged is not scope:
+        read = _hourly_of_who_still_could(engine, judged, sensitivity)
+    else:
+        read = _read(engine, with_history(judged, _WHOLE_HISTORY))
+    if not read.num_rows:
+        return []
+    series = arranged(engine, read)
     return _told(engine, scope, judge(series.hours, series.clocks, _asked(series, scope), sensitivity), series)
 
 
@@ -128,19 +132,25 @@ def _who_could(engine: Engine, scope: AnyScope, sensitivity: Sensitivity) -> Any
     return replace(scope, user_ids=tuple(could["user_id"].to_pylist())) if could.num_rows else None
 
 
-def _who_still_could(engine: Engine, scope: EveryonesScope, sensitivity: Sensitivity) -> EveryonesScope | None:
-    """Those of them whose hours are far from usual for sure: half as much history tells that, and hardly anybody is left."""
-    series = _series_of(engine, scope, HISTORY)
-    if series is None:
-        return None
+def _hourly_of_who_still_could(engine: Engine, scope: EveryonesScope, sensitivity: Sensitivity) -> pa.Table:
+    """The hours of those whose last ones are far from usual for sure: half the history tells that, and hardly anybody is left."""
+    since = with_history(scope).since.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    half = replace(scope, since=since, vendors=(), models=(), key_ids=(), statuses=())
+    later = _read(engine, half)
+    if not later.num_rows:
+        return later
+    series = arranged(engine, later)
     left = could_be(series.hours, series.clocks, _asked(series, scope), sensitivity)
-    user_ids = {series.names[number]["user_id"] for number in np.unique(series.hours.series[left])}
-    return replace(scope, user_ids=tuple(sorted(user_ids))) if user_ids else None
+    user_ids = sorted({series.names[number]["user_id"] for number in np.unique(series.hours.series[left])})
+    later = later.filter(pc.is_in(later["user_id"], pa.array(user_ids, pa.string())))
+    if not user_ids:
+        return later
+    earlier = replace(half, since=with_history(scope, _WHOLE_HISTORY).since, until=half.since, user_ids=tuple(user_ids))
+    return pa.concat_tables([_read(engine, earlier), later])
 
 
-def _series_of(engine: Engine, scope: AnyScope, history: timedelta) -> Series | None:
-    hourly = pa.Table.from_batches(questions.hourly(engine, with_history(scope, history), priced=True))
-    return arranged(engine, hourly) if hourly.num_rows else None
+def _read(engine: Engine, scope: AnyScope) -> pa.Table:
+    return pa.Table.from_batches(questions.hourly(engine, scope, priced=True))
 
 
 def _asked(series: Series, scope: AnyScope) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

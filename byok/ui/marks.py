@@ -13,7 +13,7 @@ from byok.accounts import receipts
 from byok.accounts.users import User
 from byok.spikes.episodes import Episode
 from byok.store.engine import Engine
-from byok.ui import format, session, spike_search, theme
+from byok.ui import charts, format, session, spike_search, theme
 from byok.ui.filters import Filters
 
 _MOST_ROWS = 5_000_000  # everyone's spikes read all records of eight weeks: beyond this a page would wait for them
@@ -57,8 +57,7 @@ def marked(
         "customdata": [["", _hover(by_bucket[place]), "", buckets[place].isoformat()] for place in places],
         "hovertemplate": "%{customdata[1]}<extra></extra>",
         "marker": {"symbol": "diamond", "size": 11, "color": colours.bad, "line": {"width": 1.5, "color": colours.background}},
-        "selected": {"marker": {"opacity": 1}},
-        "unselected": {"marker": {"opacity": 1}},
+        **charts.STEADY,
         "cliponaxis": False,
     }
     return dict(figure) | {"data": [*figure["data"], trace]}
