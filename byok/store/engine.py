@@ -132,14 +132,8 @@ class Engine:
         known = self._known_as(scope, how) if over is None else None
         if known and self._answers and (found := self._answers.get(*known)) is not None:
             return found
-
-        def answer(desk: Desk, seating: _Seating) -> pa.Table:
-            sql = wording.question(question, scope, group_by=group_by, priced=priced, split=split, known=seating.known)
-            return desk.ask(sql, _values(scope, sql, seating) | values).to_arrow_table()
-
-        table, desk = self._at_a_desk(answer, scope, summed=may_be_summed(question, scope, group_by), over=over)
-        self._leave(desk)
-        table = tables.whole_numbers(table)
+        say = partial(wording.question, question, scope, group_by=group_by, priced=priced, split=split)
+        table = tables.whole_numbers(self._table(_Words(say, scope, over, values, may_be_summed(question, scope, group_by))))
         if known and self._answers and self._known_as(scope, how) == known:  # nothing changed while it was worked out
             self._answers.put(*known, table)
         return table
@@ -155,17 +149,7 @@ class Engine:
         **values: object,
     ) -> Iterator[pa.RecordBatch]:
         """As `ask`, in batches of at most `BATCH_ROWS`; the first comes when all input has been read, at least one (maybe empty) comes."""
-        sql = wording.question(question, scope, priced=priced, columns=columns)
-
-        def begin(desk: Desk, seating: _Seating) -> tuple[pa.RecordBatch, pa.RecordBatchReader]:
-            batches = desk.ask(sql, _values(scope, sql, seating) | values).to_arrow_reader(BATCH_ROWS)
-            first = next(batches, None)
-            return pa.RecordBatch.from_pylist([], batches.schema) if first is None else first, batches
-
-        (first, rest), desk = self._at_a_desk(begin, scope, over=over)
-        yield first
-        yield from rest
-        self._leave(desk)
+        yield from self._batches(_Words(partial(wording.question, question, scope, priced=priced, columns=columns), scope, over, values))
 
     def connection(self) -> duckdb.DuckDBPyConnection:
         """A connection of one's own for the operator: `usage`, `usage_priced`, `prices`, `keys` over all that is kept, as of now."""
@@ -203,6 +187,27 @@ class Engine:
             self._idle.clear()
             self._database.close()
         self._spill.close()
+
+    def _table(self, words: "_Words") -> pa.Table:
+        def answer(desk: Desk, seating: _Seating) -> pa.Table:
+            sql = words.say(known=seating.known)
+            return desk.ask(sql, {**_values(words.scope, sql, seating), **words.values}).to_arrow_table()
+
+        table, desk = self._at_a_desk(answer, words.scope, summed=words.summed, over=words.over)
+        self._leave(desk)
+        return table
+
+    def _batches(self, words: "_Words") -> Iterator[pa.RecordBatch]:
+        def begin(desk: Desk, seating: _Seating) -> tuple[pa.RecordBatch, pa.RecordBatchReader]:
+            sql = words.say()
+            batches = desk.ask(sql, {**_values(words.scope, sql, seating), **words.values}).to_arrow_reader(BATCH_ROWS)
+            first = next(batches, None)
+            return pa.RecordBatch.from_pylist([], batches.schema) if first is None else first, batches
+
+        (first, rest), desk = self._at_a_desk(begin, words.scope, over=words.over)
+        yield first
+        yield from rest
+        self._leave(desk)
 
     def _open(self) -> tuple[duckdb.DuckDBPyConnection, Remembered]:
         database = duckdb.connect(
@@ -334,6 +339,17 @@ class Engine:
         with self._lock:
             self._idle.clear()
             self._database, self._remembered = self._open()
+
+
+class _Words(NamedTuple):
+    """A question as it was asked: what says it in SQL (`known`: texts of remembered sums), its scope, the view to answer from, its other
+    parameters, and whether remembered sums have all that it needs."""
+
+    say: Callable[..., str]
+    scope: AnyScope | None
+    over: View | None
+    values: Mapping[str, object]
+    summed: bool = False
 
 
 def may_be_summed(question: str, scope: AnyScope | None, group_by: Sequence[str] | None) -> bool:
