@@ -14,14 +14,15 @@ def header(scope: Mapping[str, Any], name: bytes) -> str:
     return found[-1].decode("latin-1") if found else ""
 
 
-def client_address(scope: Mapping[str, Any]) -> str:
+def client_address(scope: Mapping[str, Any], settings: Settings) -> str:
     """The address to slow down.
 
-    A proxy of this machine (our gateway, nginx) names its own peer last in X-Forwarded-For; from anyone else that header is a claim.
+    A proxy of this machine (our gateway, nginx) or a trusted one names its own peer last in X-Forwarded-For; from anyone else that
+    header is a claim.
     """
     peer = str((scope.get("client") or ("",))[0])
     said = header(scope, b"x-forwarded-for").rsplit(",", 1)[-1].strip()
-    return said if _is_loopback(peer) and _is_address(said) else peer
+    return said if _is_proxy(peer, settings) and _is_address(said) else peer
 
 
 def is_https(scope: Mapping[str, Any], settings: Settings) -> bool:
@@ -46,5 +47,8 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _is_loopback(text: str) -> bool:
-    return _is_address(text) and ipaddress.ip_address(text).is_loopback
+def _is_proxy(text: str, settings: Settings) -> bool:
+    if not _is_address(text):
+        return False
+    address = ipaddress.ip_address(text)
+    return address.is_loopback or any(address in ipaddress.ip_network(network) for network in settings.proxies)

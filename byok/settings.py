@@ -4,6 +4,7 @@ Sources, strongest first: environment (`BYOK_DATA`), then `byok.toml` in the wor
 """
 
 import difflib
+import ipaddress
 import os
 import re
 import tomllib
@@ -55,6 +56,11 @@ class Settings(BaseSettings):
     web_port: int = Field(8501, ge=1, le=65535, description="Port of dashboard and API.")
     gateway_workers: int = Field(1, ge=1, le=64, description="Gateway processes that share the port.")
     gateway_hosts: int = Field(1, ge=1, le=1000, description="Machines with gateways; each allows its part of a user's limits, rounded up.")
+    web_url: str = Field("", description="Where gateways find web if it runs elsewhere, `http://host:port`; default: on this machine.")
+    trusted_proxies: str = Field(
+        "",
+        description="Comma-separated addresses or networks (`10.1.0.0/16`) whose X-Forwarded-For is believed, beside this machine's own.",
+    )
     master_key_file: Path = Field(Path("~/.config/byok/master.key"), description="32 bytes, base64; made on first start with mode 0600.")
     master_key: SecretStr | None = Field(None, description="The master key itself; allowed, but visible to other processes of this user.")
     accounts_url: str = Field(
@@ -86,7 +92,7 @@ class Settings(BaseSettings):
         0, ge=0, le=1_000_000, description="Calls each user may have open at once; 0: no limit. `byok user set` overrides it."
     )
     engine: Literal["duckdb", "spark"] = Field("duckdb", description="What answers questions: `duckdb`, or `spark` (docs/scale.md).")
-    spark_master: str = Field("local[2]", description="Where Spark runs: `local[N]`, `spark://host:7077`, `sc://host`.")
+    spark_master: str = Field("local[2]", repr=False, description="Where Spark runs: `local[N]`, `spark://host:7077`, `sc://host`.")
     jwt_secret_file: Path | None = Field(
         None, description="Its stripped text is the HS256 secret (32 bytes or more); default: derived from the master key."
     )
@@ -145,6 +151,11 @@ class Settings(BaseSettings):
         return tuple(_entries(self.slack_hosts))
 
     @property
+    def proxies(self) -> tuple[str, ...]:
+        """The entries of `trusted_proxies`."""
+        return tuple(_entries(self.trusted_proxies))
+
+    @property
     def gateway_url(self) -> str:
         return f"http://{self.host}:{self.gateway_port}"
 
@@ -163,6 +174,23 @@ class Settings(BaseSettings):
     def _public(cls, value: str) -> str:
         if value and not _is_http(value):
             raise ValueError("must begin with http:// or https:// and name a host")
+        return value
+
+    @field_validator("web_url")
+    @classmethod
+    def _web(cls, value: str) -> str:
+        if value and not (_is_http(value) and urlsplit(value).path in ("", "/")):
+            raise ValueError("must be http://host:port or https://host:port, without a path")
+        return value.rstrip("/")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies(cls, value: str) -> str:
+        for entry in _entries(value):
+            try:
+                ipaddress.ip_network(entry)
+            except ValueError:
+                raise ValueError("must list addresses (10.1.2.3) or networks (10.1.0.0/16), with commas between") from None
         return value
 
     @field_validator("slack_hosts")

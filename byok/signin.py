@@ -74,7 +74,7 @@ class SignIn:
             if not self.forms.is_ours(request, form):
                 return self._sign_in_page(request, target, status=403, problem=STALE, email=email)
             try:
-                user = await self.pool.run(self._who, form, client_address(request.scope))
+                user = await self.pool.run(self._who, form, client_address(request.scope, self.services.settings))
             except TooManyRequests as delay:
                 headers = {"retry-after": str(delay.retry_after_s)}
                 problem = f"{delay.message} {delay.remedy}"

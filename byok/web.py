@@ -43,6 +43,7 @@ def create_app(settings: Settings) -> ASGIApp:
     opened = Services(settings).open()
     opened.behind_web = True
     opened.engine.remember_aside()
+    opened.engine.keep_answers()
     services.use(opened)
     pool = Pool()
     middleware = [Middleware(Door, **parts(opened, pool))]

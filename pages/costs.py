@@ -39,7 +39,7 @@ priced = [(row, name) for row, name in zip(found.rows, shown, strict=True) if ro
 models = money.costs(engine, chosen.scope).rows
 used = [(row["vendor"], row["model"]) for row in models]
 
-# All places first, so that nothing moves when answers come.
+# All places first, so that nothing moves when answers come. Charts are filled first: the browser draws them while the rest is asked.
 top = states.Card(height=cards.HEIGHT, framed=False)
 if priced:
     split = states.Card(f"Cost by {chosen.by}", height=cost_charts.split_height(len(priced)))
@@ -50,12 +50,6 @@ other = states.Card("What if")
 prices = states.Card("Price table", anchor=price_table.ANCHOR)
 
 course: list[dict[str, object]] = []
-with top:
-    course = money.course(engine, chosen.scope, grain=chosen.grain)
-    before = money.costs(engine, chosen.scope_before, group_by=("vendor",)) if chosen.scope_before else None
-    costs.draw_cards(found.totals, before.totals if before else None, course)
-    states.unpriced(models)
-
 if priced:
     with split:
         rows, labels = [row for row, _ in priced], [name for _, name in priced]
@@ -63,7 +57,7 @@ if priced:
         charts.draw(figure, alt=cost_charts.split_described(rows, labels), key=f"split-{chosen.fingerprint}")
 
     with over_time:
-        course = course or money.course(engine, chosen.scope, grain=chosen.grain)
+        course = money.course(engine, chosen.scope, grain=chosen.grain)
         series = cost_charts.over_time(course, explored.steps_of(chosen))
         words = {"metric": "cost", "grain": chosen.grain, "shown": lambda part: cost_charts.WORDS.get(part, part)}
         charts.draw(
@@ -71,6 +65,12 @@ if priced:
             alt=charts.described(series, **words, by="part"),
             key=f"course-{chosen.fingerprint}",
         )
+
+with top:
+    course = course or money.course(engine, chosen.scope, grain=chosen.grain)
+    before = money.costs(engine, chosen.scope_before, group_by=("vendor",)) if chosen.scope_before else None
+    costs.draw_cards(found.totals, before.totals if before else None, course)
+    states.unpriced(models)
 
 with board:
     sources = costs.sources_by(found.rows, money.price_sources(engine, chosen.scope), column)

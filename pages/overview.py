@@ -67,19 +67,7 @@ hero = states.Card(f"{measure.title} by {chosen.by}", height=charts.HERO_HEIGHT)
 board = states.Card(f"Every {chosen.by}", height=240)
 end = states.Card(framed=False, key="end")
 
-with top:
-    summary_before = courses.added(sums_before) if sums_before is not None else []
-    cards.draw(
-        cards.cards(
-            summary,
-            summary_before[0] if summary_before else None,
-            breakdown.courses(courses.added(sums, by=("start",)), steps),
-        )
-    )
-    if summary["unpriced_calls"]:
-        by_model = ("vendor", "model")
-        states.unpriced(courses.added(sums, by=by_model) if levels == by_model else questions.usage(engine, chosen.scope, cost=True).rows)
-
+# The chart is filled first: the browser draws it while the rest comes.
 with hero:
     found = explored.answer(
         engine,
@@ -113,6 +101,19 @@ with hero:
         on_select=lambda: narrow_to(charts.clicked(chart_key)),
     )
     marks.told(user, spikes, chosen)
+
+with top:
+    summary_before = courses.added(sums_before) if sums_before is not None else []
+    cards.draw(
+        cards.cards(
+            summary,
+            summary_before[0] if summary_before else None,
+            breakdown.courses(courses.added(sums, by=("start",)), steps),
+        )
+    )
+    if summary["unpriced_calls"]:
+        by_model = ("vendor", "model")
+        states.unpriced(courses.added(sums, by=by_model) if levels == by_model else questions.usage(engine, chosen.scope, cost=True).rows)
 
 with board:
     frame = table.leaderboard(

@@ -17,7 +17,7 @@ from byok.settings import Settings
 ROOT = Path(__file__).resolve().parents[1]
 DEPLOY = ROOT / "deploy"
 TEXTS = sorted(path for path in DEPLOY.rglob("*") if path.is_file())
-NAMES_OF_OTHER_THINGS = {"byok_master_key", "byok_connection", "byok_gateway", "byok_web"}
+NAMES_OF_OTHER_THINGS = {"byok_connection", "byok_gateway", "byok_web"}
 
 
 def metrics() -> set[str]:
@@ -60,6 +60,21 @@ def test_every_alert_says_what_is_wrong_and_how_bad_it_is():
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed (apt-get install prometheus)")
 def test_prometheus_takes_the_rules():
     done = subprocess.run(["promtool", "check", "rules", str(DEPLOY / "prometheus" / "alerts.yaml")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed (apt-get install prometheus)")
+def test_a_keeper_that_is_gone_is_noticed_however_little_there_is_to_publish(tmp_path):
+    series = {"dead": "0+9000x60", "alive": "3000 90000 " * 30, "idle": "4000x60"}
+    given = [{"series": f'byok_journal_bytes{{instance="{name}"}}', "values": values.strip()} for name, values in series.items()]
+    labels = {"severity": "ticket", "instance": "dead"}
+    said = "Nothing was published on dead for a quarter of an hour: does its keeper run?"
+    expected = [{"exp_labels": labels, "exp_annotations": {"summary": said}}]
+    asked = [{"eval_time": "50m", "alertname": "ByokNotPublished", "exp_alerts": expected}]
+    test = {"rule_files": [str(DEPLOY / "prometheus" / "alerts.yaml")], "evaluation_interval": "1m"}
+    test |= {"tests": [{"interval": "1m", "input_series": given, "alert_rule_test": asked}]}
+    (tmp_path / "test.yaml").write_text(yaml.safe_dump(test))
+    done = subprocess.run(["promtool", "test", "rules", str(tmp_path / "test.yaml")], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -180,6 +195,27 @@ def test_grafana_panels_have_numbers_of_their_own_and_something_to_show():
     panels = json.loads((DEPLOY / "grafana" / "byok.json").read_text())["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels) > 8
     assert all(target["expr"].strip() for panel in panels for target in panel["targets"])
+
+
+def test_no_secret_beside_the_examples_gets_into_an_image_or_a_repository():
+    lets_in = (ROOT / ".dockerignore").read_text().splitlines()
+    assert next(line for line in lets_in if not line.startswith("#")) == "*"
+    assert [line for line in lets_in if line.startswith(("!deploy", "!data", "!.venv", "!.git"))] == []
+    made = re.findall(r"requirements[\w-]*\.(?:lock|txt)", (ROOT / "Makefile").read_text().split("$(INSTALLED): ")[1].split("\n")[0])
+    assert {f"!{name}" for name in [*made, "requirements-scale.lock", "Makefile", "byok", "pages", "app.py"]} <= set(lets_in)
+    for path in (DEPLOY / "compose").glob("*.yaml"):
+        for secret in (documents(path)[0].get("secrets") or {}).values():
+            assert f"/deploy/compose/{secret['file'].removeprefix('./')}" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+def test_the_probes_that_route_do_not_ask_for_what_all_share():
+    """`/readyz` is 503 everywhere at once while the database or the store is away."""
+    manifests = [one for path in (DEPLOY / "kubernetes").glob("*.yaml") for one in documents(path)]
+    pods = [one["spec"]["template"]["spec"] for one in manifests if one["kind"] in ("StatefulSet", "Deployment")]
+    probes = [
+        container["readinessProbe"]["httpGet"]["path"] for pod in pods for container in pod["containers"] if "readinessProbe" in container
+    ]
+    assert probes == ["/healthz", "/healthz"]
 
 
 def test_no_secret_lies_in_an_example():

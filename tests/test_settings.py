@@ -99,6 +99,20 @@ def test_a_base_url_must_be_a_plain_address(url):
     assert len(faults({"BYOK_OPENAI_BASE_URL": url})) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("WEB_URL", "web:8501"),
+        ("WEB_URL", "http://web:8501/usage"),
+        ("TRUSTED_PROXIES", "10.1.2.3/16"),
+        ("TRUSTED_PROXIES", "10.1.0.0/16 proxy"),
+    ],
+)
+def test_web_elsewhere_and_proxies_are_plain_addresses(name: str, value: str):
+    assert f"BYOK_{name}" in faults({f"BYOK_{name}": value})[0]
+    assert load({"BYOK_WEB_URL": "http://web:8501/", "BYOK_TRUSTED_PROXIES": " 10.1.2.3, fd00::/8 "}).proxies == ("10.1.2.3", "fd00::/8")
+
+
 def test_vendors_of_the_operator():
     toml('[vendors.lab]\nbase_url = "http://10.0.0.7:8000/v1"\nstream_usage = true\n')
     lab = load({}).vendors["lab"]

@@ -29,7 +29,12 @@ async def token(request: Request, _: Annotated[shapes.NoQuery, Query()], credent
     services = services_of(request)
     if credentials is not None:
         user = await pool_of(request).run(
-            passwords.check, services.db, credentials.email, credentials.password, now=services.now(), address=client_address(request.scope)
+            passwords.check,
+            services.db,
+            credentials.email,
+            credentials.password,
+            now=services.now(),
+            address=client_address(request.scope, services.settings),
         )
     else:
         user = await pool_of(request).run(_of_access_token, services, bearer(request))

@@ -28,7 +28,10 @@ class WebDown(ByokError):
     status, code = 502, "web_unreachable"
 
     def __init__(self) -> None:
-        super().__init__("The web process could not be reached.", remedy="Start it with: byok web (or all with: byok up)")
+        super().__init__(
+            "The web process could not be reached.",
+            remedy="Start it with: byok web (or all with: byok up). If it runs on another machine, BYOK_WEB_URL says where.",
+        )
 
 
 def is_for_web(path: str) -> bool:
@@ -41,7 +44,8 @@ class WebDoor:
 
     def __init__(self, settings: Settings) -> None:
         host = _EVERYWHERE.get(settings.host, settings.host)
-        self._origin = f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{settings.web_port}"
+        here = f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{settings.web_port}"
+        self._settings, self._origin = settings, settings.web_url or here
         self._client: httpx.AsyncClient | None = None
 
     async def pass_on(self, scope: dict[str, Any], path: str, receive: Receive, send: Send, request_id: bytes) -> None:
@@ -56,7 +60,7 @@ class WebDoor:
             httpx.URL(self._origin + path, query=query or None),
             headers=[
                 *(pair for pair in scope["headers"] if pair[0] not in _NOT_SENT),
-                (b"x-forwarded-for", client_address(scope).encode()),
+                (b"x-forwarded-for", client_address(scope, self._settings).encode()),
             ],
             content=_body(receive) if _has_body(scope["headers"]) else None,
         )

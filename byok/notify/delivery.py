@@ -23,7 +23,7 @@ from byok.notify.outcome import Outcome, later, refused
 from byok.notify.source import Spikes
 from byok.services import Services
 
-AT_A_TIME = 4
+AT_A_TIME = 8
 _MOST_WAITING = 64
 SPACING_S = 1.0  # Slack takes one message a second and webhook
 log = structlog.get_logger("byok.notify")
@@ -44,18 +44,19 @@ class Deliverer:
         """Begin to send what is due; how many that were."""
         self._note_again()
         begun, now, started = 0, self._services.now(), time.monotonic()
+        with self._lock:
+            self._free_at = {target: at for target, at in self._free_at.items() if at > started}
         rules: dict[str, str] = {}
         for delivery in outbox.due(self._services.db, now=now, most=_MOST_WAITING):
             if delivery.rule_id and not rules:
                 rules = {rule.id: f"{rule.channel}:{rule.to}" for rule in alert_rules.all_rules(self._services.db)}
             target = rules.get(delivery.rule_id, "") if delivery.rule_id else f"mail:{delivery.user_id}"
             with self._lock:
-                if target in self._busy or len(self._busy) >= 2 * AT_A_TIME or self._free_at.get(target, 0) > started:
+                if target in self._busy or len(self._busy) >= 2 * AT_A_TIME or target in self._free_at:
                     continue
                 self._busy.add(target)
             self._threads.submit(self._deliver, delivery, target)
             begun += 1
-        self._free_at = {target: at for target, at in self._free_at.items() if at > started}
         return begun
 
     def close(self) -> None:
@@ -129,7 +130,7 @@ def tell(services: Services, rule: Rule, delivery_id: str, what: str, found: Fin
     told = findings.words(found, what, about.email, rule.owner.tz, settings.dashboard_url, reader=rule.owner.id)
     if rule.channel == "mail":
         ends = unsubscribe.address(settings.dashboard_url, services.master, unsubscribe.Subject(rule.owner.id, rule.id))
-        facts: dict[str, Any] = {"told": told, "unsubscribe": ends}
+        facts: dict[str, Any] = {"told": told, "unsubscribe": ends, "borrowed": found.kind == "budget" != rule.terms.kind}
         text, html = mail_pages.text("alert.txt", **facts), mail_pages.html("alert.html", **facts)
         letter = Mail(rule.address or rule.owner.email, f"BYOK: {told.title}", text, html, delivery_id, unsubscribe=ends)
         return email.send(letter, settings, now)

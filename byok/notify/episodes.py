@@ -1,6 +1,8 @@
 """Hours in a row are one episode: told when it begins, told when it is over. Decided and put into the outbox in one transaction."""
 
-from collections.abc import Collection, Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,6 +21,17 @@ _LEVELS = ("warn", "alert")
 Series = tuple[str, str, str]  # user, vendor, model; the latter two may be empty: all
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What is remembered of an episode."""
+
+    seq: int
+    began_at: datetime
+    last_at: datetime
+    level: str
+    facts: str
+
+
 def tell(db: Database, rule: Rule, found: Iterable[Finding], *, now: datetime, not_before: datetime | None = None) -> int:
     """Remember what a rule found and put what is new into the outbox; how many messages that were. Nothing is told twice.
 
@@ -34,9 +47,10 @@ def tell(db: Database, rule: Rule, found: Iterable[Finding], *, now: datetime, n
             return 0
         about = {one.user_id for one in ordered}
         known = set(connection.execute(sa.select(users.c.id).where(users.c.id.in_(about))).scalars())
+        told = _told_near(connection, rule, ordered)
         for one in ordered:
             if one.user_id in known:
-                put += _tell_one(connection, rule, one, now, not_before)
+                put += _tell_one(connection, rule, one, told[series_of(one)], now, not_before)
     return put
 
 
@@ -95,10 +109,23 @@ def in_a_row(spikes: Iterable[Spike]) -> list[list[Spike]]:
     return sorted(groups, key=lambda hours: hours[0].hour, reverse=True)
 
 
-def _tell_one(connection: Connection, rule: Rule, one: Finding, now: datetime, not_before: datetime | None) -> int:
-    row = _episode(connection, rule, one)
-    if row is None:
-        values = {
+def _told_near(connection: Connection, rule: Rule, found: Sequence[Finding]) -> Mapping[Series, list[_Told]]:
+    """The rule's episodes that could be those of the findings, which are in order."""
+    columns = [alert_episodes.c[name] for name in ("user_id", "vendor", "model", *_Told.__dataclass_fields__)]
+    recent = (alert_episodes.c.rule_id == rule.id) & (alert_episodes.c.last_at >= found[0].hour - NEXT_HOUR)
+    told: dict[Series, list[_Told]] = defaultdict(list)
+    for row in connection.execute(sa.select(*columns).where(recent)):
+        told[series_of(row)].append(_Told(*row[3:]))
+    return told
+
+
+def _tell_one(connection: Connection, rule: Rule, one: Finding, told: list[_Told], now: datetime, not_before: datetime | None) -> int:
+    """`told`: what is remembered of its series; brought up to date."""
+    near = _pause(one)
+    fitting = [row for row in told if row.began_at <= one.hour + near and row.last_at >= one.hour - near]
+    if not fitting:
+        facts = one.dump()
+        values: dict[str, Any] = {
             "rule_id": rule.id,
             "user_id": one.user_id,
             "vendor": one.vendor,
@@ -106,33 +133,25 @@ def _tell_one(connection: Connection, rule: Rule, one: Finding, now: datetime, n
             "began_at": one.hour,
             "last_at": one.hour,
             "level": one.level,
-            "facts": one.dump(),
+            "facts": facts,
             "told_at": now,
         }
         seq = connection.execute(sa.insert(alert_episodes).values(**values).returning(alert_episodes.c.seq)).scalar_one()
+        told.append(_Told(seq, one.hour, one.hour, one.level, facts))
         return _put(connection, rule, seq, "alert", one, now, not_before)
-    values = {
-        "began_at": min(row.began_at, one.hour),
-        "last_at": max(row.last_at, one.hour),
-        "facts": findings.stronger(findings.load(row.facts), one).dump(),
-        "level": max(row.level, one.level, key=_LEVELS.index),
+    before = max(fitting, key=lambda row: row.began_at)
+    changed: dict[str, Any] = {
+        "began_at": min(before.began_at, one.hour),
+        "last_at": max(before.last_at, one.hour),
+        "facts": findings.stronger(findings.load(before.facts), one).dump(),
+        "level": max(before.level, one.level, key=_LEVELS.index),
     }
-    connection.execute(sa.update(alert_episodes).where(alert_episodes.c.seq == row.seq).values(**values))
-    return _put(connection, rule, row.seq, "alert", one, now, not_before) if values["level"] != row.level else 0
-
-
-def _episode(connection: Connection, rule: Rule, one: Finding) -> Any:
-    """The episode that this hour belongs to, if there is one."""
-    near = _pause(one)
-    mine = (
-        (alert_episodes.c.rule_id == rule.id)
-        & (alert_episodes.c.user_id == one.user_id)
-        & (alert_episodes.c.vendor == one.vendor)
-        & (alert_episodes.c.model == one.model)
-        & (alert_episodes.c.began_at <= one.hour + near)
-        & (alert_episodes.c.last_at >= one.hour - near)
-    )
-    return connection.execute(sa.select(alert_episodes).where(mine).order_by(alert_episodes.c.began_at.desc())).first()
+    after = replace(before, **changed)
+    if after == before:
+        return 0
+    connection.execute(sa.update(alert_episodes).where(alert_episodes.c.seq == before.seq).values(**changed))
+    told[told.index(before)] = after
+    return _put(connection, rule, after.seq, "alert", one, now, not_before) if after.level != before.level else 0
 
 
 def _put(connection: Connection, rule: Rule, seq: int, what: str, one: Finding, now: datetime, not_before: datetime | None) -> int:

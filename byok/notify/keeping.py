@@ -1,5 +1,6 @@
 """What the keeper does about notifications, beside its work on the table: checks, reports that are due, delivery, forgetting."""
 
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -24,7 +25,8 @@ class Notifications:
         self._settings = settings
         self._services = Services(settings)
         self._deliverer = Deliverer(self._services, source.spikes(self._services))
-        self._recovered = False
+        self._watch = source.watch(self._services)
+        self._recovering, self._recovered = threading.Lock(), False
         self._thorough_at = 0.0  # monotonic
 
     @property
@@ -51,7 +53,7 @@ class Notifications:
         thorough = time.monotonic() >= self._thorough_at
         if thorough:
             self._thorough_at = time.monotonic() + THOROUGH_EVERY_S
-        if alerts.check(self._services, source.spikes(self._services), now=datetime.now(UTC), thorough=thorough):
+        if alerts.check(self._services, self._watch, now=datetime.now(UTC), thorough=thorough):
             self._deliver()
 
     def _prune(self) -> None:
@@ -60,7 +62,8 @@ class Notifications:
         budget_warnings.prune(self._services.db, now=now)
 
     def _deliver(self) -> None:
-        if not self._recovered:
-            outbox.recover(self._services.db, now=datetime.now(UTC))
-            self._recovered = True
+        with self._recovering:  # before the first try, whichever job makes it
+            if not self._recovered:
+                outbox.recover(self._services.db, now=datetime.now(UTC))
+                self._recovered = True
         self._deliverer.round()

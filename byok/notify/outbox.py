@@ -87,11 +87,14 @@ def put(
 
 
 def due(db: Database, *, now: datetime, most: int) -> list[Delivery]:
-    """What is to be sent now, oldest first."""
+    """What is to be sent now, oldest first; of each rule (each person's reports) the oldest one, so that a long queue holds up no other."""
     which = (deliveries.c.status == "pending") & (deliveries.c.next_try_at <= now) & (deliveries.c.kind != TEST)
+    queue = sa.func.coalesce(deliveries.c.rule_id, deliveries.c.user_id)
+    turn = sa.func.row_number().over(partition_by=queue, order_by=(deliveries.c.next_try_at, deliveries.c.created_at))
+    ranked = sa.select(*_SHOWN, turn.label("turn")).where(which).subquery()
+    first = sa.select(*(ranked.c[name] for name in Delivery.__dataclass_fields__)).where(ranked.c.turn == 1)
     with db.reading() as connection:
-        rows = connection.execute(sa.select(*_SHOWN).where(which).order_by(deliveries.c.next_try_at, deliveries.c.created_at).limit(most))
-        return [Delivery(*row) for row in rows]
+        return [Delivery(*row) for row in connection.execute(first.order_by(ranked.c.next_try_at, ranked.c.created_at).limit(most))]
 
 
 def take(db: Database, delivery_id: str, *, now: datetime) -> bool:

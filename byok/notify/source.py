@@ -6,6 +6,7 @@ from byok.services import Services
 from byok.spikes.episodes import Spike
 from byok.store import unusual
 from byok.store.scope import AnyScope
+from byok.store.watch import Watch
 
 Spikes = Callable[[AnyScope], Iterable[Spike]]
 
@@ -13,3 +14,8 @@ Spikes = Callable[[AnyScope], Iterable[Spike]]
 def spikes(services: Services) -> Spikes:
     """The rows of a scope, newest first."""
     return lambda scope: unusual.spikes(services.engine, scope)
+
+
+def watch(services: Services) -> Spikes:
+    """The same for who asks again and again about the hours up to now."""
+    return Watch(services.engine, spikes(services))

@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 WEEK_H, DAY_H = 168, 24
 HISTORY_WEEKS = 8
 FEWEST_HISTORY_H = 14 * DAY_H
-_SPAN = 1 << 24  # more hours than any calendar has; series * _SPAN + hour is one number per series and hour
+SPAN = 1 << 24  # more hours than any calendar has; series * SPAN + hour is one number per series and hour
 
 
 class Clock(NamedTuple):
@@ -59,11 +59,11 @@ class Samples:
 
     def __init__(self, hours: Hours, clocks: list[Clock]) -> None:
         self.hours, self.clocks = hours, clocks
-        keys = hours.series * _SPAN + hours.local
+        keys = hours.series * SPAN + hours.local
         starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]]) if len(keys) else np.empty(0, np.int64)
         self._keys, self._starts = keys[starts], starts
         self._sums = {name: np.add.reduceat(values, starts) if len(starts) else values for name, values in hours.values.items()}
-        self._days = np.unique(hours.user * _SPAN + hours.local // DAY_H)
+        self._days = np.unique(hours.user * SPAN + hours.local // DAY_H)
         begins = np.r_[True, hours.series[1:] != hours.series[:-1]] if len(keys) else np.empty(0, bool)
         self._first = hours.local[np.flatnonzero(begins)][np.cumsum(begins) - 1]
 
@@ -81,8 +81,8 @@ class Samples:
         for number, zone in enumerate(self.clocks):
             lengths[zones == number] = zone.length(local[zones == number])
         known = local >= self._first[at][:, None]
-        usable = known & (lengths > 0) & _isin(self._days, user * _SPAN + local // DAY_H)
-        place, there = _find(self._keys, series * _SPAN + local)
+        usable = known & (lengths > 0) & _isin(self._days, user * SPAN + local // DAY_H)
+        place, there = _find(self._keys, series * SPAN + local)
         share = np.where(there, 1 / np.maximum(lengths, 1), 0.0)
         return {name: sums[place] * share for name, sums in self._sums.items()} if len(self._keys) else {}, usable
 

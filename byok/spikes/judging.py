@@ -7,9 +7,22 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from byok.spikes import series
+from byok.spikes import last_hour, series
 from byok.spikes.episodes import METRICS, Metric
-from byok.spikes.hours import DAY_H, FEWEST_HISTORY_H, HISTORY_WEEKS, WEEK_H, Clock, Floats, Hours, Ints, Samples, mean_but_highest, middle
+from byok.spikes.hours import (
+    DAY_H,
+    FEWEST_HISTORY_H,
+    HISTORY_WEEKS,
+    SPAN,
+    WEEK_H,
+    Clock,
+    Floats,
+    Hours,
+    Ints,
+    Samples,
+    mean_but_highest,
+    middle,
+)
 
 SPIKE = 0.5
 _SAME_HOUR = np.arange(1, HISTORY_WEEKS + 1, dtype=np.int64) * WEEK_H
@@ -103,21 +116,26 @@ def _candidates(hours: Hours, samples: Samples, asked: NDArray[np.bool_], sensit
 
 def _noise(hours: Hours, at: Ints) -> Floats:
     """What as many calls as are never a difference amount to, [metric, place]; 0 where nothing was called in eight weeks."""
-    noise = np.zeros((len(METRICS), len(at)))
-    for column, place in enumerate(at):
-        before = _memory(hours, int(place))
-        calls = hours.values["calls"][before].sum()
-        for row, metric in enumerate(METRICS):
-            if calls:
-                a_call = hours.values[metric][before].sum() / calls if metric not in ("calls", "failed") else 1.0
-                noise[row, column] = _NOISE[metric] * a_call
-    return noise
+    starts = _memory_starts(hours, at)
+    calls = _sums(hours.values["calls"], starts, at)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        a_call = {metric: _sums(hours.values[metric], starts, at) / calls for metric in METRICS} | {"failed": np.ones(len(at))}
+    return np.stack([np.where(calls > 0, _NOISE[metric] * a_call[metric], 0.0) for metric in METRICS])
 
 
-def _memory(hours: Hours, place: int) -> slice:
-    """The hours of the same series in the eight weeks before."""
-    first = int(np.searchsorted(hours.series, hours.series[place]))
-    return slice(first + int(np.searchsorted(hours.hour[first:place], hours.hour[place] - HISTORY_WEEKS * WEEK_H)), place)
+def _memory_starts(hours: Hours, at: Ints) -> Ints:
+    """Where the eight weeks of the same series before each of the hours `at` begin."""
+    keys = hours.series * SPAN + hours.hour
+    found: Ints = np.searchsorted(keys, keys[at] - HISTORY_WEEKS * WEEK_H)
+    return np.maximum(found, np.searchsorted(hours.series, hours.series[at]))
+
+
+def _sums(values: Floats, starts: Ints, ends: Ints) -> Floats:
+    """Sums from start to end, as exact as the records are: whole numbers, or nine decimals of money."""
+    unit = 1 if np.array_equal(values, np.rint(values)) else 1_000_000_000
+    before = np.concatenate([[0], np.cumsum(np.rint(values * unit).astype(np.int64))])  # may overflow: differences are right all the same
+    found: Floats = (before[ends] - before[starts]) / unit
+    return found
 
 
 def usual_calls(hours: Hours, clocks: list[Clock], at: Ints) -> Floats:
@@ -153,8 +171,9 @@ def _scores(hours: Hours, samples: Samples, found: _Candidates, *, enough_far: f
     first_hour = hours.hour[found.at].min() - HISTORY_WEEKS * WEEK_H
     places = np.flatnonzero(np.isin(hours.series, hours.series[found.at]) & (hours.hour >= first_hour))
     expected = _usual(samples, places)
+    starts = _memory_starts(hours, found.at)
     for column, place in enumerate(found.at):
-        memory = _memory(hours, int(place))
+        memory = slice(starts[column], place)
         known = slice(*np.searchsorted(places, (memory.start, memory.stop)))
         best = 0.0
         for row in np.flatnonzero(found.far[:, column]):
@@ -162,24 +181,20 @@ def _scores(hours: Hours, samples: Samples, found: _Candidates, *, enough_far: f
             away = np.log((found.actual[row, column] + noise) / (found.usual[row, column] + noise))
             far = away / _spread(hours.values[METRICS[row]][memory], expected[row, known], noise) / _HALF_AT
             if far >= enough_far and 1 - 0.5**far >= best:  # else it could not become the strongest
-                scores[row, column] = 1 - 0.5 ** min(far, _strength(hours, int(place), METRICS[row], noise))
+                scores[row, column] = 1 - 0.5 ** min(far, _strength(hours, int(place), METRICS[row], noise, enough=far))
                 best = max(best, scores[row, column])
     return scores
 
 
-def _strength(hours: Hours, place: int, metric: Metric, noise: float) -> float:
-    """How unusual the hour is by `series.strengths`, in the series' local hours of the eight weeks and a day up to it.
-
-    As an amount or as a ratio, whichever is stronger: many times the usual of a quiet hour may be less than the noise of a busy one.
-    """
+def _strength(hours: Hours, place: int, metric: Metric, noise: float, *, enough: float) -> float:
+    """How unusual the hour is by `last_hour.strength`, in the series' local hours of the eight weeks and a day up to it."""
     first = np.searchsorted(hours.series, hours.series[place])
     local = hours.local[first : place + 1]
     begin = local[-1] // DAY_H * DAY_H - HISTORY_WEEKS * WEEK_H
     values = np.zeros(local[-1] - max(begin, local[0]) + 1)
     within = local >= begin
     np.add.at(values, local[within] - local[-1] - 1, hours.values[metric][first : place + 1][within])
-    at = np.arange(local[-1] - len(values) + 1, local[-1] + 1) * series.HOUR_S
-    return max(series.strength_of_last(at, scale, upward=True) for scale in (values, np.log(values + noise)))
+    return last_hour.strength(values, noise, enough=enough)
 
 
 def _spread(values: Floats, expected: Floats, noise: float) -> float:

@@ -19,12 +19,12 @@ ONCE_IN_DAYS = 14  # what days reach more often than this is a habit
 OFTEN = 2  # and at least on so many days
 BEYOND_HABIT = 2.0  # twice a habit: the same again is no news
 BEYOND_NOISE = 2.0  # twice what 19 in 20 rows stay within: four standard deviations, were they normal
-_NOISE_QUANTILE = 0.95
-_FEWEST_ROWS = 100  # of a view before it has a say: five of them are beyond the 19 in 20
+NOISE_QUANTILE = 0.95
+FEWEST_ROWS = 100  # of a view before it has a say: five of them are beyond the 19 in 20
 _NEIGHBOURS = 2  # rows around the same time of another day that count as the same time, unless they are further than
-_NEAR_S = 2 * HOUR_S
+NEAR_S = 2 * HOUR_S
 _SMALLEST = 1e-3  # of the range so far: less is never a deviation
-_STRONGEST = 20.0
+STRONGEST = 20.0
 
 
 def scores(seconds: Ints, values: Floats) -> Floats:
@@ -43,24 +43,15 @@ def scores(seconds: Ints, values: Floats) -> Floats:
     return found
 
 
-def strengths(seconds: Ints, values: Floats, *, upward: bool = False) -> Floats:
-    """How many times as far from what was expected each row is as it takes, in its strongest view: 1 is a spike. `upward`: no drops."""
+def strengths(seconds: Ints, values: Floats) -> Floats:
+    """How many times as far from what was expected each row is as it takes, in its strongest view: 1 is a spike."""
     strongest = np.zeros(len(values))
     present = np.flatnonzero(~np.isnan(values))
     if len(present):
         at, held = np.maximum.accumulate(seconds[present]), values[present]
         for deviations in _views(at, held):
-            strongest[present] = np.maximum(strongest[present], _strength(at, held, deviations, upward))
-    return np.minimum(strongest, _STRONGEST)
-
-
-def strength_of_last(seconds: Ints, values: Floats, *, upward: bool = False) -> float:
-    """What `strengths` says of the last row, in half the time."""
-    present = np.flatnonzero(~np.isnan(values))
-    if not len(present) or present[-1] != len(values) - 1:
-        return 0.0
-    at, held = np.maximum.accumulate(seconds[present]), values[present]
-    return min(max(_strength_of_last(at, held, deviations, upward) for deviations in _views(at, held)), _STRONGEST)
+            strongest[present] = np.maximum(strongest[present], _strength(at, held, deviations))
+    return np.minimum(strongest, STRONGEST)
 
 
 def _views(at: Ints, values: Floats) -> list[Floats]:
@@ -71,33 +62,21 @@ def _views(at: Ints, values: Floats) -> list[Floats]:
     return [values - _quantile_before(at, values, 0.5), days, weeks, unrest - _quantile_before(at, unrest, 0.5)]
 
 
-def _smallest(lowest: Floats, highest: Floats) -> Floats:
+def smallest(lowest: Floats, highest: Floats) -> Floats:
     """What is no deviation yet, where values so far lie between these."""
     found: Floats = _SMALLEST * (highest - lowest) + 1e-9 * np.maximum(np.abs(lowest), np.abs(highest)) + 1e-300
     return found
 
 
-def _strength_of_last(at: Ints, values: Floats, deviations: Floats, upward: bool) -> float:
-    away = float(deviations[-1])
-    if np.isnan(away) or (upward and away <= 0) or np.count_nonzero(~np.isnan(deviations)) <= _FEWEST_ROWS:
-        return 0.0
-    noise = _last_quantile_before(at, np.abs(deviations), _NOISE_QUANTILE)
-    if np.isnan(noise):
-        return 0.0
-    smallest = float(_smallest(values.min(), values.max()))
-    habit = _last_habit(at, deviations if away > 0 else -deviations)
-    return min(abs(away) / max(habit, smallest) / BEYOND_HABIT, abs(away) / max(noise, smallest) / BEYOND_NOISE)
-
-
-def _strength(at: Ints, values: Floats, deviations: Floats, upward: bool) -> Floats:
+def _strength(at: Ints, values: Floats, deviations: Floats) -> Floats:
     known = ~np.isnan(deviations)
-    smallest = _smallest(np.minimum.accumulate(values), np.maximum.accumulate(values))
-    noise = _quantile_before(at, np.abs(deviations), _NOISE_QUANTILE)
+    least = smallest(np.minimum.accumulate(values), np.maximum.accumulate(values))
+    noise = _quantile_before(at, np.abs(deviations), NOISE_QUANTILE)
     habit = np.where(deviations > 0, _habit(at, deviations), _habit(at, -deviations))
     away = np.abs(deviations)
-    beyond = np.minimum(away / np.maximum(habit, smallest) / BEYOND_HABIT, away / np.maximum(noise, smallest) / BEYOND_NOISE)
-    enough = known & (np.cumsum(known) > _FEWEST_ROWS) & ~np.isnan(noise)
-    return np.where(enough & (deviations > 0 if upward else known), beyond, 0.0)
+    beyond = np.minimum(away / np.maximum(habit, least) / BEYOND_HABIT, away / np.maximum(noise, least) / BEYOND_NOISE)
+    enough = known & (np.cumsum(known) > FEWEST_ROWS) & ~np.isnan(noise)
+    return np.where(enough, beyond, 0.0)
 
 
 def _habit(at: Ints, deviations: Floats) -> Floats:
@@ -109,24 +88,12 @@ def _habit(at: Ints, deviations: Floats) -> Floats:
     reached = np.empty(len(at))
     firsts = np.searchsorted(days, days - MEMORY_S // DAY_S)
     for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(at)], strict=True)):
-        often = _often_reached(peaks[firsts[number] : number])
+        often = often_reached(peaks[firsts[number] : number])
         reached[start:end] = np.r_[np.inf, np.maximum.accumulate(highest[start:end])[:-1]] if often is None else often
     return np.where(np.isfinite(reached), np.maximum(reached, 0), np.inf)
 
 
-def _last_habit(at: Ints, deviations: Floats) -> float:
-    """What `_habit` says of the last row."""
-    highest = np.where(np.isnan(deviations), -np.inf, deviations)
-    day = (at - at[0]) // DAY_S
-    since, today = np.searchsorted(day, (day[-1] - MEMORY_S // DAY_S, day[-1]))
-    starts = since + np.flatnonzero(np.r_[True, day[since + 1 : today] != day[since : today - 1]]) if since < today else np.empty(0, int)
-    often = _often_reached(np.maximum.reduceat(highest[:today], starts)) if len(starts) else None
-    if often is None:
-        often = float(highest[today:-1].max()) if today < len(at) - 1 else np.inf
-    return max(often, 0.0) if np.isfinite(often) else np.inf
-
-
-def _often_reached(peaks: Floats) -> float | None:
+def often_reached(peaks: Floats) -> float | None:
     """What days with these peaks reached once a fortnight or oftener; None if none of them says anything."""
     earlier = np.sort(peaks)
     known = len(earlier) - int(np.searchsorted(earlier, -np.inf, side="right"))
@@ -142,7 +109,7 @@ def _same_time(at: Ints, values: Floats, lags_s: Ints, *, fewest_lags: int) -> F
         any_near = np.zeros(len(at), bool)
         for step in range(-_NEIGHBOURS, _NEIGHBOURS + 1):
             place = np.clip(near + step, 0, last)
-            usable = (near + step == place) & (place < rows) & (np.abs(at[place] - (at - lag)) <= _NEAR_S)
+            usable = (near + step == place) & (place < rows) & (np.abs(at[place] - (at - lag)) <= NEAR_S)
             found.append(np.where(usable, values[place], np.nan))
             any_near |= usable
         lags += any_near
@@ -168,25 +135,15 @@ def _mean_of_last(at: Ints, values: Floats, span_s: int) -> Floats:
 
 def _quantile_before(at: Ints, values: Floats, share: float) -> Floats:
     """That quantile of the values in the memory before each row, worked out anew with every fiftieth more; nan before the first time."""
-    found, row = np.full(len(at), np.nan), _FEWEST_ROWS // 4
+    found, row = np.full(len(at), np.nan), FEWEST_ROWS // 4
     while row < len(at):
-        following = _following(row)
+        following = following_row(row)
         found[row:following] = _quantile_at(row, at, values, share)
         row = following
     return found
 
 
-def _last_quantile_before(at: Ints, values: Floats, share: float) -> float:
-    """What `_quantile_before` says of the last row."""
-    row = _FEWEST_ROWS // 4
-    if row >= len(at):
-        return np.nan
-    while _following(row) < len(at):
-        row = _following(row)
-    return _quantile_at(row, at, values, share)
-
-
-def _following(row: int) -> int:
+def following_row(row: int) -> int:
     return row + 24 + row // 50
 
 

@@ -3,27 +3,26 @@
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 import structlog
 
 from byok.errors import ByokError
-from byok.recording.files import TableFile
 from byok.recording.reader import View
-from byok.store import tables, wording, zones
+from byok.store import answers, tables, wording
+from byok.store.answers import Answers
 from byok.store.aside import Aside
 from byok.store.desk import Desk, reads_whole
 from byok.store.held import MOST_ROWS, Held
 from byok.store.remembered import BUSY_ROWS, FROM_ROWS, Asked, Remembered
 from byok.store.scope import AnyScope, Scope
+from byok.store.seating import Seating, Words, among, may_be_summed, step_of, values_of
 from byok.store.spill import Spill
 from byok.store.zones import EARLIEST
 
@@ -102,6 +101,8 @@ class Engine:
         self._broken: dict[str, object] = {}
         self._days: tuple[dict[str, int], pa.Table] | None = None
         self._aside: Aside | None = None
+        self._answers: Answers | None = None
+        self._repriced = 0
         self._database, self._remembered, self._held = self._open()
 
     @property
@@ -131,15 +132,15 @@ class Engine:
 
         `over` is the view to answer from; the newest one without it, or when its files have been merged away since.
         """
-
-        def answer(desk: Desk, seating: _Seating) -> pa.Table:
-            sql = wording.question(question, scope, group_by=group_by, priced=priced, split=split, known=seating.known)
-            return desk.ask(sql, _values(scope, sql, seating) | values).to_arrow_table()
-
-        with self._aside.answering() if self._aside else contextlib.nullcontext():
-            table, desk = self._at_a_desk(answer, scope, summed=may_be_summed(question, scope, group_by), over=over, hold=True)
-            self._leave(desk)
-        return tables.whole_numbers(table)
+        how = {"question": question, "group_by": group_by and tuple(group_by), "priced": priced, "split": split, **values}
+        known = self._known_as(scope, how) if over is None else None
+        if known and self._answers and (found := self._answers.get(*known)) is not None:
+            return found
+        say = partial(wording.question, question, scope, group_by=group_by, priced=priced, split=split)
+        table = tables.whole_numbers(self._table(Words(say, scope, over, values, may_be_summed(question, scope, group_by))))
+        if known and self._answers and self._known_as(scope, how) == known:  # nothing changed while it was worked out
+            self._answers.put(*known, table)
+        return table
 
     def stream(
         self,
@@ -152,17 +153,7 @@ class Engine:
         **values: object,
     ) -> Iterator[pa.RecordBatch]:
         """As `ask`, in batches of at most `BATCH_ROWS`; the first comes when all input has been read, at least one (maybe empty) comes."""
-        sql = wording.question(question, scope, priced=priced, columns=columns)
-
-        def begin(desk: Desk, seating: _Seating) -> tuple[pa.RecordBatch, pa.RecordBatchReader]:
-            batches = desk.ask(sql, _values(scope, sql, seating) | values).to_arrow_reader(BATCH_ROWS)
-            first = next(batches, None)
-            return pa.RecordBatch.from_pylist([], batches.schema) if first is None else first, batches
-
-        (first, rest), desk = self._at_a_desk(begin, scope, over=over)
-        yield first
-        yield from rest
-        self._leave(desk)
+        yield from self._batches(Words(partial(wording.question, question, scope, priced=priced, columns=columns), scope, over, values))
 
     def connection(self) -> duckdb.DuckDBPyConnection:
         """A connection of one's own for the operator: `usage`, `usage_priced`, `prices`, `keys` over all that is kept, as of now."""
@@ -187,6 +178,10 @@ class Engine:
                 self._idle.clear()
             return self._aside
 
+    def keep_answers(self) -> None:
+        """From now on answer what one user asks again from memory, as long as nothing changed. For the process that shows pages."""
+        self._answers = Answers()
+
     def close(self) -> None:
         """End the database and remove what it spilled to disk."""
         if self._aside is not None:
@@ -196,6 +191,28 @@ class Engine:
             self._idle.clear()
             self._database.close()
         self._spill.close()
+
+    def _table(self, words: Words) -> pa.Table:
+        def answer(desk: Desk, seating: Seating) -> pa.Table:
+            sql = words.say(known=seating.known)
+            return desk.ask(sql, {**values_of(words.scope, sql, seating), **words.values}).to_arrow_table()
+
+        with self._aside.answering() if self._aside else contextlib.nullcontext():
+            table, desk = self._at_a_desk(answer, words.scope, summed=words.summed, over=words.over, hold=True)
+            self._leave(desk)
+        return table
+
+    def _batches(self, words: Words) -> Iterator[pa.RecordBatch]:
+        def begin(desk: Desk, seating: Seating) -> tuple[pa.RecordBatch, pa.RecordBatchReader]:
+            sql = words.say()
+            batches = desk.ask(sql, {**values_of(words.scope, sql, seating), **words.values}).to_arrow_reader(BATCH_ROWS)
+            first = next(batches, None)
+            return pa.RecordBatch.from_pylist([], batches.schema) if first is None else first, batches
+
+        (first, rest), desk = self._at_a_desk(begin, words.scope, over=words.over)
+        yield first
+        yield from rest
+        self._leave(desk)
 
     def _open(self) -> tuple[duckdb.DuckDBPyConnection, Remembered, Held]:
         database = duckdb.connect(
@@ -215,7 +232,7 @@ class Engine:
 
     def _at_a_desk(
         self,
-        work: Callable[[Desk, "_Seating"], T],
+        work: Callable[[Desk, Seating], T],
         scope: AnyScope | None = None,
         *,
         summed: bool = False,
@@ -250,29 +267,40 @@ class Engine:
                     self._mend(error, view)
         raise StoreUnreadable
 
-    def _seating(self, view: View, scope: AnyScope | None, *, summed: bool) -> "_Seating":
+    def _seating(self, view: View, scope: AnyScope | None, *, summed: bool) -> Seating:
         """Which files a question must read, and what is remembered of the others."""
         now, without = self._now(), self._without()
         files = [file for file in view.files if file.path not in without]
         user_id = scope.user_id if isinstance(scope, Scope) else None
         days = self._days_kept(user_id)
-        kept = tables.kept(days, now)
+        kept = tables.kept(among(days, scope), now)
         if scope is None:
-            return _Seating([file.path for file in files], [], frozenset(), kept, EARLIEST, 0)
+            return Seating([file.path for file in files], [], frozenset(), kept, EARLIEST, 0)
         since = max([scope.since, *kept["keep_after"].to_pylist()]) if user_id else scope.since
         if user_id and not kept.num_rows:
             files = []  # not known: nothing is shown, remembered or not
         files = [file for file in files if file.last_ts >= since and file.first_ts < scope.until]
-        step_s = _step(scope, since, files, view)
+        step_s = step_of(scope, since, files, view)
         asked = Asked(since, scope.until, step_s, user_id)
         if user_id or not summed:
             learn = user_id is not None and self._held.refuses(user_id, [file.path for file in files])
             part = self._remembered.part(files, asked, summed=summed, learn=learn)
         else:
             part = self._remembered.part_of_all(files, asked, days, now)
-        return _Seating(*part, kept, since, step_s)
+        return Seating(*part, kept, since, step_s)
 
-    def _rows_held(self, view: View, scope: AnyScope | None, seating: "_Seating") -> pa.Table | None:
+    def _known_as(self, scope: AnyScope | None, how: Mapping[str, object]) -> tuple[Hashable, Hashable] | None:
+        """The state of all that an answer is made of, and what is asked; None where answers are not kept."""
+        if self._answers is None or not isinstance(scope, Scope):
+            return None
+        self._reprice()
+        view, kept = self._reader.view(), tables.kept(self._days_kept(scope.user_id), self._now())
+        if not kept.num_rows:
+            return None
+        asked = answers.asked_for(scope, view, kept["keep_after"][0].as_py(), how)
+        return None if asked is None else ((view.stamp, self._repriced, frozenset(self._without())), asked)
+
+    def _rows_held(self, view: View, scope: AnyScope | None, seating: Seating) -> pa.Table | None:
         """One user's rows, if they are in memory; else they will be for the next question."""
         if self._aside is None or not isinstance(scope, Scope) or not seating.kept.num_rows:
             return None
@@ -352,49 +380,13 @@ class Engine:
             with self._lock:
                 self._idle.clear()
                 self._catalogue, self._prices = found, tables_now
+                self._repriced += 1
                 self._database, self._remembered, self._held = self._open()
 
     def _reopen(self) -> None:
         with self._lock:
             self._idle.clear()
             self._database, self._remembered, self._held = self._open()
-
-
-def may_be_summed(question: str, scope: AnyScope | None, group_by: Sequence[str] | None) -> bool:
-    """Whether remembered sums have all that this question needs."""
-    columns = {"key_id", "user_id"}.isdisjoint(group_by or ())
-    return question in wording.SUMMED and columns and not getattr(scope, "key_ids", ()) and not getattr(scope, "user_ids", ())
-
-
-class _Seating(NamedTuple):
-    """What a desk must have before it: files to read, texts of remembered sums and the files that these are of, and who is kept since when;
-    the beginning of what is asked for (a user's not before retention's, since remembered sums do not pass `kept`); and the step of time in
-    seconds."""
-
-    files: list[str]
-    known: list[str]
-    summed: frozenset[str]
-    kept: pa.Table
-    since: datetime
-    step_s: int
-
-
-def _step(scope: AnyScope, since: datetime, files: Sequence[TableFile], view: View) -> int:
-    """The step that fits every record in question: rules of zones from before the first of them do not count."""
-    first = [file.first_ts for file in files]
-    if view.tail.num_rows:
-        first.append(pc.min(view.tail["ts"]).as_py())
-    return zones.step(zones.offsets(scope.tz), max(since, min(first, default=since)))
-
-
-def _values(scope: AnyScope | None, sql: str, seating: _Seating) -> dict[str, object]:
-    if scope is None:
-        return {}
-    found = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(scope).items()} | {"since": seating.since}
-    if "$zone_starts" in sql:
-        spans = zones.between(zones.offsets(scope.tz), seating.since, scope.until)
-        found |= {f"zone_{name}": values for name, values in spans._asdict().items()} | {"step_s": seating.step_s}
-    return found
 
 
 def _print_of(path: str) -> object:

@@ -40,7 +40,7 @@ def zone(name: str) -> ZoneInfo:
     >>> zone("Asia/Kolkata").key
     'Asia/Kolkata'
     """
-    if name not in _names():
+    if name not in names():
         raise ZoneUnknown
     return ZoneInfo(name)
 
@@ -113,7 +113,8 @@ def between(spans: Offsets, since: datetime, until: datetime) -> Offsets:
 
 
 @cache
-def _names() -> frozenset[str]:
+def names() -> frozenset[str]:
+    """All IANA zones; the files are listed once."""
     return frozenset(available_timezones())
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Collection, Container, Sequence
 from typing import Any, Literal
-from zoneinfo import available_timezones
 
 import streamlit as st
 
 from byok.accounts.users import User
+from byok.store import zones
 from byok.ui import filters, format, measures, session
 from byok.ui.filters import BYS, LISTS, NO_BY, STATUS_WORDS
 from byok.ui.names import EVERYONE, Names, names_of
@@ -66,7 +66,7 @@ def choices(user: User) -> dict[str, Sequence[str]]:
     """What each control of one choice offers, where it stands by default first."""
     zone = filters.zone_of(None, st.context.timezone, user.tz).key
     ranges = [_RANGE, *(word for word in RANGES if word != _RANGE)]
-    return {"range": ranges, "tz": [zone, *sorted(available_timezones())]} | {word: _words(word, user) for word in _OWN}
+    return {"range": ranges, "tz": [zone, *sorted(zones.names())]} | {word: _words(word, user) for word in _OWN}
 
 
 def _bring_along(user: User, parts: Collection[Part]) -> None:
@@ -127,7 +127,7 @@ def _segments(label: str, options: Sequence[str], key: str, *, default: str | No
 
 def _choices(user: User, names: Names, parts: Collection[Part]) -> None:
     zone = filters.zone_of(None, st.context.timezone, user.tz).key
-    zones = sorted(available_timezones() | {zone})
+    offered = sorted(zones.names() | {zone})
     with st.grid(3, min_column_width=220, gap="small"):
         for key, label, options in (
             ("vendor", "Vendor", names.vendors),
@@ -142,7 +142,7 @@ def _choices(user: User, names: Names, parts: Collection[Part]) -> None:
         for part in ("cmp", "grain"):
             if part in parts:
                 _part(part, user, parts)
-        st.selectbox("Time zone", zones, index=zones.index(zone), key="tz", bind="query-params")
+        st.selectbox("Time zone", offered, index=offered.index(zone), key="tz", bind="query-params")
     st.button("Clear filters", on_click=filters.clear, icon=":material/filter_list_off:", key="clear-filters", shortcut="Shift+X")
     idle = [part for part in _OWN if part not in parts and (part != "metric" or "summed" not in parts)]
     if idle:

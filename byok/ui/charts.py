@@ -17,6 +17,8 @@ from byok.ui.theme import OTHER, Looks
 HERO_HEIGHT = 320
 _CONFIG = {"displayModeBar": False, "scrollZoom": False, "showTips": False, "responsive": True, "doubleClick": False}
 HOVER = "<b>%{customdata[1]}</b>  %{fullData.name}<br>%{customdata[2]}<extra></extra>"
+# A click on a mark acts at once and brings another chart: fading all others meanwhile would say something that is not so.
+STEADY: Mapping[str, Any] = {name: {"marker": {"opacity": 1}} for name in ("selected", "unselected")}
 _MOST_TICKS = 7  # fits a phone
 
 
@@ -98,8 +100,7 @@ def stacked_bars(
                     "line": {"width": 0.5, "color": colours.background},
                     "pattern": {"shape": look.fill, "size": 6, "solidity": 0.35},
                 },
-                "selected": {"marker": {"opacity": 1}},
-                "unselected": {"marker": {"opacity": 0.35}},
+                **STEADY,
             }
         )
     tops = [100.0 if total else 0.0 for total in totals] if share else totals
@@ -125,7 +126,7 @@ def said(
 
 
 def dotted(earlier: Earlier, x: Sequence[str], metric: str, grain: Grain, colours: theme.Palette) -> dict[str, Any]:
-    """The period compared with, laid over this one bucket by bucket."""
+    """The period compared with, laid over this one bucket by bucket; a click on a point is one on the bucket that it lies over."""
     write = MEASURES[metric].write
     values = list(earlier.values)[: len(x)]
     return {
@@ -135,13 +136,13 @@ def dotted(earlier: Earlier, x: Sequence[str], metric: str, grain: Grain, colour
         "x": list(x)[: len(values)],
         "y": [None if value is None else float(value) for value in values],
         "customdata": [
-            ["", write(value), figure.bucket_name(bucket, grain)] for value, bucket in zip(values, earlier.buckets, strict=False)
+            ["", write(value), figure.bucket_name(bucket, grain), here]
+            for value, bucket, here in zip(values, earlier.buckets, x, strict=False)
         ],
         "hovertemplate": HOVER,
         "line": {"dash": "dot", "width": 2, "color": colours.muted},
         "marker": {"size": 6, "color": colours.muted},
-        "selected": {"marker": {"opacity": 1}},
-        "unselected": {"marker": {"opacity": 1}},
+        **STEADY,
     }
 
 

@@ -104,8 +104,7 @@ def _line(
         "hovertemplate": charts.HOVER,
         "line": {"width": 2, "color": look.colour(mode), "dash": "solid" if not look.fill else "longdashdot"},
         "marker": {"size": 6, "color": look.colour(mode), "symbol": _SYMBOLS.get(look.fill, "circle")},
-        "selected": {"marker": {"opacity": 1}},
-        "unselected": {"marker": {"opacity": 0.5}},
+        **charts.STEADY,
     }
 
 

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal, cast, get_args
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 import streamlit as st
 
 from byok.accounts.plans import keep_after
 from byok.accounts.users import User
+from byok.store import zones
 from byok.store.scope import AnyScope, EveryonesScope, Scope
 from byok.ui import measures, periods, session
 from byok.ui.names import EVERYONE, Names, names_of
@@ -167,7 +168,7 @@ def narrow(by: By, word: str) -> None:
 def zone_of(asked: object, browser: str | None, own: str) -> ZoneInfo:
     """The first of these that is a zone, else UTC."""
     for name in (asked, browser, own):
-        if isinstance(name, str) and name in available_timezones():
+        if isinstance(name, str) and name in zones.names():
             return ZoneInfo(name)
     return ZoneInfo("UTC")
 

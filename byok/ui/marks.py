@@ -11,9 +11,9 @@ import streamlit as st
 from byok import services
 from byok.accounts import receipts
 from byok.accounts.users import User
-from byok.spikes.episodes import Episode
+from byok.spikes.episodes import Episode, named
 from byok.store.engine import Engine
-from byok.ui import format, session, spike_search, theme
+from byok.ui import charts, format, session, spike_search, theme
 from byok.ui.filters import Filters
 
 _MOST_ROWS = 5_000_000  # everyone's spikes read all records of eight weeks: beyond this a page would wait for them
@@ -57,8 +57,7 @@ def marked(
         "customdata": [["", _hover(by_bucket[place]), "", buckets[place].isoformat()] for place in places],
         "hovertemplate": "%{customdata[1]}<extra></extra>",
         "marker": {"symbol": "diamond", "size": 11, "color": colours.bad, "line": {"width": 1.5, "color": colours.background}},
-        "selected": {"marker": {"opacity": 1}},
-        "unselected": {"marker": {"opacity": 1}},
+        **charts.STEADY,
         "cliponaxis": False,
     }
     return dict(figure) | {"data": [*figure["data"], trace]}
@@ -71,7 +70,7 @@ def told(user: User, episodes: Sequence[Episode] | None, chosen: Filters) -> Non
         return
     for episode in episodes[:_MOST_SENTENCES]:
         at = episode.peak.hour.astimezone(chosen.zone)
-        st.caption(format.literal(f"◆ {at:%a} {format.day(at)}, {at:%H:%M} · {episode.model}: {episode.peak.why}"))
+        st.caption(format.literal(f"◆ {at:%a} {format.day(at)}, {at:%H:%M} · {_name(episode)}: {episode.peak.why}"))
     if len(episodes) > _MOST_SENTENCES:
         st.caption(f"And {len(episodes) - _MOST_SENTENCES:,} more spikes in this period.")
 
@@ -85,9 +84,13 @@ def _wait(user: User, chosen: Filters) -> None:
 
 
 def _hover(episodes: Sequence[Episode]) -> str:
-    lines = [f"<b>{html.escape(episode.model)}</b><br>{_wrapped(html.escape(episode.peak.why))}" for episode in episodes[:_MOST_SENTENCES]]
+    lines = [f"<b>{html.escape(_name(episode))}</b><br>{_wrapped(html.escape(episode.peak.why))}" for episode in episodes[:_MOST_SENTENCES]]
     more = len(episodes) - _MOST_SENTENCES
     return "<br>".join([*lines, *([f"and {more} more"] if more > 0 else [])])
+
+
+def _name(episode: Episode) -> str:
+    return episode.model or named(episode.vendor, "")
 
 
 def _wrapped(sentence: str) -> str:

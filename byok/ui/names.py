@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import streamlit as st
@@ -139,8 +140,10 @@ def _word(key: VendorKey) -> str:
 @st.cache_data(ttl=FRESH_S, max_entries=512, show_spinner=False)
 def _seen(user_id: str, retention_days: int) -> dict[str, tuple[str, ...]]:
     """Stored values by column, largest first. The cache is shared by all sessions, hence the user's id in its key."""
-    now = services.current().now()
-    return _values(Scope(user_id=user_id, since=keep_after(retention_days, now), until=now))
+    kept_since = keep_after(retention_days, services.current().now())
+    # By whole hours: an answer that holds as long as nothing is booked.
+    since = kept_since.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    return _values(Scope(user_id=user_id, since=since, until=LATEST))
 
 
 @st.cache_data(ttl=FRESH_FOR_ADMINS_S, max_entries=1, show_spinner=False)

@@ -1,13 +1,12 @@
 """What a user may set about oneself: the name and the time zone, which the accounts keep; and what the browser decides."""
 
-from zoneinfo import available_timezones
-
 import streamlit as st
 
 from byok import services
 from byok.accounts import users
 from byok.accounts.users import User
 from byok.errors import ByokError
+from byok.store import zones
 from byok.ui import session
 
 _SAID, _REFUSED = "settings_said", "settings_refused"
@@ -19,13 +18,13 @@ def person(user: User) -> None:
         st.error(refused)
     if said := st.session_state.pop(_SAID, None):
         st.success(said)
-    zones = sorted(available_timezones() | {user.tz})
+    offered = sorted(zones.names() | {user.tz})
     with st.form("person", border=False):
         st.text_input("Name", user.name or "", max_chars=200, key="own-name", autocomplete="name", help="For the sidebar and admins.")
         st.selectbox(
             "Time zone",
-            zones,
-            index=zones.index(user.tz),
+            offered,
+            index=offered.index(user.tz),
             key="own-zone",
             help="Where the API, the commands and mails cut your days, unless told otherwise.",
         )
@@ -37,7 +36,7 @@ def person(user: User) -> None:
 def clock(user: User) -> None:
     """Which zone the pages use, and how to make the two the same."""
     browser = st.context.timezone
-    if browser and browser in available_timezones() and browser != user.tz:
+    if browser and browser in zones.names() and browser != user.tz:
         st.markdown(f"Pages open in your browser's zone, **{browser}**; your saved zone is **{user.tz}**.")
         st.button(f"Save {browser}", on_click=_save_zone, args=(user, browser), key="take-zone", icon=":material/schedule:")
     else:
@@ -70,7 +69,7 @@ def _save(user: User) -> None:
 
 @session.checked
 def _save_zone(user: User, zone: str) -> None:
-    if zone in available_timezones():
+    if zone in zones.names():
         users.change(services.current().db, user.id, tz=zone)
         st.session_state["own-zone"] = zone
         st.session_state[_SAID] = f"Saved: your days are cut in {zone}."

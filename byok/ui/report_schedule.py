@@ -3,7 +3,7 @@
 import base64
 from datetime import time, timedelta
 from typing import cast
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 import streamlit as st
 
@@ -13,6 +13,7 @@ from byok.accounts.users import User
 from byok.errors import ByokError
 from byok.notify import email, mail_pages, reports, schedules, source
 from byok.notify.schedules import Kind, Schedule
+from byok.store import zones
 from byok.ui import format, session
 
 _SAID, _REFUSED, _SENT_AT = "report-said", "report-refused", "report-sent-at"
@@ -45,14 +46,14 @@ def draw(user: User) -> None:
 
 
 def _form(user: User, schedule: Schedule | None) -> None:
-    zones = sorted(available_timezones())
+    offered = sorted(zones.names())
     tz = schedule.tz if schedule else user.tz
     at = time.fromisoformat(schedule.at if schedule else schedules.AT)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         period = schedule.period if schedule else "week"
         st.segmented_control("How often", list(_NAMES), default=period, required=True, format_func=_NAMES.__getitem__, key="report-period")
         st.time_input("At", at, step=timedelta(minutes=15), key="report-at", width=110)
-        st.selectbox("Time zone", zones, index=zones.index(tz) if tz in zones else zones.index("UTC"), key="report-tz", width=220)
+        st.selectbox("Time zone", offered, index=offered.index(tz) if tz in offered else offered.index("UTC"), key="report-tz", width=220)
         st.toggle("CSV", schedule.csv if schedule else False, key="report-csv", help="Attach the figures by model.")
         st.button("Save" if schedule else "Send me reports", type="primary", key="report-save", on_click=_save, args=(user,))
         if schedule:

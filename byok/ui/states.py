@@ -11,14 +11,18 @@ import streamlit as st
 import structlog
 
 from byok import services
+from byok.accounts.plans import keep_after
 from byok.accounts.users import User
 from byok.errors import ByokError
 from byok.store import questions
+from byok.store.scope import Scope
+from byok.store.zones import LATEST
 from byok.ui import filters, format, links, losses, session
 from byok.ui.filters import Filters
 
 POLL = timedelta(seconds=2)
 REFRESH = timedelta(seconds=10)
+LATELY = timedelta(days=35)
 
 log = structlog.get_logger("byok.web")
 
@@ -26,7 +30,12 @@ log = structlog.get_logger("byok.web")
 def newest_of(user: User, *, everyone: bool = False) -> datetime | None:
     """When the newest record that the user can see was made; None if there is none. `everyone`: of all users (for admins)."""
     engine = services.current().engine
-    return questions.freshness(engine).newest_ts if everyone and user.admin else questions.extent(engine, user.id)[1]
+    if everyone and user.admin:
+        return questions.freshness(engine).newest_ts
+    # Mostly it lies in the last weeks: their files are few, and whole hours make an answer that holds for an hour.
+    since = max(session.now() - LATELY, keep_after(user.retention_days, session.now()))
+    lately = Scope(user.id, since.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1), LATEST)
+    return questions.newest(engine, lately) or questions.extent(engine, user.id)[1]
 
 
 def require_records(user: User, chosen: Filters) -> None:

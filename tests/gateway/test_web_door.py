@@ -34,6 +34,13 @@ def test_a_request_goes_on_whole_and_its_answer_comes_back_whole(tmp_path: Path,
     assert answer.headers["x-byok-request-id"].startswith("req_")
 
 
+def test_web_may_be_elsewhere(tmp_path: Path, make_house: Any, serve_house: Any) -> None:
+    with LoopbackVendor(Reply(200, [JSON], b"{}")) as web, make_house(tmp_path, BYOK_WEB_URL=f"http://127.0.0.1:{web.port}") as house:
+        with serve_house(house):
+            assert httpx.get(house.url + "/usage").status_code == 200
+    assert [seen.target for seen in web.seen] == ["/usage"]
+
+
 def test_web_that_is_down_is_a_502_of_the_api(house: Any) -> None:
     answer = httpx.get(house.url + "/usage", headers=house.bearer)
     assert answer.status_code == 502

@@ -22,6 +22,7 @@ from typing import Any
 from byok import keeper
 from byok.accounts import alert_rules, users
 from byok.accounts.alert_rules import Terms
+from byok.accounts.database import open_database
 from byok.notify import delivery, episodes, keeping, listing, outbox, outgoing, source
 from byok.services import Services
 from byok.settings import Settings
@@ -30,11 +31,12 @@ from tests.notify.receivers import Post, Receiver
 
 STEPS = ("told", "taken", "posting", "posted", "settled")
 AT_ONCE = 2  # one message to each of the two receivers
+STUCK_S = 300.0  # without any progress
 Key = tuple[str, str]  # which rule, and the model of the spike
 
 
 def settings(root: Path, origin: str) -> Settings:
-    fast = {"spike_every_s": 0.1, "publish_every_s": 60, "log_level": "error"}
+    fast = {"spike_every_s": 0.5, "publish_every_s": 60, "log_level": "error"}
     return Settings(data=root / "data", master_key_file=root / "master.key", slack_hosts=origin, **fast)
 
 
@@ -52,6 +54,8 @@ class World:
             for channel in ("slack", "webhook"):
                 target = listing.target(services.settings, channel, f"{self.receiver.origin}/{channel}")
                 alert_rules.add(services.db, services.master, self.user_id, Terms(), target, now=datetime.now(UTC))
+            self.db = open_database(services.settings.accounts_database)
+            self.rules = {rule.id: f"/{rule.channel}" for rule in alert_rules.all_rules(self.db)}
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(["tests.soak.alert_kills"])
         self.ready = self.context.Event()
@@ -96,21 +100,26 @@ class World:
             self.gap |= answered
 
     def pending(self) -> set[Key]:
-        with Services(settings(self.root, self.receiver.origin)) as services:
-            rules = {rule.id: f"/{rule.channel}" for rule in alert_rules.all_rules(services.db)}
-            waiting = [one for one in outbox.of_user(services.db, self.user_id, most=10_000) if one.status == "pending"]
-            return {(rules[one.rule_id or ""], json.loads(one.facts)["model"]) for one in waiting}
+        waiting = [one for one in outbox.of_user(self.db, self.user_id, most=10_000) if one.status == "pending"]
+        return {(self.rules[one.rule_id or ""], json.loads(one.facts)["model"]) for one in waiting}
 
     def settle(self, kills: int) -> float:
         """Let one process work until nothing is left; how long that took."""
-        started = time.monotonic()
-        child = self._start("")
-        while (len(self.answered) < 2 * kills or self.pending()) and time.monotonic() - started < 900:
-            time.sleep(0.1)
+        started = moved = time.monotonic()
+        child, left = self._start(""), self._left(kills)
+        while left and time.monotonic() - moved < STUCK_S:
+            time.sleep(0.5)
+            before, left = left, self._left(kills)
+            moved = time.monotonic() if left != before else moved
         child.kill()
         child.join()
         self.receiver.__exit__()
+        self.db.close()
         return time.monotonic() - started
+
+    def _left(self, kills: int) -> int:
+        """How many messages have still to arrive or to be noted as sent."""
+        return 2 * kills - len(self.answered) or len(self.pending())
 
 
 def key_of(post: Post) -> Key:

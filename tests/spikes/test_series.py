@@ -77,19 +77,3 @@ def test_scale_and_offset_do_not_matter():
     at, values = weekly(np.random.default_rng(5), 5)
     values[700] *= 8
     assert series.scores(at, values * 1e6 - 3e7) == pytest.approx(series.scores(at, values), abs=1e-6)
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_the_last_row_alone_is_judged_as_among_all(seed):
-    """Gaps, rows out of order, unknown values, short and long series, quiet ones and restless ones."""
-    rng = np.random.default_rng(seed)
-    at, values = weekly(rng, int(rng.integers(1, 10)), step=int(rng.choice([600, 1800, HOUR])))
-    kept = rng.random(len(at)) < rng.choice([0.3, 1.0])
-    at, values = at[kept] + rng.integers(-HOUR, HOUR, kept.sum()) * (seed % 2), values[kept]
-    values[rng.random(len(values)) < 0.05] = np.nan
-    values[rng.random(len(values)) < 0.02] *= 8
-    for end in (1, 2, 26, 101, 130, *rng.integers(130, len(at), 12), len(at)):
-        for upward in (False, True):
-            whole = series.strengths(at[:end], values[:end], upward=upward)[-1]
-            assert series.strength_of_last(at[:end], values[:end], upward=upward) == pytest.approx(whole, rel=1e-12)
-    assert max(series.strengths(at, values)) > 0

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from byok.ui import charts
+from byok.ui import charts, course_charts
 from byok.ui.breakdown import breakdown, courses, sparks
 from byok.ui.periods import buckets
 from byok.ui.theme import OTHER, looks
@@ -70,6 +70,15 @@ def test_colours_follow_the_entity_and_the_mode():
     light, dark = figure([row(0, "b", 2)])["data"][0], figure([row(0, "b", 2)], mode="dark")["data"][0]
     assert light["marker"]["color"] == looks(["a", "b"]).of("b").light
     assert dark["marker"]["color"] == looks(["a", "b"]).of("b").dark
+
+
+def test_a_click_on_the_days_before_fades_nothing_and_is_one_on_its_bucket():
+    series = breakdown([row(0, "a", 2)], DAYS, "cost", column="vendor")
+    earlier = charts.Earlier("the 3 days before", [1, 2, 3], [day - timedelta(days=3) for day in DAYS])
+    common = {"metric": "cost", "grain": "day", "looks": looks(["a"]), "shown": str, "mode": "light", "running": False, "earlier": earlier}
+    for drawn in (charts.stacked_bars(series, **common), course_charts.lines(series, **common)):
+        assert [trace["unselected"] for trace in drawn["data"]] == [trace["selected"] for trace in drawn["data"]]
+        assert [data[3] for data in drawn["data"][-1]["customdata"]] == [day.isoformat() for day in DAYS]
 
 
 def test_a_complete_period_has_no_bar_marked():

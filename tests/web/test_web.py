@@ -102,15 +102,19 @@ def test_a_fault_of_the_dashboard_is_no_traceback(home):
     assert "canary" not in answer.text
 
 
-def test_whose_word_counts_for_an_address():
+def test_whose_word_counts_for_an_address(settings):
     def scope(peer: str, **headers: str) -> dict:
         return {"client": (peer, 1), "headers": [(k.replace("_", "-").encode(), v.encode()) for k, v in headers.items()]}
 
-    assert client_address(scope("203.0.113.9")) == "203.0.113.9"
-    assert client_address(scope("203.0.113.9", x_forwarded_for="198.51.100.1")) == "203.0.113.9"
-    assert client_address(scope("127.0.0.1", x_forwarded_for="6.6.6.6, 198.51.100.1")) == "198.51.100.1"
-    assert client_address(scope("127.0.0.1", x_forwarded_for="<script>")) == "127.0.0.1"
-    assert client_address({"client": None, "headers": []}) == ""
+    assert client_address(scope("203.0.113.9"), settings) == "203.0.113.9"
+    assert client_address(scope("203.0.113.9", x_forwarded_for="198.51.100.1"), settings) == "203.0.113.9"
+    assert client_address(scope("127.0.0.1", x_forwarded_for="6.6.6.6, 198.51.100.1"), settings) == "198.51.100.1"
+    assert client_address(scope("127.0.0.1", x_forwarded_for="<script>"), settings) == "127.0.0.1"
+    assert client_address({"client": None, "headers": []}, settings) == ""
+    behind = settings.model_copy(update={"trusted_proxies": "10.1.0.0/16, fd00::7"})
+    for proxy, believed in (("10.1.2.3", True), ("fd00::7", True), ("10.2.2.3", False), ("fd00::8", False)):
+        found = client_address(scope(proxy, x_forwarded_for="6.6.6.6, 198.51.100.1"), behind)
+        assert found == ("198.51.100.1" if believed else proxy)
 
 
 def test_behind_a_proxy_the_public_address_is_ours(settings):
