@@ -22,7 +22,7 @@ from byok.store.desk import Desk, reads_whole
 from byok.store.held import MOST_ROWS, Held
 from byok.store.remembered import BUSY_ROWS, FROM_ROWS, Asked, Remembered
 from byok.store.scope import AnyScope, Scope
-from byok.store.seating import Seating, Words, among, may_be_summed, step_of, values_of
+from byok.store.seating import Seating, Words, among, may_be_summed, may_be_summed_by_user, step_of, values_of
 from byok.store.spill import Spill
 from byok.store.zones import EARLIEST
 
@@ -137,7 +137,8 @@ class Engine:
         if known and self._answers and (found := self._answers.get(*known)) is not None:
             return found
         say = partial(wording.question, question, scope, group_by=group_by, priced=priced, split=split)
-        table = tables.whole_numbers(self._table(Words(say, scope, over, values, may_be_summed(question, scope, group_by))))
+        asked = question, scope, group_by
+        table = tables.whole_numbers(self._table(Words(say, scope, over, values, may_be_summed(*asked), may_be_summed_by_user(*asked))))
         if known and self._answers and self._known_as(scope, how) == known:  # nothing changed while it was worked out
             self._answers.put(*known, table)
         return table
@@ -198,7 +199,7 @@ class Engine:
             return desk.ask(sql, {**values_of(words.scope, sql, seating), **words.values}).to_arrow_table()
 
         with self._aside.answering() if self._aside else contextlib.nullcontext():
-            table, desk = self._at_a_desk(answer, words.scope, summed=words.summed, over=words.over, hold=True)
+            table, desk = self._at_a_desk(answer, words.scope, summed=words.summed, by_user=words.by_user, over=words.over, hold=True)
             self._leave(desk)
         return table
 
@@ -236,6 +237,7 @@ class Engine:
         scope: AnyScope | None = None,
         *,
         summed: bool = False,
+        by_user: bool = False,
         over: View | None = None,
         hold: bool = False,
     ) -> tuple[T, Desk]:
@@ -251,7 +253,7 @@ class Engine:
                 if view is not over:
                     self._remembered.forget_all_but(view)
                     self._held.forget_all_but(view)
-                seating = self._seating(view, scope, summed=summed)
+                seating = self._seating(view, scope, summed=summed, by_user=by_user)
                 held = self._rows_held(view, scope, seating) if hold else None
                 desk = self._sit_down(holds=held is not None)
                 if held is None:
@@ -267,7 +269,7 @@ class Engine:
                     self._mend(error, view)
         raise StoreUnreadable
 
-    def _seating(self, view: View, scope: AnyScope | None, *, summed: bool) -> Seating:
+    def _seating(self, view: View, scope: AnyScope | None, *, summed: bool, by_user: bool = False) -> Seating:
         """Which files a question must read, and what is remembered of the others."""
         now, without = self._now(), self._without()
         files = [file for file in view.files if file.path not in without]
@@ -282,7 +284,9 @@ class Engine:
         files = [file for file in files if file.last_ts >= since and file.first_ts < scope.until]
         step_s = step_of(scope, since, files, view)
         asked = Asked(since, scope.until, step_s, user_id)
-        if user_id or not summed:
+        if by_user:
+            part = self._remembered.part_by_user(files, asked, days, now)
+        elif user_id or not summed:
             learn = user_id is not None and self._held.refuses(user_id, [file.path for file in files])
             part = self._remembered.part(files, asked, summed=summed, learn=learn)
         else:
