@@ -212,7 +212,7 @@ def test_each_users_sums_are_remembered_for_the_bounds_asked(pair, world):
         scope = EveryonesScope(FIRST + timedelta(days=days, minutes=13), FIRST + timedelta(days=50), user_ids=("usr_ada1", "usr_bob1"))
         for _ in range(2):
             mine, direct = (questions.usage(engine, scope, group_by=("user_id",)) for engine in pair)
-            assert mine == direct and len(mine) == 2
+            assert mine == direct and len(mine.rows) == 2
     seating = pair[0]._seating(pair[0].view(), scope, summed=False, by_user=True)
     assert len(seating.known) == 3 and not seating.files, "the files were read, so this proved nothing"
     assert all(len(file.of_users) <= 4 for file in pair[0]._remembered._files.values())
