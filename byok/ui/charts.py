@@ -19,6 +19,7 @@ _CONFIG = {"displayModeBar": False, "scrollZoom": False, "showTips": False, "res
 HOVER = "<b>%{customdata[1]}</b>  %{fullData.name}<br>%{customdata[2]}<extra></extra>"
 # A click on a mark acts at once and brings another chart: fading all others meanwhile would say something that is not so.
 STEADY: Mapping[str, Any] = {name: {"marker": {"opacity": 1}} for name in ("selected", "unselected")}
+_BARS_UNDER_NOTE = 20  # one in so many bars stands under "so far"
 _MOST_TICKS = 7  # fits a phone
 
 
@@ -184,7 +185,8 @@ def layout(
         | unit,
     }
     if running and x and tops and tops[-1]:
-        note = {"x": x[-1], "y": tops[-1], "text": "so far", "showarrow": False, "yshift": 9, "xanchor": "right", "xshift": 14}
+        beneath = tops[-max(2, -(-len(x) // _BARS_UNDER_NOTE)) :]  # the words reach over bars before the last one
+        note = {"x": x[-1], "y": max(beneath), "text": "so far", "showarrow": False, "yshift": 9, "xanchor": "right", "xshift": 14}
         found["annotations"] = [note | {"font": {"size": 12, "color": colours.muted}}]
     return found
 
