@@ -234,6 +234,7 @@ def _table(settings: Settings) -> Iterator[Finding]:
         yield Finding("usage table", True, "no table yet; the keeper makes it")
         return
     table = Table(settings.usage_dir)
+    table.place.vouch()
     files, broken = table.snapshot().files, 0
     with duckdb.connect(":memory:") as scratch:
         for file in files:

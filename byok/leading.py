@@ -3,10 +3,10 @@
 Where one machine has everything (accounts in SQLite), its keeper leads: the lock of the data directory has decided.
 """
 
+import secrets
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import structlog
 
@@ -23,6 +23,7 @@ class Leading:
 
     def __init__(self, db: Database, holder: str, *, renew_every_s: float = RENEW_EVERY_S) -> None:
         self._db, self._holder, self._every_s = db, holder, renew_every_s
+        self._run, self._starting = secrets.token_hex(4), True
         self.number = 0
         self._until = float("inf") if db.is_sqlite else 0.0
         self._stop = threading.Event()
@@ -48,10 +49,11 @@ class Leading:
         """Take or renew the lease; while the accounts cannot be reached it runs out by itself."""
         asked, led = time.monotonic(), self.leads
         try:
-            number = leases.take(self._db, LEASE, self._holder, now=datetime.now(UTC))
+            number = leases.take(self._db, LEASE, self._holder, now=self._db.now(), run=self._run, starting=self._starting)
         except Exception as error:
             log.warning("lease_unknown", error=type(error).__name__)
             return
+        self._starting = False
         if number is None:
             self._until = 0.0
         else:
@@ -65,7 +67,7 @@ class Leading:
             self._thread.join()
         if not self._db.is_sqlite and self.leads:
             try:
-                leases.release(self._db, LEASE, self._holder)
+                leases.release(self._db, LEASE, self._holder, run=self._run)
             except Exception as error:  # it runs out by itself
                 log.warning("lease_unknown", error=type(error).__name__)
 

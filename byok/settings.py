@@ -92,7 +92,7 @@ class Settings(BaseSettings):
         0, ge=0, le=1_000_000, description="Calls each user may have open at once; 0: no limit. `byok user set` overrides it."
     )
     engine: Literal["duckdb", "spark"] = Field("duckdb", description="What answers questions: `duckdb`, or `spark` (docs/scale.md).")
-    spark_master: str = Field("local[2]", description="Where Spark runs: `local[N]`, `spark://host:7077`, `sc://host`.")
+    spark_master: str = Field("local[2]", repr=False, description="Where Spark runs: `local[N]`, `spark://host:7077`, `sc://host`.")
     jwt_secret_file: Path | None = Field(
         None, description="Its stripped text is the HS256 secret (32 bytes or more); default: derived from the master key."
     )

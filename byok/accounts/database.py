@@ -6,6 +6,7 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -71,6 +72,14 @@ class Database:
         """Wait until no other transaction is at `what`, and keep others out until this one ends. SQLite's write lock does that already."""
         if not self.is_sqlite:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_OURS, zlib.crc32(what.encode()) >> 1)))
+
+    def now(self) -> datetime:
+        """The time by the clock that all machines share: the server's, or of a file this machine's."""
+        if self.is_sqlite:
+            return datetime.now(UTC)
+        with self.reading() as connection:
+            found: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+            return found.astimezone(UTC)
 
     def note(self, statement: sa.Update) -> bool:
         """Write something that may be lost, such as when a token was last used. Never raises, never waits long."""

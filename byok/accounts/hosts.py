@@ -29,12 +29,13 @@ def name_of(data: Path) -> str:
     """The name of the machine with this data directory, made when it is first asked for."""
     file = data / _FILE
     try:
-        return file.read_text(encoding="utf-8").strip()
+        if name := file.read_text(encoding="utf-8").strip():  # none: power was lost while it was written
+            return name
     except FileNotFoundError:
         data.mkdir(parents=True, exist_ok=True)
-        name = f"{socket.gethostname()[:40]}-{secrets.token_hex(3)}"
-        file.write_text(f"{name}\n", encoding="utf-8")
-        return name
+    name = f"{socket.gethostname()[:40]}-{secrets.token_hex(3)}"
+    file.write_text(f"{name}\n", encoding="utf-8")
+    return name
 
 
 def report(db: Database, name: str, *, now: datetime, segments: int, stopped: bool = False) -> None:

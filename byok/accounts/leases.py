@@ -1,7 +1,8 @@
 """Who of several machines does what only one may do: a lease in the accounts database, with a number that grows with each new holder.
 
 A holder that was stopped for long may believe that it still holds the lease. So what it writes carries the number, and the usage table
-refuses one that is lower than what it has seen (`byok.recording.table.Table.fence`).
+refuses one that is lower than what it has seen (`byok.recording.table.Table.fence`). The end of a lease is told by the database's clock:
+those of machines may differ. A machine whose disk was copied has another's name; the number of its process tells them apart.
 """
 
 import json
@@ -14,8 +15,12 @@ LEASE_S = 60.0
 _LEASE = "lease:"
 
 
-def take(db: Database, name: str, holder: str, *, now: datetime, for_s: float = LEASE_S) -> int | None:
+def take(
+    db: Database, name: str, holder: str, *, now: datetime, run: str = "", starting: bool = False, for_s: float = LEASE_S
+) -> int | None:
     """Take or renew the lease; its number, or None while somebody else holds it.
+
+    `run` is a process of the holder. One that is `starting` takes over from an earlier one of the same holder at once.
 
     >>> from datetime import UTC
     >>> from byok.accounts.database import open_database
@@ -27,19 +32,20 @@ def take(db: Database, name: str, holder: str, *, now: datetime, for_s: float = 
     with db.writing() as connection:
         db.alone(connection, _LEASE + name)
         kept = json.loads(jobs.read(connection, _LEASE + name) or "{}")
-        mine = kept.get("holder") == holder
-        if kept.get("holder") and not mine and datetime.fromisoformat(kept["until"]) > now:
+        mine = kept.get("holder") == holder and kept.get("run", "") == run
+        before_me = kept.get("holder") == holder and starting
+        if kept.get("holder") and not mine and not before_me and datetime.fromisoformat(kept["until"]) > now:
             return None
         number: int = kept.get("number", 0) + (0 if mine else 1)
-        value = {"holder": holder, "number": number, "until": (now + timedelta(seconds=for_s)).isoformat()}
+        value = {"holder": holder, "run": run, "number": number, "until": (now + timedelta(seconds=for_s)).isoformat()}
         jobs.write(connection, _LEASE + name, json.dumps(value))
         return number
 
 
-def release(db: Database, name: str, holder: str) -> None:
+def release(db: Database, name: str, holder: str, *, run: str = "") -> None:
     """Give the lease back, so that the next one need not wait for its end."""
     with db.writing() as connection:
         db.alone(connection, _LEASE + name)
         kept = json.loads(jobs.read(connection, _LEASE + name) or "{}")
-        if kept.get("holder") == holder:
+        if kept.get("holder") == holder and kept.get("run", "") == run:
             jobs.write(connection, _LEASE + name, json.dumps(kept | {"holder": ""}))

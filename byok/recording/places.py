@@ -33,6 +33,18 @@ class StoreAway(ByokError):
         )
 
 
+class StoreUnsafe(ByokError):
+    """Of two machines that write the same commit the store would keep the later one, and the records of the first would be gone."""
+
+    status, code = 500, "store_unsafe"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The store does not refuse a second put of the same name (If-None-Match), so machines would overwrite each other's records.",
+            remedy="Set BYOK_STORE_URL to a store that knows conditional puts (docs/scale.md), or to a directory.",
+        )
+
+
 class Place(Protocol):
     """What a table needs of where it lies. Names of files are relative to the table; paths are of this machine."""
 
@@ -43,6 +55,9 @@ class Place(Protocol):
     @property
     def options(self) -> dict[str, str] | None:
         """How deltalake gets there."""
+
+    def vouch(self) -> None:
+        """Raise `StoreUnsafe` if two writers of one name would not notice each other; tried out, with files that are taken away again."""
 
     def changed_since(self, version: int) -> bool:
         """Whether a newer commit exists. A version whose own entry was cleaned away is an old one."""
@@ -112,6 +127,9 @@ class LocalPlace:
     @property
     def options(self) -> None:
         return None
+
+    def vouch(self) -> None:
+        """A lock keeps writers apart."""
 
     def changed_since(self, version: int) -> bool:
         return self._entry(version + 1).exists() or (version >= 0 and not self._entry(version).exists())

@@ -15,18 +15,21 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pyarrow as pa
 import structlog
+from deltalake import CommitProperties, DeltaTable, Schema
 from deltalake.exceptions import CommitFailedError, DeltaError
 from pyarrow import fs
 
 from byok.recording.files import PARTITION, TableFile, WrittenFile
-from byok.recording.places import StoreAway, locked
+from byok.recording.places import StoreAway, StoreUnsafe, locked
 from byok.settings import RemoteStore
 
 CONNECT_S, REQUEST_S, TRIES = 3, 20, 3
 IN_USE_S = 600.0  # a copy that a question used so lately is not dropped
 CLEANED_AFTER_S = 3600.0  # entries of the log are cleaned away after a day: then it is time to look for our own
 _AT_A_TIME = 4
+_PROBES = 8
 _LOG = "_delta_log"
 log = structlog.get_logger("byok.store")
 
@@ -55,6 +58,20 @@ class RemotePlace:
             "retry_timeout": f"{REQUEST_S}s",
         }
         return bounds | ({"AWS_ALLOW_HTTP": "true"} if (self._endpoint or "").startswith("http://") else {})
+
+    def vouch(self) -> None:
+        """Each commit first looks whether its number is taken, so two are begun at once, again and again: never may both succeed."""
+        name = f"_probe-{uuid.uuid4().hex}"
+        uri, schema = f"{self.uri}/{name}", Schema.from_arrow(pa.schema([("probe", pa.int64())]))
+        with self.reaching(), ThreadPoolExecutor(2) as pool:
+            try:
+                DeltaTable.create(uri, schema, storage_options=self.options)
+                for _ in range(_PROBES):
+                    both = [DeltaTable(uri, storage_options=self.options) for _ in range(2)]
+                    if all(pool.map(_commits, both)):
+                        raise StoreUnsafe
+            finally:
+                self._filesystem().delete_dir(f"{self._root}/{name}")
 
     def changed_since(self, version: int) -> bool:
         with self.reaching():
@@ -203,3 +220,12 @@ class RemotePlace:
                 return
             path.unlink(missing_ok=True)
             left -= size
+
+
+def _commits(table: DeltaTable) -> bool:
+    """Whether a commit of nothing goes through."""
+    try:
+        table.create_write_transaction([], "append", table.schema(), [], commit_properties=CommitProperties(max_commit_retries=0))
+    except CommitFailedError:
+        return False
+    return True

@@ -161,6 +161,7 @@ class Table:
         return [Path(self.place.path_of(name)) for name in self.place.unnamed({self.place.name_of(f.path) for f in self.snapshot().files})]
 
     def _create(self) -> None:
+        self.place.vouch()
         try:
             with self.place.reaching():
                 self._delta = DeltaTable.create(

@@ -11,9 +11,10 @@ import pyarrow.compute as pc
 from byok.spikes.hours import FEWEST_HISTORY_H
 from byok.spikes.judging import usual_calls
 from byok.store import questions
+from byok.store.arranging import arranged
 from byok.store.engine import Engine
 from byok.store.scope import AnyScope
-from byok.store.unusual import arranged, with_history
+from byok.store.unusual import with_history
 
 _HOUR = timedelta(hours=1)
 _HOUR_S = 3600

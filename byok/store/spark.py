@@ -4,25 +4,23 @@ DuckDB remains for what is asked in other people's words (`byok sql`, the SQL pa
 """
 
 import json
-import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import structlog
 
-from byok.errors import ByokError
 from byok.recording.files import SCHEMA
 from byok.recording.places import place_of
 from byok.recording.reader import View
 from byok.settings import RemoteStore
 from byok.store import tables, wording
-from byok.store.engine import BATCH_ROWS, Engine, _Seating, _values
-from byok.store.scope import AnyScope
+from byok.store.engine import BATCH_ROWS, Engine
+from byok.store.seating import Seating, Words, values_of
+from byok.store.spark_session import SparkFailed, SparkGone, SparkReadsNoS3, SparkSession
 from byok.store.spark_sql import transpile
 
 _VIEWS = ("prices", "usage", "usage_costed", "usage_priced")
@@ -32,87 +30,57 @@ _SUM = pa.decimal128(38, 9)
 log = structlog.get_logger("byok.spark")
 
 
-class SparkMissing(ByokError):
-    """BYOK_ENGINE=spark needs packages that are optional."""
-
-    status, code = 500, "spark_missing"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "BYOK_ENGINE=spark needs pyspark and Java 17 or newer.", remedy="Run: make install-scale, and install a Java 17 runtime."
-        )
-
-
-class SparkFailed(ByokError):
-    """The cluster did not answer a question; its own words may quote what was asked."""
-
-    status, code = 503, "spark_failed"
-
-    def __init__(self, kind: str) -> None:
-        super().__init__(
-            f"Spark did not answer ({kind}).", remedy="Try again; if it persists, look at the cluster, or set BYOK_ENGINE=duckdb."
-        )
-
-
 class SparkTables:
-    """A Spark session, and the views of the questions on it. One question at a time: temporary views belong to the session."""
+    """The views of the questions on a session of Spark. One question at a time: temporary views belong to the session."""
 
     def __init__(self, master: str, usage: Path | RemoteStore) -> None:
-        self._master, self._place, self._remote = master, place_of(usage), isinstance(usage, RemoteStore)
-        self._local = master.startswith("local")
-        self._session: Any = None
+        self._place, self._remote = place_of(usage), isinstance(usage, RemoteStore)
+        self._spark = SparkSession(master)
         self._beside: dict[str, pa.Table] = {}
         self._lock = threading.Lock()
 
-    def ask(self, sql: str, values: Mapping[str, object], seating: _Seating, view: View, beside: Mapping[str, pa.Table]) -> pa.Table:
-        """The answer as Arrow. `sql` is DuckDB's text, `beside` the small tables that stand next to the records."""
+    def ask(self, sql: str, values: Mapping[str, object], seating: Seating, view: View, beside: Mapping[str, pa.Table]) -> pa.Table:
+        """The answer as Arrow. `sql` is DuckDB's text, `beside` the small tables that stand next to the records.
+
+        A session whose other end is gone is opened anew, once.
+        """
         with self._lock:
-            session = self._opened()
-            if self._local:
-                self._place.fetch(seating.files)
             try:
-                for name, table in {**beside, "usage_kept": seating.kept}.items():
-                    if self._beside.get(name) is not table:
-                        session.createDataFrame(table).createOrReplaceTempView(name)
-                        self._beside[name] = table
-                self._records(session, seating.files, view.tail).createOrReplaceTempView("usage_rows")
-                for name in _VIEWS:
-                    session.sql(transpile(wording.text(f"view_{name}")))
-                return session.sql(transpile(sql), args=_arguments(values)).toArrow()
-            except ByokError:
-                raise
-            except Exception as error:  # of many kinds, from two languages
-                log.error("spark_failed", error=type(error).__name__)
-                raise SparkFailed(type(error).__name__) from None
+                return self._answer(sql, values, seating, view, beside)
+            except SparkGone:
+                self._forget()
+                return self._answer(sql, values, seating, view, beside)
 
     def close(self) -> None:
         with self._lock:
-            if self._session is not None:
-                self._session.stop()
-                self._session = None
-                self._beside.clear()
+            self._forget()
 
-    def _opened(self) -> Any:
-        if self._session is None:
-            try:
-                from pyspark.sql import SparkSession
+    def _forget(self) -> None:
+        self._spark.close()
+        self._beside.clear()
 
-                builder = SparkSession.builder
-                builder = builder.remote(self._master) if self._master.startswith("sc://") else builder.master(self._master)
-                if self._local:
-                    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-                for name, value in _CONFIGURATION.items():
-                    builder = builder.config(name, value)
-                self._session = builder.appName("byok").getOrCreate()
-            except ImportError:
-                raise SparkMissing from None
-            except Exception as error:
-                log.error("spark_failed", error=type(error).__name__)
-                raise SparkMissing from None
-        return self._session
+    def _answer(self, sql: str, values: Mapping[str, object], seating: Seating, view: View, beside: Mapping[str, pa.Table]) -> pa.Table:
+        session = self._spark.opened()
+        if self._spark.is_local:
+            self._place.fetch(seating.files)
+        try:
+            for name, table in {**beside, "usage_kept": seating.kept}.items():
+                if self._beside.get(name) is not table:
+                    _frame(session, table).createOrReplaceTempView(name)
+                    self._beside[name] = table
+            self._records(session, seating.files, view.tail).createOrReplaceTempView("usage_rows")
+            for name in _VIEWS:
+                session.sql(transpile(wording.text(f"view_{name}")))
+            return session.sql(transpile(sql), args=_arguments(values)).toArrow()
+        except Exception as error:  # of many kinds, from two languages
+            log.error("spark_failed", error=type(error).__name__)
+            if "S3AFileSystem" in str(error):
+                raise SparkReadsNoS3 from None
+            kind = SparkFailed if self._spark.lives() else SparkGone
+            raise kind(type(error).__name__) from None
 
     def _records(self, session: Any, files: Sequence[str], tail: pa.Table) -> Any:
-        rows = session.createDataFrame(tail)
+        rows = _frame(session, tail)
         if files:
             paths = [self._address(path) for path in files]
             rows = session.read.schema(_ddl()).parquet(*paths).unionByName(rows)
@@ -120,7 +88,7 @@ class SparkTables:
 
     def _address(self, path: str) -> str:
         """Where an executor finds a file: here if it runs here, else at the store."""
-        if self._local or not self._remote:
+        if self._spark.is_local or not self._remote:
             return f"file://{path}"  # not quoted: Spark takes a path as it is
         return f"s3a://{self._place.uri.removeprefix('s3://')}/{self._place.name_of(path)}"
 
@@ -132,55 +100,31 @@ class SparkEngine(Engine):
         super().__init__(*words, **more)
         self._spark = spark
 
-    def ask(
-        self,
-        question: str,
-        scope: AnyScope | None = None,
-        *,
-        group_by: Sequence[str] | None = None,
-        priced: bool = False,
-        split: bool = False,
-        over: View | None = None,
-        **values: object,
-    ) -> pa.Table:
-        return self._answer(wording.question(question, scope, group_by=group_by, priced=priced, split=split), scope, over, values)
-
-    def stream(
-        self,
-        question: str,
-        scope: AnyScope,
-        *,
-        priced: bool = False,
-        over: View | None = None,
-        columns: Sequence[str] = (),
-        **values: object,
-    ) -> Iterator[pa.RecordBatch]:
-        found = self._answer(wording.question(question, scope, priced=priced, columns=columns), scope, over, values)
-        batches = found.combine_chunks().to_batches(BATCH_ROWS)
-        yield from batches or [pa.RecordBatch.from_pylist([], found.schema)]
-
-    def _answer(self, sql: str, scope: AnyScope | None, over: View | None, values: dict[str, object]) -> pa.Table:
+    def _table(self, words: Words) -> pa.Table:
         self._reprice()
-        view = over or self._reader.view()
-        seating = self._seating(view, scope, summed=False)
-        given = wording.values(sql, _values(scope, sql, seating) | values)
+        view, sql = words.over or self._reader.view(), words.say()
+        seating = self._seating(view, words.scope, summed=False)
+        given = wording.values(sql, {**values_of(words.scope, sql, seating), **words.values})
         beside = {f"usage_{name}": table for name, table in zip(_PRICES, self._prices, strict=True)}
         return _as_duckdb_says(tables.whole_numbers(self._spark.ask(sql, given, seating, view, beside)))
+
+    def _batches(self, words: Words) -> Iterator[pa.RecordBatch]:
+        found = self._table(words)
+        yield from found.combine_chunks().to_batches(BATCH_ROWS) or [pa.RecordBatch.from_pylist([], found.schema)]
 
     def close(self) -> None:
         self._spark.close()
         super().close()
 
 
-_CONFIGURATION = {
-    "spark.sql.session.timeZone": "UTC",
-    "spark.sql.execution.arrow.pyspark.enabled": "true",
-    "spark.sql.shuffle.partitions": "4",
-    "spark.sql.ansi.enabled": "true",
-    "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
-}
 _SPARK_TYPES = {"timestamp[us, tz=UTC]": "timestamp", "string": "string", "int64": "bigint", "int32": "int", "int16": "smallint"}
+
+
+def _frame(session: Any, table: pa.Table) -> Any:
+    """A table of ours at Spark; Connect must be told what the columns of an empty one are."""
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    return session.createDataFrame(table) if table.num_rows else session.createDataFrame([], from_arrow_schema(table.schema))
 
 
 def _ddl() -> str:
@@ -203,8 +147,3 @@ def _as_duckdb_says(answer: pa.Table) -> pa.Table:
         elif pa.types.is_timestamp(field.type):
             answer = answer.set_column(index, field.name, answer[field.name].cast(pa.timestamp("us", "UTC")))
     return answer
-
-
-def exact(value: object) -> object:
-    """A value as two engines can be compared: decimals without trailing noughts."""
-    return value.normalize() if isinstance(value, Decimal) else value.isoformat() if isinstance(value, datetime) else value

@@ -1,6 +1,6 @@
 """One of several keepers leads; whoever takes over gets a higher number; a machine that went silent is named."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from byok import leading as leading_room
 from byok.accounts import hosts, leases
@@ -25,10 +25,24 @@ def test_a_lease_that_is_given_back_is_free_at_once(db: Database, now):
     assert leases.take(db, "table", "b", now=now) == 2
 
 
+def test_a_copy_of_a_machine_never_leads_beside_it(db: Database, now):
+    """A disk that was copied has the same name on it: whoever started last leads, and the number tells the two apart."""
+    assert db.now().tzinfo is UTC
+    assert leases.take(db, "table", "a", run="1", starting=True, now=now) == 1
+    assert leases.take(db, "table", "a", run="2", starting=True, now=now) == 2, "the same machine again does not wait for the end"
+    assert leases.take(db, "table", "a", run="1", now=now) is None
+    leases.release(db, "table", "a", run="1")
+    assert leases.take(db, "table", "a", run="2", now=now) == 2
+    assert leases.take(db, "table", "b", run="3", starting=True, now=now) is None
+
+
 class Server:
     """Looks like accounts that several machines share."""
 
     is_sqlite = False
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
 
 
 def test_a_keeper_leads_only_while_it_holds_the_lease(monkeypatch):
@@ -42,7 +56,7 @@ def test_a_keeper_leads_only_while_it_holds_the_lease(monkeypatch):
         return found
 
     monkeypatch.setattr(leases, "take", take)
-    monkeypatch.setattr(leases, "release", lambda *_: None)
+    monkeypatch.setattr(leases, "release", lambda *_, **__: None)
     monkeypatch.setattr(leading_room.time, "monotonic", lambda: clock[0])
     leading = Leading(Server(), "a", renew_every_s=1e6)  # type: ignore[arg-type]
     did: list[str] = []
@@ -75,6 +89,9 @@ def test_where_one_machine_has_everything_its_keeper_leads():
 def test_a_machine_keeps_its_name_and_says_what_waits(db: Database, now, tmp_path):
     name = hosts.name_of(tmp_path)
     assert hosts.name_of(tmp_path) == name
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "host").touch()
+    assert hosts.name_of(tmp_path / "empty") not in ("", name)
     hosts.report(db, name, now=now, segments=3)
     hosts.report(db, "other", now=now, segments=0, stopped=True)
     assert hosts.every(db) == sorted([hosts.Host(name, now, 3, False), hosts.Host("other", now, 0, True)])

@@ -123,7 +123,8 @@ class S3Server:
             str(_weed()), "server", "-dir=.", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3", "-s3.config=s3.json",
             f"-s3.port={self.port}", f"-master.port={master}", f"-master.port.grpc={master_grpc}", f"-volume.port={volume}",
             f"-volume.port.grpc={volume_grpc}", f"-filer.port={filer}", f"-filer.port.grpc={filer_grpc}",
-            f"-s3.port.grpc={s3_grpc}", "-master.volumeSizeLimitMB=64", "-volume.max=100", "-master.telemetry=false",
+            f"-s3.port.grpc={s3_grpc}", "-s3.port.iceberg=0", "-s3.port.lance=0",
+            "-master.volumeSizeLimitMB=64", "-volume.max=100", "-master.telemetry=false",
         ]  # fmt: skip
 
 

@@ -2,9 +2,11 @@
 
 import contextlib
 import json
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from byok.pricing import catalogue
 from byok.recording import places, remote
 from byok.recording.files import SCHEMA
 from byok.recording.journal import Journal, segments
-from byok.recording.places import StoreAway
+from byok.recording.places import StoreAway, StoreUnsafe
 from byok.recording.publisher import merge, publish, write_by_month
 from byok.recording.reader import Reader
 from byok.recording.table import Overtaken, Table
@@ -154,6 +156,36 @@ def test_an_answer_that_is_lost_on_the_way_doubles_nothing(real, tmp_path, monke
     machine.publish()
     assert machine.numbers() == [1, 2]
     assert segments(machine.journal_dir) == []
+
+
+def test_no_table_is_made_on_a_store_that_lets_a_second_writer_overwrite_the_first(any_s3, tmp_path, monkeypatch):
+    if any_s3.kind != "moto":
+        pytest.skip("moto takes a request whose signature does not fit any more")
+    with forgetful(any_s3.port) as address:
+        for name, value in (any_s3.env | {"AWS_ENDPOINT_URL": address}).items():
+            monkeypatch.setenv(name, value)
+        url = any_s3.url()
+        with pytest.raises(StoreUnsafe):
+            Machine(tmp_path, url).add(1)
+        assert any_s3.names(url) == []
+    monkeypatch.setenv("AWS_ENDPOINT_URL", any_s3.env["AWS_ENDPOINT_URL"])
+    machine = Machine(tmp_path, url)
+    machine.add(1)
+    machine.table.place.vouch()
+    assert machine.numbers() == [1]
+    assert [name for name in any_s3.names(url) if "probe" in name] == []
+
+
+@contextlib.contextmanager
+def forgetful(port: int) -> Iterator[str]:
+    """The address of a store before that one which knows no conditions."""
+    command = [sys.executable, "-m", "tests.scale.forgetful_store", str(port)]
+    with subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.kill()
 
 
 def test_a_put_that_was_done_and_reported_as_failed_counts_as_done(real, tmp_path, monkeypatch):

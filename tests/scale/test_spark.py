@@ -1,6 +1,5 @@
 """Every question on Spark: its SQL can be said in Spark's dialect, and the answers are DuckDB's, row by row."""
 
-import inspect
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
@@ -11,15 +10,18 @@ import pyarrow.compute as pc
 import pytest
 
 from byok.pricing import catalogue
+from byok.recording.journal import Journal
 from byok.recording.publisher import write_by_month
 from byok.recording.reader import Reader
 from byok.recording.table import Table
+from byok.settings import RemoteStore
 from byok.store.engine import Engine
 from byok.store.scope import EveryonesScope
 from tests.samples import NOON, usage_record
 from tests.scale import agreement, spark_cluster
 from tests.scale.asked import DUCKDBS_OWN, VIEWS, World, asked, questions
-from tests.scale.spark_cluster import SparkCluster
+from tests.scale.s3_servers import free_port
+from tests.scale.spark_cluster import SparkCluster, SparkConnect
 from tests.scale.test_s3 import as_table
 
 needs_sqlglot = pytest.mark.skipif(find_spec("sqlglot") is None, reason="sqlglot is not installed (make install-scale)")
@@ -53,14 +55,6 @@ def test_every_question_can_be_said_in_sparks_dialect(name):
         "list_",
     ):
         assert word not in said
-
-
-@needs_sqlglot
-@pytest.mark.parametrize("name", ["ask", "stream"])
-def test_spark_is_asked_with_the_same_words(name):
-    from byok.store.spark import SparkEngine
-
-    assert inspect.signature(getattr(SparkEngine, name)) == inspect.signature(getattr(Engine, name))
 
 
 def records() -> Iterator[list[Any]]:
@@ -109,30 +103,32 @@ def cluster() -> Iterator[SparkCluster]:
 @pytest.fixture
 def engines(tmp_path: Path, cluster: SparkCluster, monkeypatch) -> Iterator[tuple[Engine, Engine]]:
     """DuckDB and a cluster of Spark over one table (three files)."""
-    from byok.store.spark import SparkEngine, SparkTables
-
     for name, value in cluster.env.items():
         monkeypatch.setenv(name, value)
-    table = Table(tmp_path / "usage")
-    for rows in records():
-        with table.writing():
-            table.commit(write_by_month(table.directory, as_table(rows)))
-    reader = Reader(tmp_path / "usage", tmp_path / "journal")
-    common: dict[str, Any] = {
-        "retention": lambda: {ADA: 61, BOB: 100, "usr_gone1": 5},
-        "keys": list,
-        "now": lambda: datetime(2026, 12, 20, 12, tzinfo=UTC),
-    }
-    duck = Engine(reader, catalogue.load(), **common)
-    spark = SparkEngine(reader, catalogue.load(), spark=SparkTables(cluster.url, tmp_path / "usage"), **common)
+    reader, common = table_and_words(tmp_path)
+    duck, spark = Engine(reader, catalogue.load(), **common), over(reader, tmp_path, cluster.url, **common)
     yield duck, spark
     spark.close()
     duck.close()
 
 
+def table_and_words(root: Path) -> tuple[Reader, dict[str, Any]]:
+    """A reader of `records`, and what an engine over it must know of their users."""
+    table = Table(root / "usage")
+    for rows in records():
+        with table.writing():
+            table.commit(write_by_month(table.directory, as_table(rows)))
+    days = {ADA: 61, BOB: 100, "usr_gone1": 5}
+    common: dict[str, Any] = {"retention": lambda: days, "keys": list, "now": lambda: datetime(2026, 12, 20, 12, tzinfo=UTC)}
+    return Reader(root / "usage", root / "journal"), common
+
+
 @needs_spark
 @pytest.mark.slow
-def test_every_question_is_answered_by_a_cluster_as_by_duckdb(engines, cluster):
+def test_every_question_is_answered_by_a_cluster_as_by_duckdb(engines, cluster, tmp_path):
+    from byok.store.spark import SparkTables
+    from byok.store.spark_session import SparkReadsNoS3
+
     duck, spark = engines
     differ, empty = [], set(questions()) - DUCKDBS_OWN - VIEWS
     for question, scope, words in asked(WORLD):
@@ -147,27 +143,85 @@ def test_every_question_is_answered_by_a_cluster_as_by_duckdb(engines, cluster):
     assert empty == set()
     assert pc.sum(duck.ask("usage", EVERYTHING, group_by=("vendor",))["calls"]).as_py() > 300
     assert cluster.applications() == ["byok"]
+    with pytest.raises(SparkReadsNoS3):  # without hadoop-aws
+        reads_s3 = SparkTables(cluster.url, RemoteStore("s3://bucket/prefix", tmp_path, 1000))
+        seating = spark._seating(spark.view(), EVERYTHING, summed=False)
+        reads_s3.ask(
+            "select 1 as x", {}, seating._replace(files=[str(tmp_path / "files" / "month=2026-11" / "part-1.parquet")]), spark.view(), {}
+        )
 
 
 @needs_spark
 @pytest.mark.slow
-def test_spark_reads_the_tail_of_a_journal_and_runs_within_one_process(tmp_path):
-    from byok.recording.journal import Journal
-    from byok.store.spark import SparkEngine, SparkTables
+def test_spark_reads_the_tail_of_a_journal_within_one_process_and_its_driver_may_be_killed(tmp_path):
+    from pyspark import SparkContext
 
-    journal = Journal(tmp_path / "journal")
-    for number in range(5):
-        journal.append(usage_record(number))
-    reader = Reader(tmp_path / "usage", tmp_path / "journal")
-    spark = SparkEngine(
-        reader, catalogue.load(), spark=SparkTables("local[1]", tmp_path / "usage"), retention=lambda: {ADA: 30}, keys=list,
-        now=lambda: NOON + timedelta(days=1),
-    )  # fmt: skip
+    reader, journal = with_a_journal(tmp_path)
+    spark = over(reader, tmp_path, "local[1]")
     try:
+        assert spark.ask("summary", EVERYTHING)["calls"].to_pylist() == [5]
+        gateway: Any = SparkContext._gateway
+        gateway.proc.kill()
+        gateway.proc.wait()
         assert spark.ask("summary", EVERYTHING)["calls"].to_pylist() == [5]
     finally:
         spark.close()
         journal.close()
+
+
+@needs_spark
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("grpc") is None, reason="grpcio is not installed (make install-scale)")
+def test_spark_connect_answers_as_duckdb_does_also_after_its_server_was_killed(tmp_path, monkeypatch):
+    from byok.store.spark_session import SparkFailed
+
+    server = SparkConnect()
+    duck = spark = None
+    try:
+        reader, common = table_and_words(tmp_path)
+        duck = Engine(reader, catalogue.load(), **common)
+        spark = over(reader, tmp_path, server.url, **common)
+        seen: set[str] = set()
+        for question, scope, words in asked(WORLD):
+            if (scope == "two, filtered" or question in ("all_prices", "price_list")) and question not in seen:
+                seen.add(question)
+                mine, theirs = (agreement.answer(engine, WORLD, question, scope, words) for engine in (duck, spark))
+                assert agreement.difference(question, mine, theirs) == "", question
+        server.kill()
+        with pytest.raises(SparkFailed):
+            spark.ask("summary", EVERYTHING)
+        server.start()
+        assert agreement.difference("summary", duck.ask("summary", EVERYTHING), spark.ask("summary", EVERYTHING)) == ""
+    finally:
+        for engine in (spark, duck):
+            if engine is not None:
+                engine.close()
+        server.close()
+
+
+@needs_spark
+@pytest.mark.parametrize("scheme", ["sc", "spark"])
+def test_a_master_that_nobody_listens_at_is_told_within_seconds(tmp_path, scheme):
+    from byok.store.spark_session import SparkFailed
+
+    reader, journal = with_a_journal(tmp_path)
+    journal.close()
+    with pytest.raises(SparkFailed, match="ConnectionRefusedError"):
+        over(reader, tmp_path, f"{scheme}://127.0.0.1:{free_port()}").ask("summary", EVERYTHING)
+
+
+def with_a_journal(root: Path) -> tuple[Reader, Journal]:
+    journal = Journal(root / "journal")
+    for number in range(5):
+        journal.append(usage_record(number))
+    return Reader(root / "usage", root / "journal"), journal
+
+
+def over(reader: Reader, root: Path, master: str, **words: Any) -> Any:
+    from byok.store.spark import SparkEngine, SparkTables
+
+    common: dict[str, Any] = {"retention": lambda: {ADA: 30}, "keys": list, "now": lambda: NOON + timedelta(days=1)}
+    return SparkEngine(reader, catalogue.load(), spark=SparkTables(master, root / "usage"), **common | words)
 
 
 @pytest.mark.skipif(find_spec("polars") is None, reason="polars is not installed (make test-scale)")
