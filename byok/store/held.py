@@ -33,12 +33,10 @@ class _Piece:
 @dataclass
 class _Person:
     pieces: list[_Piece] = field(default_factory=list)
-    tail: pa.Table | None = None
-    of_tail: pa.Table | None = None
     too_many: frozenset[str] = frozenset()  # files that were not worth it
 
     def nbytes(self) -> int:
-        return int(sum(piece.rows.nbytes for piece in self.pieces)) + (0 if self.of_tail is None else int(self.of_tail.nbytes))
+        return int(sum(piece.rows.nbytes for piece in self.pieces))
 
 
 class Held:
@@ -50,6 +48,9 @@ class Held:
     def __init__(self, read: Read, *, most_rows: int = MOST_ROWS, most_bytes: int = MOST_BYTES) -> None:
         self._read, self._most_rows, self._most_bytes = read, most_rows, most_bytes
         self._people: OrderedDict[str, _Person] = OrderedDict()
+        self._named: frozenset[str] = frozenset()
+        self._tail: pa.Table | None = None
+        self._of_tail: dict[str, pa.Table] = {}
         self._lock = threading.Lock()
 
     def rows(self, user_id: str, wanted: Sequence[str], view: View, *, without: Set[str] = frozenset()) -> pa.Table | None:
@@ -65,7 +66,7 @@ class Held:
         held = [*pieces, *self._load(user_id, missing, view, pieces)]
         if self.refuses(user_id, wanted):
             return None
-        own = self._of_tail(user_id, view, held)
+        own = self._rows_of_tail(user_id, view, held)
         return None if own is None else pa.concat_tables([*(piece.rows for piece in held), own])
 
     def hold(self, user_id: str, wanted: Sequence[str], view: View, *, without: Set[str] = frozenset()) -> None:
@@ -84,14 +85,17 @@ class Held:
 
     def forget_all_but(self, view: View) -> None:
         """Drop the rows of files that the table does not name any more, and of another tail than this one."""
-        named = {file.path for file in view.files}
+        named = frozenset(file.path for file in view.files)
         with self._lock:
+            if view.tail is not self._tail:
+                self._tail, self._of_tail = view.tail, {}
+            if named == self._named:
+                return
+            self._named = named
             for user_id, person in list(self._people.items()):
                 person.pieces = [piece for piece in person.pieces if piece.paths <= named]
-                if person.tail is not view.tail:
-                    person.tail = person.of_tail = None
                 person.too_many &= named
-                if not person.pieces and person.tail is None and not person.too_many:
+                if not person.pieces and not person.too_many:
                     del self._people[user_id]
 
     def _pieces(self, user_id: str, wanted: Sequence[str], view: View, without: Set[str]) -> tuple[list[_Piece], list[str]]:
@@ -125,11 +129,10 @@ class Held:
                 self._people.popitem(last=False)
         return [piece]
 
-    def _of_tail(self, user_id: str, view: View, held: Sequence[_Piece]) -> pa.Table | None:
+    def _rows_of_tail(self, user_id: str, view: View, held: Sequence[_Piece]) -> pa.Table | None:
         with self._lock:
-            person = self._people.setdefault(user_id, _Person())
-            if person.tail is view.tail:
-                return person.of_tail
+            if view.tail is self._tail and user_id in self._of_tail:
+                return self._of_tail[user_id]
         own = view.tail.filter(pc.equal(view.tail["user_id"], user_id))
         if held and not own.num_rows:
             rows = held[0].rows.slice(0, 0)
@@ -138,7 +141,8 @@ class Held:
         else:
             return None
         with self._lock:
-            person.tail, person.of_tail = view.tail, rows
+            if view.tail is self._tail:
+                self._of_tail[user_id] = rows
         return rows
 
 
