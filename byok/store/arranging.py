@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from byok.spikes.episodes import Metric
-from byok.spikes.hours import Clock, Floats, Hours, clock
+from byok.spikes.hours import SPAN, Clock, Floats, Hours, Ints, clock
 from byok.store import zones
 from byok.store.engine import Engine
 
@@ -26,49 +26,78 @@ class Series(NamedTuple):
     zones: list[str]
 
 
-def of_all_kinds(by_key: pa.Table) -> pa.Table:
-    """The hours of each (user, vendor, model), (user, vendor, key) and (user), from those of `questions.hourly` by key.
+def of_all_kinds(engine: Engine, by_key: pa.Table) -> Series:
+    """Each (user, vendor, model), (user, vendor, key) and (user), from the rows of `questions.hourly` (priced, by key).
 
     Who uses one model by one key has one series only: the others would be the same.
     """
-    ways = by_key.group_by(list(NAMES)).aggregate([]).group_by("user_id").aggregate([([], "count_all")])
-    several = ways.filter(pc.greater(ways["count_all"], 1))["user_id"]
-    mixed = by_key.filter(pc.is_in(by_key["user_id"], several.combine_chunks()))
-    return pa.concat_tables([_summed(by_key, NAMES[:3]), _summed(mixed, ("user_id", "vendor", "key_id")), _summed(mixed, ("user_id",))])
+    rows = _Rows(by_key)
+    firsts = np.unique(_joint(rows, NAMES), return_index=True)[1]
+    several = np.bincount(rows.codes["user_id"][firsts], minlength=len(rows.words["user_id"])) > 1
+    mixed = np.flatnonzero(several[rows.codes["user_id"]])
+    every = np.arange(by_key.num_rows)
+    return _arranged(engine, rows, [(every, NAMES[:3]), (mixed, ("user_id", "vendor", "key_id")), (mixed, ("user_id",))])
 
 
-def _summed(hours: pa.Table, names: Sequence[str]) -> pa.Table:
-    sums = list(COLUMNS.values())
-    grouped = hours.group_by(["hour", *names]).aggregate([(name, "sum") for name in sums])
-    columns = {name.removesuffix("_sum"): grouped[name] for name in grouped.column_names}
-    nothing = pa.repeat(pa.scalar("", pa.string()), grouped.num_rows)
-    return pa.table({name: columns.get(name, nothing) for name in ("hour", *NAMES, *sums)})
+def of_models(engine: Engine, hourly: pa.Table) -> Series:
+    """Each (user, vendor, model), from rows as those of `questions.hourly` (priced); several of one hour count together."""
+    return _arranged(engine, _Rows(hourly), [(np.arange(hourly.num_rows), NAMES[:3])])
 
 
-def arranged(engine: Engine, hourly: pa.Table) -> Series:
-    """Rows of hour, user_id, vendor, model (and key_id), and the sums of `questions.hourly` (priced) as series to judge."""
-    naming = [name for name in NAMES if name in hourly.column_names]
-    coded = {name: hourly[name].combine_chunks().dictionary_encode() for name in naming}
-    codes = {name: column.indices.to_numpy(zero_copy_only=False).astype(np.int64) for name, column in coded.items()}
-    joint = np.zeros(hourly.num_rows, np.int64)
-    for name in naming:
-        joint = joint * len(coded[name].dictionary) + codes[name]
-    _, firsts, series = np.unique(joint, return_index=True, return_inverse=True)
-    hour = pc.divide(hourly["hour"].cast(pa.int64()), 1_000_000 * HOUR_S).to_numpy().astype(np.int64)
-    order = np.lexsort((hour, series))
-    floats: dict[str, Floats] = {
-        name: pc.fill_null(hourly[column].cast(pa.float64()), 0.0).to_numpy()[order] for name, column in COLUMNS.items()
-    }
-    user_ids = coded["user_id"].dictionary.to_pylist()
+class _Rows:
+    """The columns of hours as numbers: names by their place among `words`, hours since 1970."""
+
+    def __init__(self, hourly: pa.Table) -> None:
+        coded = {name: hourly[name].combine_chunks().dictionary_encode() for name in NAMES if name in hourly.column_names}
+        self.codes: dict[str, Ints] = {
+            name: column.indices.to_numpy(zero_copy_only=False).astype(np.int64) for name, column in coded.items()
+        }
+        self.words: dict[str, list[str]] = {name: column.dictionary.to_pylist() for name, column in coded.items()}
+        self.hour: Ints = hourly["hour"].cast(pa.int64()).to_numpy() // (1_000_000 * HOUR_S)
+        self.values: dict[str, Floats] = {
+            name: pc.fill_null(hourly[column].cast(pa.float64()), 0.0).to_numpy() for name, column in COLUMNS.items()
+        }
+
+
+def _joint(rows: _Rows, names: Sequence[str]) -> Ints:
+    """One number for the names of each row."""
+    joint = np.zeros(len(rows.hour), np.int64)
+    for name in names:
+        joint = joint * len(rows.words[name]) + rows.codes[name]
+    return joint
+
+
+def _arranged(engine: Engine, rows: _Rows, kinds: Sequence[tuple[Ints, Sequence[str]]]) -> Series:
+    """`kinds`: which rows are summed up, and what a series of them is of."""
+    parts, names, count = [], [], 0
+    for which, naming in kinds:
+        _, firsts, series = np.unique(_joint(rows, naming)[which], return_index=True, return_inverse=True)
+        keys = series * SPAN + rows.hour[which]
+        order = np.argsort(keys, kind="stable")
+        keys = keys[order]
+        starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]]) if len(keys) else np.empty(0, np.int64)
+        sums = {name: np.add.reduceat(values[which[order]], starts) if len(starts) else values[:0] for name, values in rows.values.items()}
+        parts.append((keys[starts] // SPAN + count, rows.codes["user_id"][which[order[starts]]], keys[starts] % SPAN, sums))
+        words = [[rows.words[name][code] for code in rows.codes[name][which[firsts]]] for name in naming]
+        names += [dict.fromkeys(NAMES, "") | dict(zip(naming, row, strict=True)) for row in zip(*words, strict=True)]
+        count = len(names)
+    series, user, hour = (np.concatenate([part[place] for part in parts]) for place in range(3))
+    values: dict[str, Floats] = {name: np.concatenate([part[3][name] for part in parts]) for name in COLUMNS}
+    zone, local, clocks, used = _clocks(engine, rows.words["user_id"], user, hour)
+    zone_of = np.empty(count, np.int64)
+    zone_of[series] = zone
+    return Series(Hours(series, user, hour, local, zone, values), clocks, names, [used[number] for number in zone_of])
+
+
+def _clocks(engine: Engine, user_ids: list[str], user: Ints, hour: Ints) -> tuple[Ints, Ints, list[Clock], list[str]]:
+    """Each hour's zone (a number) and local hour, and the zones' clocks and names."""
     known = engine.zones_of(user_ids)
     zone_of = [known.get(user_id, "UTC") for user_id in user_ids]
     used = sorted(set(zone_of))
-    zone = np.array([used.index(name) for name in zone_of], dtype=np.int64)[codes["user_id"]]
+    zone = np.array([used.index(name) for name in zone_of], dtype=np.int64)[user]
     local, clocks = np.empty_like(hour), []
     for number, name in enumerate(used):
         spans = zones.offsets(name)
         local[zone == number], made = clock(hour[zone == number], spans.starts, spans.seconds)
         clocks.append(made)
-    hours = Hours(series[order], codes["user_id"][order], hour[order], local[order], zone[order], floats)
-    names = hourly.select(naming).take(pa.array(firsts)).to_pylist()
-    return Series(hours, clocks, names, [used[zone[first]] for first in firsts])
+    return zone, local, clocks, used

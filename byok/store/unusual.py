@@ -16,7 +16,7 @@ from byok.spikes.episodes import Episode, Spike
 from byok.spikes.hours import HISTORY_WEEKS, WEEK_H
 from byok.spikes.judging import FEWEST_OF_NOISE, Found, Sensitivity, could_be, judge
 from byok.store import questions
-from byok.store.arranging import COLUMNS, Series, arranged, of_all_kinds
+from byok.store.arranging import COLUMNS, Series, of_all_kinds
 from byok.store.engine import Engine
 from byok.store.scope import AnyScope, EveryonesScope, Scope
 from byok.store.tables import SPIKES
@@ -48,9 +48,14 @@ def spikes(engine: Engine, scope: AnyScope, *, sensitivity: Sensitivity = DEFAUL
         read = _read(engine, with_history(judged, _WHOLE_HISTORY))
     if not read.num_rows:
         return []
-    series = arranged(engine, of_all_kinds(read))
-    asked = _asked(series, replace(scope, since=max(EARLIEST + words.PAUSE, scope.since) - words.PAUSE))
-    return _told(engine, scope, judge(series.hours, series.clocks, asked, sensitivity), series)
+    series = of_all_kinds(engine, read)
+    asked = _asked(series, scope)
+    rows = _rows(judge(series.hours, series.clocks, asked, sensitivity), series)
+    if doubtful := {row.spike.user_id for row in rows if not row.spike.model}:
+        theirs = np.array([name["user_id"] in doubtful for name in series.names])[series.hours.series]
+        before = _asked(series, replace(scope, since=max(EARLIEST + words.PAUSE, scope.since) - words.PAUSE)) & ~asked & theirs
+        rows += _rows(judge(series.hours, series.clocks, before, sensitivity), series)
+    return _told(engine, scope, [row for row in _of_no_finer(rows) if row.spike.hour >= scope.since])
 
 
 def episodes(engine: Engine, scope: AnyScope, *, sensitivity: Sensitivity = DEFAULT) -> list[Episode]:
@@ -107,7 +112,7 @@ def _hourly_of_who_still_could(engine: Engine, scope: EveryonesScope, sensitivit
     later = _read(engine, half)
     if not later.num_rows:
         return later
-    series = arranged(engine, of_all_kinds(later))
+    series = of_all_kinds(engine, later)
     left = could_be(series.hours, series.clocks, _asked(series, scope), sensitivity)
     user_ids = sorted({series.names[number]["user_id"] for number in np.unique(series.hours.series[left])})
     later = later.filter(pc.is_in(later["user_id"], pa.array(user_ids, pa.string())))
@@ -149,7 +154,7 @@ class _Row(NamedTuple):
     zone: str
 
 
-def _told(engine: Engine, scope: AnyScope, found: Found, series: Series) -> list[Spike]:
+def _rows(found: Found, series: Series) -> list[_Row]:
     rows = []
     for at, metric, actual, usual, score in zip(*found, strict=True):
         number = series.hours.series[at]
@@ -159,8 +164,11 @@ def _told(engine: Engine, scope: AnyScope, found: Found, series: Series) -> list
         spike = Spike(hour, name["user_id"], name["vendor"], name["model"], metric=metric, actual=float(actual), usual=float(usual),
                       times=times, score=round(float(score), 4), why="")  # fmt: skip
         rows.append(_Row(spike, name["key_id"], series.zones[number]))
-    told = [row for row in _of_no_finer(rows) if row.spike.hour >= scope.since]
-    told.sort(key=lambda row: (row.spike.hour, row.spike.user_id, row.spike.vendor, row.spike.model), reverse=True)
+    return rows
+
+
+def _told(engine: Engine, scope: AnyScope, rows: Sequence[_Row]) -> list[Spike]:
+    told = sorted(rows, key=lambda row: (row.spike.hour, row.spike.user_id, row.spike.vendor, row.spike.model), reverse=True)
     part_of = _parts(engine, scope, told[:_MOST_EXPLAINED])
     return [replace(row.spike, why=_why(row, *part_of(row))) for row in told]
 
