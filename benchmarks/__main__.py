@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from benchmarks import engines, forecast, gateway, scale, spikes, store, workers
+from benchmarks import console, engines, forecast, gateway, scale, spikes, store, workers
 from benchmarks.dashboard import run as dashboard
 
 ONLY_IF_NAMED = ("dashboard", "engines", "workers")
@@ -16,7 +16,7 @@ def main() -> int:
         description="What `make bench` runs: without a name all but dashboard (wants a browser), engines (`make test-scale`) and workers.",
     )
     parser.add_argument(
-        "names", nargs="*", metavar="gateway | store | forecast | spikes | dashboard | scale | engines | workers", help="which"
+        "names", nargs="*", metavar="gateway | store | console | forecast | spikes | dashboard | scale | engines | workers", help="which"
     )
     parser.add_argument("--only", metavar="PEERS", help=f"gateway: beside these only, of {','.join(gateway.PEERS)}; empty for none")
     parser.add_argument(
@@ -27,6 +27,7 @@ def main() -> int:
     benchmarks: dict[str, Callable[[], int]] = {
         "gateway": lambda: gateway.main(peers, quick=asked.quick),
         "store": store.main,
+        "console": console.main,
         "forecast": forecast.main,
         "spikes": spikes.main,
         "dashboard": dashboard.main,

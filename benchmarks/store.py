@@ -48,7 +48,7 @@ def main() -> int:
     sizes = [int(size) for size in os.environ.get("BYOK_BENCH_RECORDS", SIZES).split(",")]
     who = people()
     print("Milliseconds: cold is a fresh engine's first answer (files in the system's cache), warm the median of", ROUNDS - 1)
-    with _folder() as folder:
+    with years() as folder:
         _print_import(folder)
         measured = {}
         for size in sizes:
@@ -65,7 +65,8 @@ def main() -> int:
 
 
 @contextlib.contextmanager
-def _folder() -> Iterator[Path]:
+def years() -> Iterator[Path]:
+    """Where the years are: a directory that stays, if one is named."""
     if kept := os.environ.get("BYOK_BENCH_DIR"):
         Path(kept).mkdir(parents=True, exist_ok=True)
         yield Path(kept)
@@ -114,13 +115,14 @@ def _questions(root: Path, who: People) -> dict[str, Took]:
         cold = None
         if not name.startswith("every"):
             fresh = _engine(root, who)
+            fresh.remember_aside()
             fresh.view()
             cold = _ms(lambda fresh=fresh, ask=ask: ask(fresh))[0]  # type: ignore[misc]
             fresh.close()
         runs = []
         for _ in range(ROUNDS):
             runs.append(_ms(lambda ask=ask: ask(shared)))  # type: ignore[misc]
-            aside.submit(lambda: None).result()
+            aside.settle()
         took[name] = Took(runs[0][0] if cold is None else cold, *(statistics.median(part) for part in zip(*runs[1:], strict=True)))
         print(f"  {name:55}{took[name].cold:>10,.1f}{took[name].warm:>10,.1f}{took[name].cpu:>10,.1f} cpu", flush=True)
         gc.collect()

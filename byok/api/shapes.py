@@ -250,8 +250,8 @@ class Series(BaseModel):
 
 class Spike(BaseModel):
     hour: str
-    vendor: str
-    model: str
+    vendor: str = Field(description="Empty: all calls of the user.")
+    model: str = Field(description="Empty: all models, of the key that `why` names or of all keys.")
     metric: Literal["tokens", "calls", "failed", "cost"]
     actual: float
     usual: float

@@ -106,12 +106,13 @@ def _tokens(services: Services, spikes: Sequence[Spike], now: datetime) -> Mappi
     known = {_key(one): one.actual if one.metric == "tokens" else 0.0 for one in spikes}
     others = [one for one in spikes if one.metric != "tokens"]
     if others:
-        users = tuple(sorted({one.user_id for one in others}))
+        asked, users = {_key(one) for one in others}, tuple(sorted({one.user_id for one in others}))
         scope = EveryonesScope(min(one.hour for one in others), now, user_ids=users)
         for row in questions.usage(services.engine, scope, group_by=("hour", "user_id", "vendor", "model")).rows:
-            key = (datetime.fromisoformat(row["hour"]).astimezone(UTC), row["user_id"], row["vendor"], row["model"])
-            if key in known:
-                known[key] = float(row["total_tokens"])
+            hour, series = datetime.fromisoformat(row["hour"]).astimezone(UTC), (row["vendor"], row["model"])
+            for part in (series, (row["vendor"], ""), ("", "")):
+                if (key := (hour, row["user_id"], *part)) in asked:
+                    known[key] += float(row["total_tokens"])
     return known
 
 

@@ -130,7 +130,7 @@ def tell(services: Services, rule: Rule, delivery_id: str, what: str, found: Fin
     told = findings.words(found, what, about.email, rule.owner.tz, settings.dashboard_url, reader=rule.owner.id)
     if rule.channel == "mail":
         ends = unsubscribe.address(settings.dashboard_url, services.master, unsubscribe.Subject(rule.owner.id, rule.id))
-        facts: dict[str, Any] = {"told": told, "unsubscribe": ends}
+        facts: dict[str, Any] = {"told": told, "unsubscribe": ends, "borrowed": found.kind == "budget" != rule.terms.kind}
         text, html = mail_pages.text("alert.txt", **facts), mail_pages.html("alert.html", **facts)
         letter = Mail(rule.address or rule.owner.email, f"BYOK: {told.title}", text, html, delivery_id, unsubscribe=ends)
         return email.send(letter, settings, now)

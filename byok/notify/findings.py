@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from byok.spikes.episodes import named
 from byok.ui import links
 
 _UNITS = {"tokens": "tokens", "calls": "calls", "failed": "failed calls", "cost": "USD"}
@@ -78,7 +79,7 @@ def words(found: Finding, what: str, email: str, tz: str, base_url: str, *, read
     `text` names the e-mail, vendor/model, actual, usual, times as `12.3x`, the hour with its zone, and why.
     """
     zone = ZoneInfo(tz)
-    series = "/".join(filter(None, (found.vendor, found.model))) or "all models"
+    series = named(found.vendor, found.model)
     when = window(found.hour, found.step, zone)
     actual, usual = amount(found.metric, found.actual), amount(found.metric, found.usual)
     times = f"{found.times:,.1f}x" if found.times is not None else "no usual to compare with"

@@ -19,7 +19,7 @@ from byok.notify.findings import amount, plain, window
 from byok.notify.schedules import Kind, Period, last_complete
 from byok.notify.source import Spikes
 from byok.services import Services
-from byok.spikes.episodes import Episode, episodes
+from byok.spikes.episodes import Episode, episodes, named
 from byok.store import questions, zones
 from byok.store.outlook import outlook
 from byok.store.scope import Scope
@@ -220,7 +220,7 @@ def _spike(one: Episode, period: Period) -> Line:
     when = window(first, timedelta(hours=1), zone)
     if len(one.hours) > 1:
         when += f", to {(last + timedelta(hours=1)).astimezone(zone):%m-%d %H:%M}; strongest at {peak.hour.astimezone(zone):%H:%M}"
-    return Line(f"{one.vendor}/{one.model}", (when, f"{amount(peak.metric, peak.actual)} an hour", times, plain(peak.why)))
+    return Line(named(one.vendor, one.model), (when, f"{amount(peak.metric, peak.actual)} an hour", times, plain(peak.why)))
 
 
 def _failures(rows: Sequence[Row]) -> tuple[Line, ...]:

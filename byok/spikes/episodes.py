@@ -8,13 +8,14 @@ from typing import Literal, get_args
 Metric = Literal["tokens", "calls", "failed", "cost"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
 HOUR = timedelta(hours=1)
-_PAUSE = timedelta(hours=3)  # a spike that pauses for less is the same one
+PAUSE = timedelta(hours=3)  # a spike that pauses for less is the same one
 
 
 @dataclass(frozen=True, slots=True)
 class Spike:
     """One row of the view `spikes`: an hour in which a user's calls of one model were far above usual, by its strongest metric.
 
+    `model` is empty where it is all calls by a key (which `why` names), `vendor`, too, where it is all calls of the user.
     `actual` and `usual` are in the metric's unit (cost: USD); `times` is actual / usual, None where usual is 0; `score` is from 0.5 to 1.
     """
 
@@ -51,12 +52,21 @@ class Episode:
         return f"{self.user_id}/{self.vendor}/{self.model}/{self.began:%Y%m%dT%HZ}"
 
 
+def named(vendor: str, model: str) -> str:
+    """What a series is of, in words.
+
+    >>> named("openai", "gpt-4o"), named("openai", ""), named("", "")
+    ('openai/gpt-4o', 'openai, all models', 'all models')
+    """
+    return f"{vendor}/{model}" if vendor and model else f"{vendor}, all models" if vendor else model or "all models"
+
+
 def episodes(spikes: Iterable[Spike], *, now: datetime) -> list[Episode]:
     """The spikes as episodes, newest begin first: hours of one user, vendor and model with less than three quiet hours between them."""
     groups: list[list[Spike]] = []
     for spike in sorted(spikes, key=lambda s: (s.user_id, s.vendor, s.model, s.hour)):
         last = groups[-1][-1] if groups else None
-        if last and _series(last) == _series(spike) and spike.hour - last.hour <= _PAUSE:
+        if last and _series(last) == _series(spike) and spike.hour - last.hour <= PAUSE:
             groups[-1].append(spike)
         else:
             groups.append([spike])
@@ -71,5 +81,5 @@ def _series(spike: Spike) -> tuple[str, str, str]:
 def _episode(hours: list[Spike], now: datetime) -> Episode:
     peak = max(hours, key=lambda spike: (spike.score, spike.actual))
     ended = hours[-1].hour + HOUR
-    over = now >= hours[-1].hour + _PAUSE + HOUR
+    over = now >= hours[-1].hour + PAUSE + HOUR
     return Episode(*_series(peak), began=hours[0].hour, ended=ended if over else None, peak=peak, hours=tuple(hours))

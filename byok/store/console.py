@@ -16,15 +16,15 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.ipc
 
 from byok.errors import ByokError
@@ -47,6 +47,7 @@ _TABLES = ("prices", "keys", "spikes")
 _LONGEST_QUERY_BYTES = 100_000
 _GRACE_S = 0.7  # the engine has this long to stop by itself; killed after that, all is over within a second of the limit
 _PIPE_BYTES = 1 << 20
+_AHEAD = 4  # batches
 _LOADING_S = 60.0
 _START = "import sys; sys.path += sys.argv[2:]; from byok.store.console_worker import main; main(int(sys.argv[1]))"
 # The kernel ends a worker with the *thread* that started it, so all are started by one thread that lives as long as this process.
@@ -304,22 +305,39 @@ class Worker:
         """Send at most the rows that are kept if the newest come first, else all; True if some were not read."""
         owners: set[str] = set()
         sent, newest_first, previous = 0, True, None
-        with pa.ipc.new_stream(pipe.as_file(deadline), schema) as writer:
+        with pa.ipc.new_stream(pipe.as_file(deadline), schema) as writer, _written_behind(writer) as write:
             for batch in rows:
                 if not batch.num_rows:
                     continue
-                owners.update(pc.unique(batch["user_id"]).to_pylist())
+                coded = _coded(batch, schema)
+                owners.update(coded["user_id"].dictionary.to_pylist())
                 if len(owners) > 1:
                     raise ValueError("the rows given to the SQL console belong to more than one user")
                 first, last = (batch["ts"][at].value for at in (0, -1))
                 newest_first = newest_first and first >= last and (previous is None or previous >= first)
                 previous = last
                 if newest_first and sent + batch.num_rows > self.limits.usage_rows:
-                    writer.write_batch(_coded(batch.slice(0, self.limits.usage_rows - sent), schema))
+                    write(coded.slice(0, self.limits.usage_rows - sent))
                     return True
-                writer.write_batch(_coded(batch, schema))
+                write(coded)
                 sent += batch.num_rows
         return False
+
+
+@contextlib.contextmanager
+def _written_behind(writer: pa.RecordBatchStreamWriter) -> Iterator[Callable[[pa.RecordBatch], None]]:
+    """Writes beside its caller, who has the next batches ready meanwhile; a fault shows at a later write or at the end."""
+    under_way: deque[Future[None]] = deque()
+
+    def write(batch: pa.RecordBatch) -> None:
+        if len(under_way) >= _AHEAD:
+            under_way.popleft().result()
+        under_way.append(thread.submit(writer.write_batch, batch))
+
+    with ThreadPoolExecutor(1, "console-rows") as thread:
+        yield write
+        while under_way:
+            under_way.popleft().result()
 
 
 def _spawn(command: list[str], directory: str) -> subprocess.Popen[bytes]:

@@ -87,7 +87,7 @@ class ConsolePool:
         self._lock = threading.Lock()
         self._seats: dict[str, _Seat] = {}
         self._spare: Worker | None = None
-        self._spare_since = 0.0
+        self._spare_since, self._starting = 0.0, False
         self._watcher: threading.Thread | None = None
         self._closed = threading.Event()
         self._threads = ThreadPoolExecutor(2 * most, thread_name_prefix="sql")
@@ -244,9 +244,13 @@ class ConsolePool:
                 seat.quick.discard(worker)
 
     def _leave(self, seat: _Seat) -> None:
+        """The next process is started now, not while somebody waits: a start takes half a second of a core."""
         with self._lock:
             seat.busy -= 1
             seat.used_at = self._clock()
+            if self._spare is None and not self._starting and not self._closed.is_set():
+                self._starting = True
+                self._threads.submit(self._start_ahead)
 
     def _loaded(self, seat: _Seat, rows: Rows, walls: Collection[str], *, whole: bool = False) -> Worker:
         """The seat's process, holding what `rows` are now; with the unusual hours, which take long to work out, only if `whole`."""
@@ -274,16 +278,18 @@ class ConsolePool:
         return fresh
 
     def _started(self) -> Worker:
-        """A started process that has never held anything; the next one is started behind it."""
+        """A started process that has never held anything."""
         with self._lock:
             worker, self._spare = self._spare, None
         if worker is None or not worker.alive:
             worker = self._new()
-        self._threads.submit(self._start_ahead)
         return worker
 
     def _start_ahead(self) -> None:
-        worker = self._new()
+        try:
+            worker = self._new()
+        finally:
+            self._starting = False
         with self._lock:
             if self._spare is None and not self._closed.is_set():
                 self._spare, self._spare_since = worker, self._clock()

@@ -9,7 +9,7 @@ from byok.pricing.tables import PriceTables
 from byok.store import wording
 
 _GLOB = str.maketrans({"[": "[[]", "*": "[*]", "?": "[?]"})
-_VIEWS = ("usage", "usage_costed", "usage_priced", "summed", "summed_priced")
+_VIEWS = ("view_usage", "view_usage_costed", "view_usage_priced", "view_summed", "view_summed_priced")
 _NOBODY = pa.table({"user_id": pa.array([], pa.string()), "keep_after": pa.array([], pa.timestamp("us", "UTC"))})
 
 
@@ -21,8 +21,10 @@ class Desk:
         self.connection = connection = database.cursor()
         self._files: tuple[str, ...] = ()
         self._tail: pa.Table | None = None
+        self._over = ""  # the view of which the others are made
         connection.execute("set TimeZone = 'UTC'")
         connection.execute("set parquet_metadata_cache = true")
+        connection.execute("set streaming_buffer_size = '32MB'")
         connection.register("usage_prices", prices.prices)
         connection.register("usage_price_spans", prices.spans)
         connection.register("usage_price_steps", prices.steps)
@@ -33,20 +35,43 @@ class Desk:
         """Let only rows pass that `kept` names: user_id and from when on."""
         self.connection.register("usage_kept", kept)
 
-    def lay_out(self, files: Sequence[str], tail: pa.Table) -> None:
-        """Make the views answer from exactly these files and this tail."""
+    @property
+    def holds(self) -> bool:
+        """Whether the views lie over one user's held rows."""
+        return self._over == "view_held_costed"
+
+    def lay_out(self, files: Sequence[str], tail: pa.Table, *, alike: bool = False) -> None:
+        """Make the views answer from exactly these files and this tail. `alike`: all files have all columns, so that not all need be opened
+        before a question is planned."""
         self._fetch(files)
-        chosen, before, laid = tuple(files), self._files, self._tail is not None
+        chosen = tuple(files)
         if self._tail is not tail:
             self.connection.register("usage_tail", tail)
-        if chosen != before:
-            self.connection.execute("set variable usage_files = $files", {"files": [path.translate(_GLOB) for path in chosen]})
-        if not laid or bool(chosen) != bool(before):
-            self.keep(_NOBODY)
-            self.connection.execute(wording.text("view_rows" if chosen else "view_rows_tail_only"))
-            for name in _VIEWS:
-                self.connection.execute(wording.text(f"view_{name}"))
-        self._files, self._tail = chosen, tail
+            self._tail = tail
+        rows = "view_rows_tail_only" if not chosen else "view_rows_alike" if alike else "view_rows"
+        if rows != self._over:
+            self._choose(chosen[:1])  # enough to lay the views
+        self._lay(rows, *_VIEWS)
+        self._choose(chosen)
+
+    def lay_held(self, rows: pa.Table) -> None:
+        """Make the views answer from one user's rows, cost and all, and nothing else."""
+        self.connection.register("usage_held", rows)
+        self._lay("view_held_costed", "view_held_usage", *_VIEWS[2:])
+
+    def _choose(self, files: tuple[str, ...]) -> None:
+        if files != self._files:
+            self.connection.execute("set variable usage_files = $files", {"files": [path.translate(_GLOB) for path in files]})
+            self._files = files
+
+    def _lay(self, over: str, *views: str) -> None:
+        if over == self._over:
+            return
+        self._over = ""
+        self.keep(_NOBODY)
+        for name in (over, *views):
+            self.connection.execute(wording.text(name))
+        self._over = over
 
     def ask(self, sql: str, values: Mapping[str, object]) -> duckdb.DuckDBPyRelation:
         """The relation that answers; it runs when it is fetched."""

@@ -1,28 +1,28 @@
 """DuckDB over the usage table: one database per process, and for each question a desk whose views lie over exactly one snapshot."""
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 import structlog
 
 from byok.errors import ByokError
-from byok.recording.files import TableFile
 from byok.recording.reader import View
-from byok.store import answers, tables, wording, zones
+from byok.store import answers, tables, wording
 from byok.store.answers import Answers
+from byok.store.aside import Aside
 from byok.store.desk import Desk, reads_whole
+from byok.store.held import MOST_ROWS, Held
 from byok.store.remembered import BUSY_ROWS, FROM_ROWS, Asked, Remembered
 from byok.store.scope import AnyScope, Scope
+from byok.store.seating import Seating, Words, among, may_be_summed, step_of, values_of
 from byok.store.spill import Spill
 from byok.store.zones import EARLIEST
 
@@ -35,6 +35,7 @@ BATCH_ROWS = 32_768
 _TRIES = 5
 _IDLE_DESKS = 8
 _CRASHES = (duckdb.InternalException, duckdb.FatalException)
+_UNLIKE = (duckdb.InvalidInputException, duckdb.BinderException)
 _NO_FILES_FAULT = (
     duckdb.ConversionException,
     duckdb.OutOfRangeException,
@@ -64,8 +65,9 @@ class Engine:
     it does not name are hidden. `retention_of` gives one user's (None: not known), if that is cheaper. `zones_of` and `labels_of` give the
     time zones of users and the labels of keys, for those that have one; `keys` gives the rows of that view. `catalogue_now`, asked for
     every question, gives the prices: another object than before means that they changed. Files of at least `remember_from_rows` rows are
-    remembered as sums for questions about everyone. `spill` is the folder below which large questions lay rows on disk. A broken file that
-    the table names is left out, remembered in `quarantined`, and read again when it changes.
+    remembered as sums for questions about everyone; after `remember_aside`, a user's rows are held in memory, up to `hold_rows`. `spill` is
+    the folder below which large questions lay rows on disk. A broken file that the table names is left out, remembered in `quarantined`,
+    and read again when it changes.
     """
 
     def __init__(
@@ -84,22 +86,24 @@ class Engine:
         memory_limit_mb: int = MEMORY_LIMIT_MB,
         remember_from_rows: int = FROM_ROWS,
         busy_rows: int = BUSY_ROWS,
+        hold_rows: int = MOST_ROWS,
     ) -> None:
         self._reader, self._retention, self._keys, self._now = reader, retention, keys, now
         self._retention_of = retention_of
         self.zones_of, self.labels_of = zones_of, labels_of
-        self._remember_from_rows, self._busy_rows = remember_from_rows, busy_rows
+        self._remember_from_rows, self._busy_rows, self._hold_rows = remember_from_rows, busy_rows, hold_rows
         self._catalogue, self._catalogue_now, self._prices = catalogue, catalogue_now, catalogue.tables
+        self._alike = True  # until a file is met that was written before a column existed
         self._spill = Spill(spill)
         self._memory_limit_mb = memory_limit_mb
         self._lock = threading.Lock()
         self._idle: list[Desk] = []
         self._broken: dict[str, object] = {}
         self._days: tuple[dict[str, int], pa.Table] | None = None
-        self._aside: ThreadPoolExecutor | None = None
+        self._aside: Aside | None = None
         self._answers: Answers | None = None
         self._repriced = 0
-        self._database, self._remembered = self._open()
+        self._database, self._remembered, self._held = self._open()
 
     @property
     def catalogue(self) -> "Catalogue":
@@ -133,7 +137,7 @@ class Engine:
         if known and self._answers and (found := self._answers.get(*known)) is not None:
             return found
         say = partial(wording.question, question, scope, group_by=group_by, priced=priced, split=split)
-        table = tables.whole_numbers(self._table(_Words(say, scope, over, values, may_be_summed(question, scope, group_by))))
+        table = tables.whole_numbers(self._table(Words(say, scope, over, values, may_be_summed(question, scope, group_by))))
         if known and self._answers and self._known_as(scope, how) == known:  # nothing changed while it was worked out
             self._answers.put(*known, table)
         return table
@@ -149,7 +153,7 @@ class Engine:
         **values: object,
     ) -> Iterator[pa.RecordBatch]:
         """As `ask`, in batches of at most `BATCH_ROWS`; the first comes when all input has been read, at least one (maybe empty) comes."""
-        yield from self._batches(_Words(partial(wording.question, question, scope, priced=priced, columns=columns), scope, over, values))
+        yield from self._batches(Words(partial(wording.question, question, scope, priced=priced, columns=columns), scope, over, values))
 
     def connection(self) -> duckdb.DuckDBPyConnection:
         """A connection of one's own for the operator: `usage`, `usage_priced`, `prices`, `keys` over all that is kept, as of now."""
@@ -165,12 +169,12 @@ class Engine:
         """The engine's clock."""
         return self._now()
 
-    def remember_aside(self) -> Executor:
-        """From now on remember what one user asks for, too: in the returned thread, after the answer. For processes that live long."""
+    def remember_aside(self) -> Aside:
+        """From now on keep what one user asks for, too: in threads of their own, after the answer. For processes that live long."""
         with self._lock:
             if self._aside is None:
-                self._aside = ThreadPoolExecutor(1, thread_name_prefix="remembering")
-                self._database, self._remembered = self._open()
+                self._aside = Aside()
+                self._database, self._remembered, self._held = self._open()
                 self._idle.clear()
             return self._aside
 
@@ -182,25 +186,26 @@ class Engine:
         """End the database and remove what it spilled to disk."""
         if self._aside is not None:
             self._remembered.interrupt()
-            self._aside.shutdown(cancel_futures=True)
+            self._aside.close()
         with self._lock:
             self._idle.clear()
             self._database.close()
         self._spill.close()
 
-    def _table(self, words: "_Words") -> pa.Table:
-        def answer(desk: Desk, seating: _Seating) -> pa.Table:
+    def _table(self, words: Words) -> pa.Table:
+        def answer(desk: Desk, seating: Seating) -> pa.Table:
             sql = words.say(known=seating.known)
-            return desk.ask(sql, {**_values(words.scope, sql, seating), **words.values}).to_arrow_table()
+            return desk.ask(sql, {**values_of(words.scope, sql, seating), **words.values}).to_arrow_table()
 
-        table, desk = self._at_a_desk(answer, words.scope, summed=words.summed, over=words.over)
-        self._leave(desk)
+        with self._aside.answering() if self._aside else contextlib.nullcontext():
+            table, desk = self._at_a_desk(answer, words.scope, summed=words.summed, over=words.over, hold=True)
+            self._leave(desk)
         return table
 
-    def _batches(self, words: "_Words") -> Iterator[pa.RecordBatch]:
-        def begin(desk: Desk, seating: _Seating) -> tuple[pa.RecordBatch, pa.RecordBatchReader]:
+    def _batches(self, words: Words) -> Iterator[pa.RecordBatch]:
+        def begin(desk: Desk, seating: Seating) -> tuple[pa.RecordBatch, pa.RecordBatchReader]:
             sql = words.say()
-            batches = desk.ask(sql, {**_values(words.scope, sql, seating), **words.values}).to_arrow_reader(BATCH_ROWS)
+            batches = desk.ask(sql, {**values_of(words.scope, sql, seating), **words.values}).to_arrow_reader(BATCH_ROWS)
             first = next(batches, None)
             return pa.RecordBatch.from_pylist([], batches.schema) if first is None else first, batches
 
@@ -209,7 +214,7 @@ class Engine:
         yield from rest
         self._leave(desk)
 
-    def _open(self) -> tuple[duckdb.DuckDBPyConnection, Remembered]:
+    def _open(self) -> tuple[duckdb.DuckDBPyConnection, Remembered, Held]:
         database = duckdb.connect(
             ":memory:",
             config={
@@ -223,12 +228,21 @@ class Engine:
         )
         sit_down = partial(Desk, database, self._prices, self._reader.fetch)
         limits = {"from_rows": self._remember_from_rows, "busy_rows": self._busy_rows}
-        return database, Remembered(database, sit_down, **limits, aside=self._aside)
+        return database, Remembered(database, sit_down, **limits, aside=self._aside), Held(self._rows_of, most_rows=self._hold_rows)
 
     def _at_a_desk(
-        self, work: Callable[[Desk, "_Seating"], T], scope: AnyScope | None = None, *, summed: bool = False, over: View | None = None
+        self,
+        work: Callable[[Desk, Seating], T],
+        scope: AnyScope | None = None,
+        *,
+        summed: bool = False,
+        over: View | None = None,
+        hold: bool = False,
     ) -> tuple[T, Desk]:
-        """What `work` returns at a desk over a view, and that desk, still taken. A file fault is mended and tried over the newest."""
+        """What `work` returns at a desk over a view, and that desk, still taken. A file fault is mended and tried over the newest.
+
+        `hold`: one user's rows may be held for the questions that follow.
+        """
         self._reprice()
         for attempt in range(_TRIES):
             view = over if over and not attempt else self._reader.view()
@@ -236,36 +250,44 @@ class Engine:
             try:
                 if view is not over:
                     self._remembered.forget_all_but(view)
+                    self._held.forget_all_but(view)
                 seating = self._seating(view, scope, summed=summed)
-                desk = self._sit_down()
-                desk.lay_out(seating.files, view.tail)
+                held = self._rows_held(view, scope, seating) if hold else None
+                desk = self._sit_down(holds=held is not None)
+                if held is None:
+                    desk.lay_out(seating.files, view.tail, alike=self._alike)
+                else:
+                    desk.lay_held(held)
                 desk.keep(seating.kept)
                 return work(desk, seating), desk
             except duckdb.Error as error:
-                if not (seating and seating.known and isinstance(error, duckdb.CatalogException)):  # else: forgotten by another thread
+                if self._alike and isinstance(error, _UNLIKE):
+                    self._alike = False
+                elif not (seating and seating.known and isinstance(error, duckdb.CatalogException)):  # else: forgotten by another thread
                     self._mend(error, view)
         raise StoreUnreadable
 
-    def _seating(self, view: View, scope: AnyScope | None, *, summed: bool) -> "_Seating":
+    def _seating(self, view: View, scope: AnyScope | None, *, summed: bool) -> Seating:
         """Which files a question must read, and what is remembered of the others."""
         now, without = self._now(), self._without()
         files = [file for file in view.files if file.path not in without]
         user_id = scope.user_id if isinstance(scope, Scope) else None
         days = self._days_kept(user_id)
-        kept = tables.kept(_among(days, scope), now)
+        kept = tables.kept(among(days, scope), now)
         if scope is None:
-            return _Seating([file.path for file in files], [], kept, EARLIEST, 0)
+            return Seating([file.path for file in files], [], frozenset(), kept, EARLIEST, 0)
         since = max([scope.since, *kept["keep_after"].to_pylist()]) if user_id else scope.since
         if user_id and not kept.num_rows:
             files = []  # not known: nothing is shown, remembered or not
         files = [file for file in files if file.last_ts >= since and file.first_ts < scope.until]
-        step_s = _step(scope, since, files, view)
+        step_s = step_of(scope, since, files, view)
         asked = Asked(since, scope.until, step_s, user_id)
         if user_id or not summed:
-            part = self._remembered.part(files, asked, summed=summed)
+            learn = user_id is not None and self._held.refuses(user_id, [file.path for file in files])
+            part = self._remembered.part(files, asked, summed=summed, learn=learn)
         else:
             part = self._remembered.part_of_all(files, asked, days, now)
-        return _Seating(part.direct, part.known, kept, since, step_s)
+        return Seating(*part, kept, since, step_s)
 
     def _known_as(self, scope: AnyScope | None, how: Mapping[str, object]) -> tuple[Hashable, Hashable] | None:
         """The state of all that an answer is made of, and what is asked; None where answers are not kept."""
@@ -278,10 +300,36 @@ class Engine:
         asked = answers.asked_for(scope, view, kept["keep_after"][0].as_py(), how)
         return None if asked is None else ((view.stamp, self._repriced, frozenset(self._without())), asked)
 
-    def _sit_down(self) -> Desk:
+    def _rows_held(self, view: View, scope: AnyScope | None, seating: Seating) -> pa.Table | None:
+        """One user's rows, if they are in memory; else they will be for the next question."""
+        if self._aside is None or not isinstance(scope, Scope) or not seating.kept.num_rows:
+            return None
+        which = scope.user_id, seating.files, view
+        rows = self._held.rows(*which, without=seating.summed)
+        if rows is None and not self._held.refuses(scope.user_id, seating.files):
+            self._aside.soon(partial(self._held.hold, *which, without=seating.summed))
+        return rows
+
+    def _rows_of(self, user_id: str, files: Sequence[str], tail: pa.Table, most: int) -> pa.Table | None:
+        """One user's rows with cost, also what the plan hides; None if there are more than `most`."""
+        desk = self._sit_down()
+        desk.lay_out(files, tail, alike=self._alike)
+        desk.keep(pa.table({"user_id": [user_id], "keep_after": pa.array([EARLIEST], pa.timestamp("us", "UTC"))}))
+        batches, found, rows = desk.ask(wording.text("held_rows"), {"user_id": user_id}).to_arrow_reader(BATCH_ROWS), [], 0
+        for batch in batches:
+            found.append(batch)
+            rows += batch.num_rows
+            if rows > most:
+                return None
+        self._leave(desk)
+        return pa.Table.from_batches(found, batches.schema)
+
+    def _sit_down(self, *, holds: bool = False) -> Desk:
         with self._lock:
-            if self._idle:
-                return self._idle.pop()
+            for desk in reversed(self._idle):
+                if desk.holds == holds:
+                    self._idle.remove(desk)
+                    return desk
             database = self._database
         return Desk(database, self._prices, self._reader.fetch)
 
@@ -333,64 +381,12 @@ class Engine:
                 self._idle.clear()
                 self._catalogue, self._prices = found, tables_now
                 self._repriced += 1
-                self._database, self._remembered = self._open()
+                self._database, self._remembered, self._held = self._open()
 
     def _reopen(self) -> None:
         with self._lock:
             self._idle.clear()
-            self._database, self._remembered = self._open()
-
-
-class _Words(NamedTuple):
-    """A question as it was asked: what says it in SQL (`known`: texts of remembered sums), its scope, the view to answer from, its other
-    parameters, and whether remembered sums have all that it needs."""
-
-    say: Callable[..., str]
-    scope: AnyScope | None
-    over: View | None
-    values: Mapping[str, object]
-    summed: bool = False
-
-
-def may_be_summed(question: str, scope: AnyScope | None, group_by: Sequence[str] | None) -> bool:
-    """Whether remembered sums have all that this question needs."""
-    columns = {"key_id", "user_id"}.isdisjoint(group_by or ())
-    return question in wording.SUMMED and columns and not getattr(scope, "key_ids", ()) and not getattr(scope, "user_ids", ())
-
-
-class _Seating(NamedTuple):
-    """What a desk must have before it: files to read, texts of remembered sums, and who is kept since when; the beginning of what is asked
-    for (a user's not before retention's, since remembered sums do not pass `kept`); and the step of time in seconds."""
-
-    files: list[str]
-    known: list[str]
-    kept: pa.Table
-    since: datetime
-    step_s: int
-
-
-def _step(scope: AnyScope, since: datetime, files: Sequence[TableFile], view: View) -> int:
-    """The step that fits every record in question: rules of zones from before the first of them do not count."""
-    first = [file.first_ts for file in files]
-    if view.tail.num_rows:
-        first.append(pc.min(view.tail["ts"]).as_py())
-    return zones.step(zones.offsets(scope.tz), max(since, min(first, default=since)))
-
-
-def _among(days: pa.Table, scope: AnyScope | None) -> pa.Table:
-    """Only those users that a scope names: records of others then end at the join with who is kept, before they are priced."""
-    named = getattr(scope, "user_ids", ())
-    return days.filter(pc.is_in(days["user_id"], pa.array(named, pa.string()))) if named else days
-
-
-def _values(scope: AnyScope | None, sql: str, seating: _Seating) -> dict[str, object]:
-    if scope is None:
-        return {}
-    found = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(scope).items()} | {"since": seating.since}
-    if "$zone_starts" in sql:
-        spans = zones.offsets(scope.tz)
-        found |= {f"zone_{name}": values for name, values in spans._asdict().items()} | {"step_s": seating.step_s}
-    return found
+            self._database, self._remembered, self._held = self._open()
 
 
 def _print_of(path: str) -> object:

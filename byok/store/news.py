@@ -11,9 +11,10 @@ import pyarrow.compute as pc
 from byok.spikes.hours import FEWEST_HISTORY_H
 from byok.spikes.judging import usual_calls
 from byok.store import questions
+from byok.store.arranging import of_models
 from byok.store.engine import Engine
 from byok.store.scope import AnyScope
-from byok.store.unusual import arranged, with_history
+from byok.store.unusual import with_history
 
 _HOUR = timedelta(hours=1)
 _HOUR_S = 3600
@@ -50,14 +51,13 @@ def usual_calls_of(engine: Engine, scope: AnyScope, *, hours: int) -> dict[str, 
     hourly = _of_users(_asked_for(pa.Table.from_batches(questions.hourly(engine, with_history(asked), priced=True)), scope))
     if not hourly.num_rows:
         return {}
-    series = arranged(engine, pa.concat_tables([hourly, _empty_hours(hourly, end, hours)]))
+    series = of_models(engine, pa.concat_tables([hourly, _empty_hours(hourly, end, hours)]))
     last = int(end.timestamp()) // _HOUR_S
     places = np.flatnonzero((series.hours.hour >= last - hours) & (series.hours.hour < last))
     usual, numbers = usual_calls(series.hours, series.clocks, places), series.hours.series[places]
     found: dict[str, float] = {}
     for number in np.unique(numbers):
-        _, once = np.unique(series.hours.hour[places[numbers == number]], return_index=True)  # an hour with calls has its empty row, too
-        sums = float(usual[numbers == number][once].sum())
+        sums = float(usual[numbers == number].sum())
         if not np.isnan(sums):
             found[series.names[number]["user_id"]] = sums
     return found

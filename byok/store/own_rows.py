@@ -1,11 +1,12 @@
 """What a user's SQL is asked of: the user's own records that the plan keeps, own keys, and the prices."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from byok.store import questions, tables, unusual
 from byok.store.console import Worker
@@ -20,6 +21,25 @@ class _Loaded:
     prices: object
     extent: tuple[datetime | None, datetime | None, int]
     keys: Sequence[Mapping[str, object]]
+
+
+class _Counted:
+    """Batches of records, passed on; what they hold is known at the end."""
+
+    def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
+        self._batches = batches
+        self._rows, self._bounds = 0, list[datetime]()
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        for batch in self._batches:
+            if batch.num_rows:
+                self._rows += batch.num_rows
+                self._bounds += pc.min_max(batch["ts"]).as_py().values()
+            yield batch
+
+    def extent(self) -> tuple[datetime | None, datetime | None, int]:
+        """Their oldest and newest moment, and how many they are: as `questions.extent`."""
+        return min(self._bounds, default=None), max(self._bounds, default=None), self._rows
 
 
 class OwnRows:
@@ -37,22 +57,26 @@ class OwnRows:
 
         A usage file that turns out to be broken is left out, as everywhere.
         """
-        scope = self._scope()
-        extent = questions.extent(self.engine, self.user.id)
-        loaded = _Loaded(self.engine.view().stamp, self.engine.catalogue, extent, self.keys())
-        beside = {"prices": self.engine.ask("all_prices"), "keys": tables.keys(loaded.keys)}
+        scope, view = self._scope(), self.engine.view()
+        stamp, catalogue, keys = view.stamp, self.engine.catalogue, self.keys()
+        beside = {"prices": self.engine.ask("all_prices"), "keys": tables.keys(keys)}
         if not columns or SPIKES in columns:
             beside["spikes"] = unusual.table(self.engine, scope)
         of_records = [name for name in columns if name != SPIKES]
-        cut = extent[2] > worker.limits.usage_rows
+        extent, most = None, worker.limits.usage_rows
+        if sum(file.rows for file in view.files) + view.tail.num_rows > most:  # else the whole store has fewer: counted on the way
+            extent = questions.extent(self.engine, self.user.id)
+        cut = extent is not None and extent[2] > most
         if cut:
-            scope = replace(scope, since=questions.newest_since(self.engine, scope, most=worker.limits.usage_rows))
+            scope = replace(scope, since=questions.newest_since(self.engine, scope, most=most))
         try:
-            worker.load(questions.records_as_they_lie(self.engine, scope, of_records), beside, left_out=cut, columns=columns)
+            rows = _Counted(questions.records_as_they_lie(self.engine, scope, of_records))
+            worker.load(rows, beside, left_out=cut, columns=columns)
         except (duckdb.Error, pa.ArrowException):
             worker.start()  # the fault has ended it
-            worker.load(questions.records(self.engine, scope, priced=True), beside, left_out=cut, columns=NAMES if columns else ())
-        return loaded
+            rows = _Counted(questions.records(self.engine, scope, priced=True))
+            worker.load(rows, beside, left_out=cut, columns=NAMES if columns else ())
+        return _Loaded(stamp, catalogue, extent or rows.extent(), keys)
 
     def is_current(self, loaded: object) -> bool:
         """Whether no record came, went or expired since, and no key and no price changed."""

@@ -147,10 +147,10 @@ def newest_since(engine: Engine, scope: AnyScope, *, most: int) -> datetime:
     return scope.since
 
 
-def hourly(engine: Engine, scope: AnyScope, *, priced: bool = False) -> Iterator[pa.RecordBatch]:
-    """Every series hour by hour, in no order: hour (timestamptz), user_id, vendor, model, calls, failed, total_tokens (and cost_usd,
-    unpriced_calls if `priced`). Empty hours are left out."""
-    return engine.stream("hourly", scope, priced=priced)
+def hourly(engine: Engine, scope: AnyScope, *, priced: bool = False, by_key: bool = False) -> Iterator[pa.RecordBatch]:
+    """Every series hour by hour, in no order: hour (timestamptz), user_id, vendor, model (and key_id if `by_key`), calls, failed,
+    total_tokens (and cost_usd, unpriced_calls if `priced`). Empty hours are left out."""
+    return engine.stream("hourly_by_key" if by_key else "hourly", scope, priced=priced)
 
 
 def freshness(engine: Engine) -> Freshness:

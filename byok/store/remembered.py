@@ -1,6 +1,7 @@
 """The sums of large usage files, kept in memory. A file never changes, so its sums cannot go stale; a file that is gone takes them along.
 
-A question about everyone waits until they are there. One user's does not: with `remember_aside` they are worked out after it, for the next.
+A question about everyone waits until they are there. One user's does not, and most people's few records are kept as they are
+(`byok.store.held`): for who has many, they are worked out after the answer, for the next.
 
 A file's sums are kept per step of time (an hour, or less where a zone's hours begin off ours), vendor, model and status: once for all
 users, and once more for each user who is busy in it. Retention hides rows one by one, so those that it hides already or within a day are
@@ -11,7 +12,6 @@ import contextlib
 import itertools
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -20,10 +20,10 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from byok.errors import ByokError
 from byok.recording.files import SCHEMA, TableFile
 from byok.recording.reader import View
 from byok.store import wording
+from byok.store.aside import Aside
 from byok.store.desk import Desk
 
 FROM_ROWS = 100_000
@@ -41,10 +41,11 @@ _TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens"
 
 
 class Part(NamedTuple):
-    """How to answer: read the files `direct`, and add the rows of `known`, SQL texts of remembered sums (of no user's words)."""
+    """How to answer: read the files `direct`, and add the rows of `known`, SQL texts of sums (of no user's words) of the files `summed`."""
 
     direct: list[str]
     known: list[str]
+    summed: frozenset[str] = frozenset()
 
 
 class Asked(NamedTuple):
@@ -88,7 +89,7 @@ class Remembered:
         *,
         from_rows: int,
         busy_rows: int,
-        aside: ThreadPoolExecutor | None = None,
+        aside: Aside | None = None,
     ) -> None:
         database.execute("attach ':memory:' as remembered (compress)")
         self._aside = aside
@@ -99,20 +100,24 @@ class Remembered:
         self._files: dict[str, _File] = {}
         self._lock = threading.Lock()
 
-    def part(self, files: Sequence[TableFile], asked: Asked, *, summed: bool) -> Part:
-        """One user's: only what is remembered already is used. `summed`: sums will do, else only files without the user are left out."""
-        direct, known = [], []
+    def part(self, files: Sequence[TableFile], asked: Asked, *, summed: bool, learn: bool = False) -> Part:
+        """One user's: only what is remembered already is used. `summed`: sums will do, else only files without the user are left out.
+
+        `learn`: have what is missing for the next time, if there is anyone who does it aside.
+        """
+        direct, known, done = [], [], set()
         for file in files:
             mine = self._files.get(file.path)
-            if summed and self._aside and file.rows >= self._from_rows and _fits(file, asked):
+            if learn and summed and file.rows >= self._from_rows and _fits(file, asked):
                 self._learn_aside(file, asked.step_s)
             if mine is None or asked.user_id is None:
                 direct.append(file.path)
             elif asked.user_id in mine.busy and summed and asked.step_s in mine.sums and _fits(file, asked):
                 known.append(f"from remembered.sums_{mine.sums[asked.step_s]}")
+                done.add(file.path)
             elif asked.user_id in mine.names:
                 direct.append(file.path)
-        return Part(direct, known)
+        return Part(direct, known, frozenset(done))
 
     def part_of_all(self, files: Sequence[TableFile], asked: Asked, days: pa.Table, now: datetime) -> Part:
         """Everyone's: large files are remembered now if they are not yet. `days` says how long each user's rows are kept."""
@@ -148,11 +153,10 @@ class Remembered:
         self._begun.add(begun)
 
         def learn() -> None:
-            with self._lock, contextlib.suppress(duckdb.Error, OSError, ByokError):  # merged away meanwhile, or broken: a question tells
+            with self._lock:
                 self._learn(file, step_s)
 
-        with contextlib.suppress(RuntimeError):  # closed
-            self._aside.submit(learn)
+        self._aside.later(learn)
 
     def interrupt(self) -> None:
         """End what is being learned just now: the process is stopping."""

@@ -18,7 +18,8 @@ from byok.recording.places import place_of
 from byok.recording.reader import View
 from byok.settings import RemoteStore
 from byok.store import tables, wording
-from byok.store.engine import BATCH_ROWS, Engine, _Seating, _values, _Words
+from byok.store.engine import BATCH_ROWS, Engine
+from byok.store.seating import Seating, Words, values_of
 from byok.store.spark_session import SparkFailed, SparkGone, SparkReadsNoS3, SparkSession
 from byok.store.spark_sql import transpile
 
@@ -38,7 +39,7 @@ class SparkTables:
         self._beside: dict[str, pa.Table] = {}
         self._lock = threading.Lock()
 
-    def ask(self, sql: str, values: Mapping[str, object], seating: _Seating, view: View, beside: Mapping[str, pa.Table]) -> pa.Table:
+    def ask(self, sql: str, values: Mapping[str, object], seating: Seating, view: View, beside: Mapping[str, pa.Table]) -> pa.Table:
         """The answer as Arrow. `sql` is DuckDB's text, `beside` the small tables that stand next to the records.
 
         A session whose other end is gone is opened anew, once.
@@ -58,7 +59,7 @@ class SparkTables:
         self._spark.close()
         self._beside.clear()
 
-    def _answer(self, sql: str, values: Mapping[str, object], seating: _Seating, view: View, beside: Mapping[str, pa.Table]) -> pa.Table:
+    def _answer(self, sql: str, values: Mapping[str, object], seating: Seating, view: View, beside: Mapping[str, pa.Table]) -> pa.Table:
         session = self._spark.opened()
         if self._spark.is_local:
             self._place.fetch(seating.files)
@@ -100,7 +101,7 @@ class SparkEngine(Engine):
         super().__init__(*words, **more)
         self._spark = spark
 
-    def _table(self, words: _Words) -> pa.Table:
+    def _table(self, words: Words) -> pa.Table:
         self._reprice()
         view = words.over or self._reader.view()
         try:
@@ -114,11 +115,11 @@ class SparkEngine(Engine):
     def _answer(self, words: _Words, view: View) -> pa.Table:
         sql = words.say()
         seating = self._seating(view, words.scope, summed=False)
-        given = wording.values(sql, {**_values(words.scope, sql, seating), **words.values})
+        given = wording.values(sql, {**values_of(words.scope, sql, seating), **words.values})
         beside = {f"usage_{name}": table for name, table in zip(_PRICES, self._prices, strict=True)}
         return _as_duckdb_says(tables.whole_numbers(self._spark.ask(sql, given, seating, view, beside)))
 
-    def _batches(self, words: _Words) -> Iterator[pa.RecordBatch]:
+    def _batches(self, words: Words) -> Iterator[pa.RecordBatch]:
         found = self._table(words)
         yield from found.combine_chunks().to_batches(BATCH_ROWS) or [pa.RecordBatch.from_pylist([], found.schema)]
 

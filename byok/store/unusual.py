@@ -1,10 +1,10 @@
 """What is unusual in the usage: spikes hour by hour and as episodes, with their reasons. Asked of the records; nothing is stored."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -12,10 +12,11 @@ import pyarrow.compute as pc
 
 from byok.spikes import episodes as words
 from byok.spikes import why
-from byok.spikes.episodes import Episode, Metric, Spike
-from byok.spikes.hours import HISTORY_WEEKS, WEEK_H, Clock, Floats, Hours, clock
+from byok.spikes.episodes import Episode, Spike
+from byok.spikes.hours import HISTORY_WEEKS, WEEK_H
 from byok.spikes.judging import FEWEST_OF_NOISE, Found, Sensitivity, could_be, judge
-from byok.store import questions, zones
+from byok.store import questions
+from byok.store.arranging import COLUMNS, Series, of_all_kinds
 from byok.store.engine import Engine
 from byok.store.scope import AnyScope, EveryonesScope, Scope
 from byok.store.tables import SPIKES
@@ -28,23 +29,15 @@ _WHOLE_HISTORY = 2 * HISTORY  # the hours that an hour is compared with are comp
 _HOUR_S, _HOUR = 3600, timedelta(hours=1)
 _SHORT = timedelta(days=2)  # of everyone's hours: then nearly all history would be read for users who surely have no spike
 _SLACK = 0.7  # what a call amounts to is known of the weeks before the period, and is judged of those before the hour
+_JUST_BEFORE = [timedelta(hours=back) for back in range(words.PAUSE // _HOUR + 1)]
 _MOST_EXPLAINED = 500  # the newest spikes get the key that they came from: each needs hours read once more
-_COLUMNS: Mapping[Metric, str] = {"tokens": "total_tokens", "calls": "calls", "failed": "failed", "cost": "cost_usd"}
-
-
-class Series(NamedTuple):
-    """Hours to judge, the clocks of their users' zones, and by each series' number its user, vendor and model and its zone."""
-
-    hours: Hours
-    clocks: list[Clock]
-    names: list[dict[str, str]]
-    zones: list[str]
 
 
 def spikes(engine: Engine, scope: AnyScope, *, sensitivity: Sensitivity = DEFAULT) -> list[Spike]:
     """The unusual hours that begin within `scope`, newest first; filters of keys and statuses are not looked at.
 
-    Each hour is judged by what its series did before it, in the eight weeks before (at least 14 days), by the user's own clock.
+    Each hour is judged by what its series did before it, in the eight weeks before (at least 14 days), by the user's own clock. Series
+    are a user's calls of one model, those by one key (`model` is empty) and all of them (`vendor`, too), told where no part of them is.
     """
     judged = _who_could(engine, scope, sensitivity)
     if judged is None:
@@ -55,8 +48,14 @@ def spikes(engine: Engine, scope: AnyScope, *, sensitivity: Sensitivity = DEFAUL
         read = _read(engine, with_history(judged, _WHOLE_HISTORY))
     if not read.num_rows:
         return []
-    series = arranged(engine, read)
-    return _told(engine, scope, judge(series.hours, series.clocks, _asked(series, scope), sensitivity), series)
+    series = of_all_kinds(engine, read)
+    asked = _asked(series, scope)
+    rows = _rows(judge(series.hours, series.clocks, asked, sensitivity), series)
+    if doubtful := {row.spike.user_id for row in rows if not row.spike.model}:
+        theirs = np.array([name["user_id"] in doubtful for name in series.names])[series.hours.series]
+        before = _asked(series, replace(scope, since=max(EARLIEST + words.PAUSE, scope.since) - words.PAUSE)) & ~asked & theirs
+        rows += _rows(judge(series.hours, series.clocks, before, sensitivity), series)
+    return _told(engine, scope, [row for row in _of_no_finer(rows) if row.spike.hour >= scope.since])
 
 
 def episodes(engine: Engine, scope: AnyScope, *, sensitivity: Sensitivity = DEFAULT) -> list[Episode]:
@@ -83,32 +82,6 @@ def with_history(scope: AnyScope, span: timedelta = HISTORY) -> AnyScope:
     """The scope from as early as an hour of it is compared with, unfiltered."""
     since = EARLIEST if scope.since - EARLIEST < span else scope.since - span
     return replace(scope, since=since, vendors=(), models=(), key_ids=(), statuses=())
-
-
-def arranged(engine: Engine, hourly: pa.Table) -> Series:
-    """The answer of `questions.hourly` (priced) as series to judge."""
-    coded = {name: hourly[name].combine_chunks().dictionary_encode() for name in ("user_id", "vendor", "model")}
-    codes = {name: column.indices.to_numpy(zero_copy_only=False).astype(np.int64) for name, column in coded.items()}
-    joint = (codes["user_id"] * len(coded["vendor"].dictionary) + codes["vendor"]) * len(coded["model"].dictionary) + codes["model"]
-    _, firsts, series = np.unique(joint, return_index=True, return_inverse=True)
-    hour = pc.divide(hourly["hour"].cast(pa.int64()), 1_000_000 * _HOUR_S).to_numpy().astype(np.int64)
-    order = np.lexsort((hour, series))
-    floats: dict[str, Floats] = {
-        name: pc.fill_null(hourly[column].cast(pa.float64()), 0.0).to_numpy()[order] for name, column in _COLUMNS.items()
-    }
-    user_ids = coded["user_id"].dictionary.to_pylist()
-    known = engine.zones_of(user_ids)
-    zone_of = [known.get(user_id, "UTC") for user_id in user_ids]
-    used = sorted(set(zone_of))
-    zone = np.array([used.index(name) for name in zone_of], dtype=np.int64)[codes["user_id"]]
-    local, clocks = np.empty_like(hour), []
-    for number, name in enumerate(used):
-        spans = zones.offsets(name)
-        local[zone == number], made = clock(hour[zone == number], spans.starts, spans.seconds)
-        clocks.append(made)
-    hours = Hours(series[order], codes["user_id"][order], hour[order], local[order], zone[order], floats)
-    names = hourly.select(["user_id", "vendor", "model"]).take(pa.array(firsts)).to_pylist()
-    return Series(hours, clocks, names, [used[zone[first]] for first in firsts])
 
 
 def _who_could(engine: Engine, scope: AnyScope, sensitivity: Sensitivity) -> AnyScope | None:
@@ -139,7 +112,7 @@ def _hourly_of_who_still_could(engine: Engine, scope: EveryonesScope, sensitivit
     later = _read(engine, half)
     if not later.num_rows:
         return later
-    series = arranged(engine, later)
+    series = of_all_kinds(engine, later)
     left = could_be(series.hours, series.clocks, _asked(series, scope), sensitivity)
     user_ids = sorted({series.names[number]["user_id"] for number in np.unique(series.hours.series[left])})
     later = later.filter(pc.is_in(later["user_id"], pa.array(user_ids, pa.string())))
@@ -150,7 +123,7 @@ def _hourly_of_who_still_could(engine: Engine, scope: EveryonesScope, sensitivit
 
 
 def _read(engine: Engine, scope: AnyScope) -> pa.Table:
-    return pa.Table.from_batches(questions.hourly(engine, scope, priced=True))
+    return pa.Table.from_batches(questions.hourly(engine, scope, priced=True, by_key=True))
 
 
 def _asked(series: Series, scope: AnyScope) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -173,47 +146,98 @@ def _within(series: Series, scope: AnyScope) -> np.ndarray[tuple[int], np.dtype[
     return np.array(passes, dtype=bool)[series.hours.series]
 
 
-def _told(engine: Engine, scope: AnyScope, found: Found, series: Series) -> list[Spike]:
+class _Row(NamedTuple):
+    """A spike without its reason, and what the reason needs. `key_id` is empty where it is not of one key."""
+
+    spike: Spike
+    key_id: str
+    zone: str
+
+
+def _rows(found: Found, series: Series) -> list[_Row]:
     rows = []
     for at, metric, actual, usual, score in zip(*found, strict=True):
         number = series.hours.series[at]
         hour = datetime.fromtimestamp(int(series.hours.hour[at]) * _HOUR_S, UTC)
         times = float(actual / usual) if usual > 0 else None
-        spike = Spike(hour, **series.names[number], metric=metric, actual=float(actual), usual=float(usual), times=times,
-                      score=round(float(score), 4), why="")  # fmt: skip
-        rows.append((spike, series.zones[number]))
-    rows.sort(key=lambda row: (row[0].hour, row[0].user_id, row[0].vendor, row[0].model), reverse=True)
-    key_of = _keys(engine, scope, [spike for spike, _ in rows[:_MOST_EXPLAINED]])
-    return [replace(spike, why=_why(spike, zone, key_of)) for spike, zone in rows]
+        name = series.names[number]
+        spike = Spike(hour, name["user_id"], name["vendor"], name["model"], metric=metric, actual=float(actual), usual=float(usual),
+                      times=times, score=round(float(score), 4), why="")  # fmt: skip
+        rows.append(_Row(spike, name["key_id"], series.zones[number]))
+    return rows
 
 
-def _why(spike: Spike, zone: str, key_of: Callable[[Spike], tuple[str | None, float]]) -> str:
-    key, share = key_of(spike)
-    return why.sentence(spike.metric, spike.actual, spike.usual, spike.hour, zone, model=spike.model, key=key, share=share)
+def _told(engine: Engine, scope: AnyScope, rows: Sequence[_Row]) -> list[Spike]:
+    told = sorted(rows, key=lambda row: (row.spike.hour, row.spike.user_id, row.spike.vendor, row.spike.model), reverse=True)
+    part_of = _parts(engine, scope, told[:_MOST_EXPLAINED])
+    return [replace(row.spike, why=_why(row, *part_of(row))) for row in told]
 
 
-def _keys(engine: Engine, scope: AnyScope, spikes: Sequence[Spike]) -> Callable[[Spike], tuple[str | None, float]]:
-    """Gives the key that made most of a spike's excess (its label, else its id) and its share; (None, 0) for a spike not among these."""
-    if not spikes:
-        return lambda _: (None, 0.0)
-    whose = scope if isinstance(scope, Scope) else replace(scope, user_ids=tuple({spike.user_id for spike in spikes}))
-    hours = sorted({hour for spike in spikes for hour in _compared(spike)})
+def _of_no_finer(rows: Sequence[_Row]) -> list[_Row]:
+    """Without what is told of a part already: a key's hour counts where none of its vendor's models stands out then or just before, all of
+    a user's calls where no model and no key does. Of several keys of a vendor the strongest is told."""
+    told = [row for row in rows if row.spike.model]
+    hours = {(row.spike.user_id, row.spike.vendor, row.spike.hour) for row in told}
+    keys: dict[tuple[str, str, datetime], _Row] = {}
+    for row in sorted((row for row in rows if row.key_id), key=lambda row: (row.spike.score, row.spike.actual, row.key_id)):
+        if not any((row.spike.user_id, row.spike.vendor, row.spike.hour - back) in hours for back in _JUST_BEFORE):
+            keys[row.spike.user_id, row.spike.vendor, row.spike.hour] = row
+    users = {(user_id, hour) for user_id, _, hour in hours | keys.keys()}
+    everything = [
+        row
+        for row in rows
+        if not row.spike.vendor and not any((row.spike.user_id, row.spike.hour - back) in users for back in _JUST_BEFORE)
+    ]
+    return [*told, *keys.values(), *everything]
+
+
+def _why(row: _Row, part: "_Part", share: float) -> str:
+    spike = row.spike
+    if spike.model:
+        return why.sentence(spike.metric, spike.actual, spike.usual, spike.hour, row.zone, model=spike.model, key=part.key, share=share)
+    over = f"by key {part.of}" if row.key_id else "over all models"
+    return why.sentence(
+        spike.metric, spike.actual, spike.usual, spike.hour, row.zone, over=over, model=part.model, key=part.key, share=share
+    )
+
+
+class _Part(NamedTuple):
+    """Which key (its label, else its id) and model made most of an excess, and by which key all of it is."""
+
+    key: str | None
+    model: str
+    of: str
+
+
+def _parts(engine: Engine, scope: AnyScope, rows: Sequence[_Row]) -> Callable[[_Row], tuple[_Part, float]]:
+    """Gives what made most of a spike's excess, and its share; (None, 0) for a spike not among these."""
+    if not rows:
+        return lambda _: (_Part(None, "", ""), 0.0)
+    whose = scope if isinstance(scope, Scope) else replace(scope, user_ids=tuple({row.spike.user_id for row in rows}))
+    hours = sorted({hour for row in rows for hour in _compared(row.spike)})
     until = datetime.fromtimestamp((hours[-1] + 1) * _HOUR_S, UTC)
     asked = replace(with_history(whose), since=datetime.fromtimestamp(hours[0] * _HOUR_S, UTC), until=until)
-    by_key: dict[tuple[object, ...], dict[str, dict[str, object]]] = defaultdict(dict)
+    of_user: dict[tuple[object, ...], list[dict[str, Any]]] = defaultdict(list)
     for row in engine.ask("hours_of_keys", asked, priced=True, hours=hours).to_pylist():
-        by_key[_seconds(row["hour"]) // _HOUR_S, row["user_id"], row["vendor"], row["model"]][row["key_id"]] = row
-    labels = engine.labels_of({key_id for keys in by_key.values() for key_id in keys})
+        of_user[_seconds(row["hour"]) // _HOUR_S, row["user_id"]].append(row)
+    labels = engine.labels_of({row["key_id"] for rows in of_user.values() for row in rows})
 
-    def key_of(spike: Spike) -> tuple[str | None, float]:
-        column = _COLUMNS[spike.metric]
-        here, *before = [by_key.get((hour, spike.user_id, spike.vendor, spike.model), {}) for hour in _compared(spike)]
-        of_hour = {key: float(row[column] or 0) for key, row in here.items()}  # type: ignore[arg-type]
-        usually = {key: float(np.median([float((hour.get(key) or {}).get(column) or 0) for hour in before])) for key in of_hour}  # type: ignore[arg-type]
-        key, share = why.largest_share(of_hour, usually)
-        return (labels.get(key, key) if key else None), share
+    def part_of(row: _Row) -> tuple[_Part, float]:
+        spike, column = row.spike, COLUMNS[row.spike.metric]
+        of_hour, *before = [
+            {
+                (one["key_id"], one["model"]): float(one[column] or 0)
+                for one in of_user.get((hour, spike.user_id), ())
+                if spike.vendor in ("", one["vendor"]) and spike.model in ("", one["model"]) and row.key_id in ("", one["key_id"])
+            }
+            for hour in _compared(spike)
+        ]
+        usually = {part: float(np.median([hour.get(part, 0.0) for hour in before])) for part in of_hour}
+        part, share = why.largest_share(of_hour, usually)
+        key, model = part or (None, "")
+        return _Part(labels.get(key, key) if key else None, model, labels.get(row.key_id, row.key_id)), share
 
-    return key_of
+    return part_of
 
 
 def _compared(spike: Spike) -> list[int]:

@@ -51,7 +51,7 @@ _SUMMED_COLUMNS = ", ".join(
 _SUMMED_COSTS = "".join(f", {name}" for name in (*NANOS, "unpriced_calls"))
 _OF_RECORDS = {name: name for name in (*COLUMN_NAMES, "cost_usd", "price_source")}
 SUMMED = frozenset({"usage", "usage_by_time", "summary"})
-_COSTED = SUMMED | {"hourly", "hours_of_keys"}  # they ask for sums of cost, not for the records
+_COSTED = SUMMED | {"hourly", "hourly_by_key", "hours_of_keys"}  # they ask for sums of cost, not for the records
 _PLACE = re.compile(r"/\*(\w+)\*/(.*?)/\*\.\*/", re.DOTALL)
 _VALUE = re.compile(r"\$([a-z_]+)")
 

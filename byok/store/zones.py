@@ -105,6 +105,13 @@ def step(spans: Offsets, since: datetime) -> int:
     return math.gcd(_HOUR_S, *(shift for _, _, shift in ahead), *(start for start, _, _ in ahead if start > at - _HOUR_S and start > 0))
 
 
+def between(spans: Offsets, since: datetime, until: datetime) -> Offsets:
+    """Those of the spans that hold for any step that a record of that time falls into."""
+    first, last = since.timestamp() - _HOUR_S, until.timestamp()
+    held = [span for span in zip(*spans, strict=True) if span[1] > first and span[0] < last]
+    return Offsets(*([span[at] for span in held] for at in range(4)))  # type: ignore[arg-type]
+
+
 @cache
 def names() -> frozenset[str]:
     """All IANA zones; the files are listed once."""

@@ -11,7 +11,7 @@ from byok.accounts.alert_rules import Terms
 from byok.accounts.users import User
 from byok.errors import ByokError
 from byok.notify import alerts, episodes, findings, listing
-from byok.spikes.episodes import Spike
+from byok.spikes.episodes import Spike, named
 from byok.store import unusual
 from byok.store.scope import AnyScope, EveryonesScope, Scope
 from byok.ui import format, session
@@ -142,7 +142,7 @@ def _preview(user: User, terms: Terms) -> None:
     for hours in told[:_MOST_SHOWN]:
         peak, zone = max(hours, key=lambda spike: (spike.score, spike.actual)), session.zone(user)
         times = f", {peak.times:,.1f}x" if peak.times is not None else ""
-        what = format.literal(f"{peak.vendor}/{peak.model} · {findings.amount(peak.metric, peak.actual)}{times}")
+        what = format.literal(f"{named(peak.vendor, peak.model)} · {findings.amount(peak.metric, peak.actual)}{times}")
         st.caption(f"{format.minute(peak.hour.astimezone(zone))} · {what}")
 
 

@@ -99,7 +99,7 @@ def _part(part: str, user: User, parts: Collection[Part]) -> None:
     elif part == "by":
         _segments("By", words, "by")
     elif part == "by2":
-        st.selectbox("then by", words, key="by2", bind="query-params", width=130, help="A second level within the first.")
+        st.selectbox("Then by", words, key="by2", bind="query-params", width=130, help="A second level within the first.")
     elif part == "cmp":
         st.selectbox("Compare with", words, key="cmp", bind="query-params", help=_COMPARE_HELP)
     elif part == "grain":

@@ -19,6 +19,7 @@ _CONFIG = {"displayModeBar": False, "scrollZoom": False, "showTips": False, "res
 HOVER = "<b>%{customdata[1]}</b>  %{fullData.name}<br>%{customdata[2]}<extra></extra>"
 # A click on a mark acts at once and brings another chart: fading all others meanwhile would say something that is not so.
 STEADY: Mapping[str, Any] = {name: {"marker": {"opacity": 1}} for name in ("selected", "unselected")}
+_BARS_UNDER_NOTE = 20  # one in so many bars stands under "so far"
 _MOST_TICKS = 7  # fits a phone
 
 
@@ -129,9 +130,10 @@ def dotted(earlier: Earlier, x: Sequence[str], metric: str, grain: Grain, colour
     """The period compared with, laid over this one bucket by bucket; a click on a point is one on the bucket that it lies over."""
     write = MEASURES[metric].write
     values = list(earlier.values)[: len(x)]
+    seen = {"marker": {"opacity": 1.0 if len(values) == 1 else 0.0}}  # a line alone cannot be clicked: it has marks that nobody sees
     return {
         "type": "scatter",
-        "mode": "lines+markers" if len(values) == 1 else "lines",
+        "mode": "lines+markers",
         "name": html.escape(earlier.name),
         "x": list(x)[: len(values)],
         "y": [None if value is None else float(value) for value in values],
@@ -141,8 +143,9 @@ def dotted(earlier: Earlier, x: Sequence[str], metric: str, grain: Grain, colour
         ],
         "hovertemplate": HOVER,
         "line": {"dash": "dot", "width": 2, "color": colours.muted},
-        "marker": {"size": 6, "color": colours.muted},
-        **STEADY,
+        "marker": {"size": 6, "color": colours.muted} | seen["marker"],
+        "selected": seen,
+        "unselected": seen,
     }
 
 
@@ -184,9 +187,18 @@ def layout(
         | unit,
     }
     if running and x and tops and tops[-1]:
-        note = {"x": x[-1], "y": tops[-1], "text": "so far", "showarrow": False, "yshift": 9, "xanchor": "right", "xshift": 14}
-        found["annotations"] = [note | {"font": {"size": 12, "color": colours.muted}}]
+        found["annotations"] = [_so_far(x, tops, colours)]
     return found
+
+
+def _so_far(x: Sequence[str], tops: Sequence[float], colours: theme.Palette) -> dict[str, Any]:
+    """The words at the last bar; above the bars before it that they reach over, if these are higher, and then with a line down to it."""
+    note = {"x": x[-1], "y": tops[-1], "text": "so far", "xanchor": "right", "font": {"size": 12, "color": colours.muted}}
+    highest = max(tops[-max(2, -(-len(x) // _BARS_UNDER_NOTE)) :])
+    if highest <= tops[-1]:
+        return note | {"showarrow": False, "yshift": 9, "xshift": 14}
+    tail = {"axref": "x", "ayref": "y", "ax": x[-1], "ay": highest, "yanchor": "bottom"}
+    return note | tail | {"showarrow": True, "arrowhead": 0, "arrowwidth": 1, "arrowcolor": colours.muted, "standoff": 3}
 
 
 def ticks(buckets: Sequence[datetime], grain: Grain, *, most: int = _MOST_TICKS) -> tuple[list[int], list[str]]:

@@ -11,7 +11,7 @@ import streamlit as st
 from byok import services
 from byok.accounts import receipts
 from byok.accounts.users import User
-from byok.spikes.episodes import Episode
+from byok.spikes.episodes import Episode, named
 from byok.store.engine import Engine
 from byok.ui import charts, format, session, spike_search, theme
 from byok.ui.filters import Filters
@@ -70,7 +70,7 @@ def told(user: User, episodes: Sequence[Episode] | None, chosen: Filters) -> Non
         return
     for episode in episodes[:_MOST_SENTENCES]:
         at = episode.peak.hour.astimezone(chosen.zone)
-        st.caption(format.literal(f"◆ {at:%a} {format.day(at)}, {at:%H:%M} · {episode.model}: {episode.peak.why}"))
+        st.caption(format.literal(f"◆ {at:%a} {format.day(at)}, {at:%H:%M} · {_name(episode)}: {episode.peak.why}"))
     if len(episodes) > _MOST_SENTENCES:
         st.caption(f"And {len(episodes) - _MOST_SENTENCES:,} more spikes in this period.")
 
@@ -84,9 +84,13 @@ def _wait(user: User, chosen: Filters) -> None:
 
 
 def _hover(episodes: Sequence[Episode]) -> str:
-    lines = [f"<b>{html.escape(episode.model)}</b><br>{_wrapped(html.escape(episode.peak.why))}" for episode in episodes[:_MOST_SENTENCES]]
+    lines = [f"<b>{html.escape(_name(episode))}</b><br>{_wrapped(html.escape(episode.peak.why))}" for episode in episodes[:_MOST_SENTENCES]]
     more = len(episodes) - _MOST_SENTENCES
     return "<br>".join([*lines, *([f"and {more} more"] if more > 0 else [])])
+
+
+def _name(episode: Episode) -> str:
+    return episode.model or named(episode.vendor, "")
 
 
 def _wrapped(sentence: str) -> str:

@@ -83,7 +83,9 @@ def failures_by_kind(found: Endings, *, grain: Grain, mode: str | None, running:
     x = [bucket.isoformat() for bucket in found.buckets]
     at, text = charts.ticks(found.buckets, grain, most=MOST_TICKS)
     trace = _cells(x, kinds, shares, told, "<b>%{customdata[0]}</b>  %{y} (%{customdata[1]})<br>%{customdata[2]}<extra></extra>", colours)
-    layout = figure.frame(colours, HEIGHT) | {
+    frame = figure.frame(colours, HEIGHT)
+    layout = frame | {
+        "margin": frame["margin"] | {"r": 10},  # the last day's label is wider than its cell
         "xaxis": figure.axis(colours) | _time_axis(x, at, text),
         "yaxis": figure.axis(colours) | {"type": "category", "showgrid": False, "automargin": "width"},
     }

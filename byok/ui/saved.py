@@ -56,6 +56,8 @@ def bring(user: User) -> None:
         if view.id == view_id:
             names = names_of(user, everyone="user" in dict(parse_qsl(view.query)))
             for word, value in values_of(view, user, names).items():
+                if word in OF_PAGES and word not in st.session_state:
+                    st.query_params[word] = value  # a control that was never drawn does not bring its value into the address
                 st.session_state[word] = value
 
 

@@ -66,7 +66,7 @@ def files() -> None:
             "Bytes each": st.column_config.NumberColumn(format="%.1f", help="In small files more of it is overhead."),
         },
         hide_index=True,
-        height="content" if len(months) <= 12 else 460,
+        height="content" if len(months) <= 13 else 460,
         key="usage-files",
         alt="Usage files by month: records, files, size and bytes a record.",
     )

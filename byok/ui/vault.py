@@ -38,7 +38,7 @@ def _row(user: User, key: VendorKey, word: str) -> None:
         with st.container(width="content", gap=None):
             st.markdown(name + marks)
             st.caption(history(key.created_at, key.last_used_at))
-        with st.container(horizontal=True, width="content", gap="small"):
+        with st.container(horizontal=True, vertical_alignment="center", width="content", gap="small"):
             st.page_link("pages/overview.py", label="Usage", icon=":material/monitoring:", query_params={"key": word, "by": "model"})
             if not key.default:
                 st.button("Make default", key=f"default-{key.id}", on_click=_make_default, args=(user, key), type="tertiary")

@@ -8,6 +8,7 @@ from byok.accounts import alert_rules, budgets
 from byok.budgets.counting import Counting
 from byok.notify import alerts, delivery, findings, outbox
 from tests.notify.conftest import NOW
+from tests.notify.receivers import parts
 
 
 def spend(book, user, usd: float, **fields):
@@ -69,6 +70,19 @@ def test_without_a_rule_for_budgets_each_address_is_told_once(book, receiver):
     spend(book, book.ada, 2)
     assert check(book) == [(book.ada.id, book.ada.id, "alert")] * 2
     assert check(book) == []
+
+
+def test_a_mail_by_another_rule_says_so_and_what_its_link_deletes(book, mail):
+    book.rule(book.ada, "mail"), book.rule(book.bob, "mail", kind="budget")
+    for user in (book.ada, book.bob):
+        budget(book, user, "10")
+        spend(book, user, 9)
+    check(book)
+    for one in outbox.due(book.services.db, now=book.now, most=9):
+        delivery.send(book.services, one, now=book.now)
+    said = {letter["to"]: "\n".join(parts(letter)) for letter in mail.letters}
+    assert said["ada@example.org"].count("the way of another") == 2 and "Delete that rule" in said["ada@example.org"]
+    assert "another" not in said["bob@example.org"] and said["bob@example.org"].count("by an alert rule of yours") == 2
 
 
 def test_a_rule_for_budgets_stands_for_all_others_also_while_it_rests(book):

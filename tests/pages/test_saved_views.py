@@ -102,3 +102,10 @@ def test_anothers_views_are_not_shown(full, book, ada, record, open_app):
     record(eve)
     saved_views.save(book.db, ada.id, "hers alone", "", "range=30d", now=NOW)
     assert "hers alone" not in str([button.label for button in open_app(eve).button])
+
+
+def test_what_a_page_adds_stands_in_the_address_again(full, book, ada, open_app):
+    view = saved_views.save(book.db, ada.id, "shares", "explore", "view=share&top=12", now=NOW)
+    opened = open_app(ada, saved=view.id)
+    assert {word: opened.query_params.get(word) for word in ("view", "top", "saved")} == {"view": "share", "top": "12", "saved": None}
+    assert opened.session_state["view"] == "share"

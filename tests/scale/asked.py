@@ -24,9 +24,9 @@ DUCKDBS_OWN = {
     "sums_of_all",
     "users_of_file",
 }
-IN_NO_ORDER = {"records_as_they_lie", "hourly", "hours_of_keys", "all_prices", "could_have_spikes"}
+IN_NO_ORDER = {"records_as_they_lie", "hourly", "hourly_by_key", "hours_of_keys", "all_prices", "could_have_spikes"}
 ZONED = {"usage_by_time"}
-STREAMED = {"records", "records_as_they_lie", "hourly"}  # many rows: never asked of everyone
+STREAMED = {"records", "records_as_they_lie", "hourly", "hourly_by_key"}  # many rows: never asked of everyone
 
 
 @dataclass(frozen=True)
@@ -116,5 +116,6 @@ def _words(world: World) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "records_as_they_lie", {"priced": True, "columns": ("ts", "cost_usd")}
     yield "hourly", {}
     yield "hourly", {"priced": True}
+    yield "hourly_by_key", {"priced": True}
     yield "price_list", {"at": world.now}
     yield "all_prices", {}

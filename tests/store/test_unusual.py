@@ -123,3 +123,45 @@ def test_failures_of_a_vendor_are_told_as_such(world, record):
     (spike,) = spikes_of(world)
     assert (spike.metric, spike.actual, spike.usual, spike.times) == ("failed", 30, 0, None)
     assert spike.why.startswith("30 failed calls, usually nothing on Sunday 11:00")
+
+
+SHORT = timedelta(hours=2)
+
+
+def busy(record, days: int = 30):
+    """Forty calls of one model in every hour, by one key."""
+    return [record(END - timedelta(hours=h, seconds=-n)) for h in range(1, days * 24) for n in range(40)]
+
+
+def both_ways(world, since: timedelta):
+    """Ada's spikes, asked for alone and among everyone's."""
+    mine = unusual.spikes(world.engine, Scope(ADA, END - since, END + timedelta(hours=1)))
+    assert unusual.spikes(world.engine, EveryonesScope(END - since, END + timedelta(hours=1))) == mine
+    return mine
+
+
+def test_a_key_that_runs_away_is_told_where_its_model_is_busy_anyway(world, record):
+    hour = END - timedelta(hours=1)
+    now_and_then = [record(END - timedelta(hours=h), key_id="key_quiet1") for h in range(2, 700, 9)]
+    taken = [record(hour + timedelta(seconds=n), key_id="key_quiet1") for n in range(60)]
+    world.reader.publish(busy(record) + now_and_then + taken)
+    (spike,) = both_ways(world, SHORT)
+    assert (spike.hour, spike.vendor, spike.model, spike.actual) == (hour, "openai", "", 60 if spike.metric == "calls" else 900)
+    assert "by key key_quiet1; 100 % of the excess from key key_quiet1, model gpt-4o-mini" in spike.why
+
+
+def test_many_small_rises_together_are_told_as_the_user_s(world, record):
+    hour = END - timedelta(hours=1)
+    models = [f"model-{n}" for n in range(20)]
+    usual = [record(END - timedelta(hours=h), model=model, key_id=f"key_{model}") for h in range(1, 720, 5) for model in models[:2]]
+    risen = [record(hour + timedelta(seconds=n), model=model, key_id=f"key_{model}", prompt_tokens=1) for model in models for n in range(8)]
+    world.reader.publish(usual + risen)
+    (spike,) = both_ways(world, SHORT)
+    assert (spike.hour, spike.vendor, spike.model) == (hour, "", "") and "over all models; " in spike.why
+
+
+def test_a_spike_of_a_model_is_told_once_and_not_again_as_its_key_s_and_its_user_s(world, record):
+    other = [record(END - timedelta(hours=h), model="gpt-4o", key_id="key_other1") for h in range(1, 720, 6)]
+    world.reader.publish(steady(record, 40) + other + [row for h in (1, 2) for row in burst(record, END - timedelta(hours=h), 200)])
+    found = both_ways(world, timedelta(hours=30))
+    assert [(spike.hour, spike.model) for spike in found] == [(END - timedelta(hours=h), "gpt-4o-mini") for h in (1, 2)]

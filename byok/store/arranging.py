@@ -1,0 +1,103 @@
+"""Hours of usage as series for a search of unusual ones: of each model, of each key and of all that a user calls."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from byok.spikes.episodes import Metric
+from byok.spikes.hours import SPAN, Clock, Floats, Hours, Ints, clock
+from byok.store import zones
+from byok.store.engine import Engine
+
+HOUR_S = 3600
+COLUMNS: Mapping[Metric, str] = {"tokens": "total_tokens", "calls": "calls", "failed": "failed", "cost": "cost_usd"}
+NAMES = ("user_id", "vendor", "model", "key_id")
+
+
+class Series(NamedTuple):
+    """Hours to judge, the clocks of their users' zones, and by each series' number what it is of (empty: all) and its zone."""
+
+    hours: Hours
+    clocks: list[Clock]
+    names: list[dict[str, str]]
+    zones: list[str]
+
+
+def of_all_kinds(engine: Engine, by_key: pa.Table) -> Series:
+    """Each (user, vendor, model), (user, vendor, key) and (user), from the rows of `questions.hourly` (priced, by key).
+
+    Who uses one model by one key has one series only: the others would be the same.
+    """
+    rows = _Rows(by_key)
+    firsts = np.unique(_joint(rows, NAMES), return_index=True)[1]
+    several = np.bincount(rows.codes["user_id"][firsts], minlength=len(rows.words["user_id"])) > 1
+    mixed = np.flatnonzero(several[rows.codes["user_id"]])
+    every = np.arange(by_key.num_rows)
+    return _arranged(engine, rows, [(every, NAMES[:3]), (mixed, ("user_id", "vendor", "key_id")), (mixed, ("user_id",))])
+
+
+def of_models(engine: Engine, hourly: pa.Table) -> Series:
+    """Each (user, vendor, model), from rows as those of `questions.hourly` (priced); several of one hour count together."""
+    return _arranged(engine, _Rows(hourly), [(np.arange(hourly.num_rows), NAMES[:3])])
+
+
+class _Rows:
+    """The columns of hours as numbers: names by their place among `words`, hours since 1970."""
+
+    def __init__(self, hourly: pa.Table) -> None:
+        coded = {name: hourly[name].combine_chunks().dictionary_encode() for name in NAMES if name in hourly.column_names}
+        self.codes: dict[str, Ints] = {
+            name: column.indices.to_numpy(zero_copy_only=False).astype(np.int64) for name, column in coded.items()
+        }
+        self.words: dict[str, list[str]] = {name: column.dictionary.to_pylist() for name, column in coded.items()}
+        self.hour: Ints = hourly["hour"].cast(pa.int64()).to_numpy() // (1_000_000 * HOUR_S)
+        self.values: dict[str, Floats] = {
+            name: pc.fill_null(hourly[column].cast(pa.float64()), 0.0).to_numpy() for name, column in COLUMNS.items()
+        }
+
+
+def _joint(rows: _Rows, names: Sequence[str]) -> Ints:
+    """One number for the names of each row."""
+    joint = np.zeros(len(rows.hour), np.int64)
+    for name in names:
+        joint = joint * len(rows.words[name]) + rows.codes[name]
+    return joint
+
+
+def _arranged(engine: Engine, rows: _Rows, kinds: Sequence[tuple[Ints, Sequence[str]]]) -> Series:
+    """`kinds`: which rows are summed up, and what a series of them is of."""
+    parts, names, count = [], [], 0
+    for which, naming in kinds:
+        _, firsts, series = np.unique(_joint(rows, naming)[which], return_index=True, return_inverse=True)
+        keys = series * SPAN + rows.hour[which]
+        order = np.argsort(keys, kind="stable")
+        keys = keys[order]
+        starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]]) if len(keys) else np.empty(0, np.int64)
+        sums = {name: np.add.reduceat(values[which[order]], starts) if len(starts) else values[:0] for name, values in rows.values.items()}
+        parts.append((keys[starts] // SPAN + count, rows.codes["user_id"][which[order[starts]]], keys[starts] % SPAN, sums))
+        words = [[rows.words[name][code] for code in rows.codes[name][which[firsts]]] for name in naming]
+        names += [dict.fromkeys(NAMES, "") | dict(zip(naming, row, strict=True)) for row in zip(*words, strict=True)]
+        count = len(names)
+    series, user, hour = (np.concatenate([part[place] for part in parts]) for place in range(3))
+    values: dict[str, Floats] = {name: np.concatenate([part[3][name] for part in parts]) for name in COLUMNS}
+    zone, local, clocks, used = _clocks(engine, rows.words["user_id"], user, hour)
+    zone_of = np.empty(count, np.int64)
+    zone_of[series] = zone
+    return Series(Hours(series, user, hour, local, zone, values), clocks, names, [used[number] for number in zone_of])
+
+
+def _clocks(engine: Engine, user_ids: list[str], user: Ints, hour: Ints) -> tuple[Ints, Ints, list[Clock], list[str]]:
+    """Each hour's zone (a number) and local hour, and the zones' clocks and names."""
+    known = engine.zones_of(user_ids)
+    zone_of = [known.get(user_id, "UTC") for user_id in user_ids]
+    used = sorted(set(zone_of))
+    zone = np.array([used.index(name) for name in zone_of], dtype=np.int64)[user]
+    local, clocks = np.empty_like(hour), []
+    for number, name in enumerate(used):
+        spans = zones.offsets(name)
+        local[zone == number], made = clock(hour[zone == number], spans.starts, spans.seconds)
+        clocks.append(made)
+    return zone, local, clocks, used

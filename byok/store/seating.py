@@ -1,0 +1,69 @@
+"""What a question needs to be answered: its words, and what must lie on a desk before it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from byok.recording.files import TableFile
+from byok.recording.reader import View
+from byok.store import wording, zones
+from byok.store.scope import AnyScope
+
+
+class Words(NamedTuple):
+    """A question as it was asked: what says it in SQL (`known`: texts of remembered sums), its scope, the view to answer from, its other
+    parameters, and whether remembered sums have all that it needs."""
+
+    say: Callable[..., str]
+    scope: AnyScope | None
+    over: View | None
+    values: Mapping[str, object]
+    summed: bool = False
+
+
+def may_be_summed(question: str, scope: AnyScope | None, group_by: Sequence[str] | None) -> bool:
+    """Whether remembered sums have all that this question needs."""
+    columns = {"key_id", "user_id"}.isdisjoint(group_by or ())
+    return question in wording.SUMMED and columns and not getattr(scope, "key_ids", ()) and not getattr(scope, "user_ids", ())
+
+
+class Seating(NamedTuple):
+    """What a desk must have before it: files to read, texts of remembered sums and the files that these are of, and who is kept since when;
+    the beginning of what is asked for (a user's not before retention's, since remembered sums do not pass `kept`); and the step of time in
+    seconds."""
+
+    files: list[str]
+    known: list[str]
+    summed: frozenset[str]
+    kept: pa.Table
+    since: datetime
+    step_s: int
+
+
+def step_of(scope: AnyScope, since: datetime, files: Sequence[TableFile], view: View) -> int:
+    """The step that fits every record in question: rules of zones from before the first of them do not count."""
+    first = [file.first_ts for file in files]
+    if view.tail.num_rows:
+        first.append(pc.min(view.tail["ts"]).as_py())
+    return zones.step(zones.offsets(scope.tz), max(since, min(first, default=since)))
+
+
+def among(days: pa.Table, scope: AnyScope | None) -> pa.Table:
+    """Only those users that a scope names: records of others then end at the join with who is kept, before they are priced."""
+    named = getattr(scope, "user_ids", ())
+    return days.filter(pc.is_in(days["user_id"], pa.array(named, pa.string()))) if named else days
+
+
+def values_of(scope: AnyScope | None, sql: str, seating: Seating) -> dict[str, object]:
+    """What the text asks for of a scope: its bounds, its filters, and the spans of its zone."""
+    if scope is None:
+        return {}
+    found = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(scope).items()} | {"since": seating.since}
+    if "$zone_starts" in sql:
+        spans = zones.between(zones.offsets(scope.tz), seating.since, scope.until)
+        found |= {f"zone_{name}": values for name, values in spans._asdict().items()} | {"step_s": seating.step_s}
+    return found
