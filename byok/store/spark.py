@@ -112,7 +112,7 @@ class SparkEngine(Engine):
                 raise
         return self._answer(words, newest)  # the view's files have been merged away since
 
-    def _answer(self, words: _Words, view: View) -> pa.Table:
+    def _answer(self, words: Words, view: View) -> pa.Table:
         sql = words.say()
         seating = self._seating(view, words.scope, summed=False)
         given = wording.values(sql, {**values_of(words.scope, sql, seating), **words.values})
