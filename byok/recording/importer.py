@@ -6,7 +6,8 @@ takes the rows of users that were known when it began; users that became known l
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,16 +73,26 @@ def import_file(
     user, vendor, endpoint or usage source or with a negative or unreadable number are refused and counted. Raises `FileUnreadable`.
     """
     digest = _digest(path)
-    with _opened(path, vendors) as source:
+    with _opened(path, vendors) as source, contextlib.ExitStack() as reading:
         plan = _plan(rounds, digest, known_users(source.users()))
         total = Imported()
-        for number, chunk in enumerate(regroup(source.rows(), chunk_rows)):
+        chunks = reading.enter_context(contextlib.closing(_one_ahead(regroup(source.rows(), chunk_rows))))
+        for number, chunk in enumerate(chunks):
             good = _with_safe_models(chunk.filter(pc.invert(chunk[_REFUSED])).drop_columns([_REFUSED]), safe_model)
             booked, duplicates = _book(table, digest, plan, number, good)
             step = Imported(chunk.num_rows, booked, duplicates, chunk.num_rows - booked - duplicates)
             total = Imported(*(before + now for before, now in zip(total, step, strict=True)))
             progress(total.read)
     return total
+
+
+def _one_ahead(chunks: Iterator[pa.Table]) -> Generator[pa.Table]:
+    """The same chunks, the next of which is read while one is booked."""
+    with ThreadPoolExecutor(1, "import") as thread:
+        following = thread.submit(next, chunks, None)
+        while (chunk := following.result()) is not None:
+            following = thread.submit(next, chunks, None)
+            yield chunk
 
 
 def _plan(rounds: Rounds, digest: str, known: set[str]) -> list[set[str]]:

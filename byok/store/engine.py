@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
 import pyarrow as pa
-import structlog
 
 from byok.errors import ByokError
 from byok.recording.reader import View
 from byok.store import answers, tables, wording
 from byok.store.answers import Answers
 from byok.store.aside import Aside
-from byok.store.desk import Desk, reads_whole
+from byok.store.broken_files import BrokenFiles
+from byok.store.desk import Desk
 from byok.store.held import MOST_ROWS, Held
 from byok.store.remembered import BUSY_ROWS, FROM_ROWS, Asked, Remembered
 from byok.store.scope import AnyScope, Scope
-from byok.store.seating import Seating, Words, among, may_be_summed, step_of, values_of
+from byok.store.seating import Seating, Words, among, may_be_summed, may_be_summed_by_user, step_of, values_of
 from byok.store.spill import Spill
 from byok.store.zones import EARLIEST
 
@@ -45,7 +45,6 @@ _NO_FILES_FAULT = (
     duckdb.CatalogException,
 )
 
-_log = structlog.get_logger()
 T = TypeVar("T")
 
 
@@ -98,7 +97,7 @@ class Engine:
         self._memory_limit_mb = memory_limit_mb
         self._lock = threading.Lock()
         self._idle: list[Desk] = []
-        self._broken: dict[str, object] = {}
+        self._broken = BrokenFiles()
         self._days: tuple[dict[str, int], pa.Table] | None = None
         self._aside: Aside | None = None
         self._answers: Answers | None = None
@@ -115,7 +114,7 @@ class Engine:
     def quarantined(self) -> list[str]:
         """Paths of files that the table names and that cannot be read: what is answered lacks their rows."""
         named = {file.path for file in self._reader.view().files}
-        return sorted(path for path in self._without() if path in named)
+        return sorted(path for path in self._broken.paths() if path in named)
 
     def ask(
         self,
@@ -137,7 +136,8 @@ class Engine:
         if known and self._answers and (found := self._answers.get(*known)) is not None:
             return found
         say = partial(wording.question, question, scope, group_by=group_by, priced=priced, split=split)
-        table = tables.whole_numbers(self._table(Words(say, scope, over, values, may_be_summed(question, scope, group_by))))
+        asked = question, scope, group_by
+        table = tables.whole_numbers(self._table(Words(say, scope, over, values, may_be_summed(*asked), may_be_summed_by_user(*asked))))
         if known and self._answers and self._known_as(scope, how) == known:  # nothing changed while it was worked out
             self._answers.put(*known, table)
         return table
@@ -198,7 +198,7 @@ class Engine:
             return desk.ask(sql, {**values_of(words.scope, sql, seating), **words.values}).to_arrow_table()
 
         with self._aside.answering() if self._aside else contextlib.nullcontext():
-            table, desk = self._at_a_desk(answer, words.scope, summed=words.summed, over=words.over, hold=True)
+            table, desk = self._at_a_desk(answer, words.scope, summed=words.summed, by_user=words.by_user, over=words.over, hold=True)
             self._leave(desk)
         return table
 
@@ -236,6 +236,7 @@ class Engine:
         scope: AnyScope | None = None,
         *,
         summed: bool = False,
+        by_user: bool = False,
         over: View | None = None,
         hold: bool = False,
     ) -> tuple[T, Desk]:
@@ -251,7 +252,7 @@ class Engine:
                 if view is not over:
                     self._remembered.forget_all_but(view)
                     self._held.forget_all_but(view)
-                seating = self._seating(view, scope, summed=summed)
+                seating = self._seating(view, scope, summed=summed, by_user=by_user)
                 held = self._rows_held(view, scope, seating) if hold else None
                 desk = self._sit_down(holds=held is not None)
                 if held is None:
@@ -267,9 +268,9 @@ class Engine:
                     self._mend(error, view)
         raise StoreUnreadable
 
-    def _seating(self, view: View, scope: AnyScope | None, *, summed: bool) -> Seating:
+    def _seating(self, view: View, scope: AnyScope | None, *, summed: bool, by_user: bool = False) -> Seating:
         """Which files a question must read, and what is remembered of the others."""
-        now, without = self._now(), self._without()
+        now, without = self._now(), self._broken.paths()
         files = [file for file in view.files if file.path not in without]
         user_id = scope.user_id if isinstance(scope, Scope) else None
         days = self._days_kept(user_id)
@@ -282,7 +283,9 @@ class Engine:
         files = [file for file in files if file.last_ts >= since and file.first_ts < scope.until]
         step_s = step_of(scope, since, files, view)
         asked = Asked(since, scope.until, step_s, user_id)
-        if user_id or not summed:
+        if by_user:
+            part = self._remembered.part_by_user(files, asked, days, now)
+        elif user_id or not summed:
             learn = user_id is not None and self._held.refuses(user_id, [file.path for file in files])
             part = self._remembered.part(files, asked, summed=summed, learn=learn)
         else:
@@ -298,7 +301,7 @@ class Engine:
         if not kept.num_rows:
             return None
         asked = answers.asked_for(scope, view, kept["keep_after"][0].as_py(), how)
-        return None if asked is None else ((view.stamp, self._repriced, frozenset(self._without())), asked)
+        return None if asked is None else ((view.stamp, self._repriced, frozenset(self._broken.paths())), asked)
 
     def _rows_held(self, view: View, scope: AnyScope | None, seating: Seating) -> pa.Table | None:
         """One user's rows, if they are in memory; else they will be for the next question."""
@@ -352,25 +355,17 @@ class Engine:
             known = self._days = (retention, tables.days_kept(retention))
         return known[1]
 
-    def _without(self) -> set[str]:
-        return {path for path, seen in list(self._broken.items()) if _print_of(path) == seen}
-
     def _mend(self, error: duckdb.Error, view: View) -> None:
         """Find out why a question failed: return if another try can succeed, else raise."""
         if isinstance(error, _NO_FILES_FAULT):
             raise error
         if isinstance(error, _CRASHES):
             self._reopen()
-        files = [file.path for file in view.files if file.path not in self._without()]
+        files = [file.path for file in view.files if file.path not in self._broken.paths()]
         if any(not Path(path).exists() for path in files) and self._reader.view().stamp != view.stamp:
             return  # compacted or erased between view and question
-        scratch = self._database.cursor()
-        broken = [path for path in files if not reads_whole(scratch, path)]
-        if not broken:
+        if not self._broken.search(files, self._database.cursor()):
             raise error
-        for path in broken:
-            _log.error("usage_file_quarantined", file=Path(path).name)
-            self._broken[path] = _print_of(path)
 
     def _reprice(self) -> None:
         """Work with other prices from now on if they changed; what is remembered was worked out with the old ones."""
@@ -387,11 +382,3 @@ class Engine:
         with self._lock:
             self._idle.clear()
             self._database, self._remembered, self._held = self._open()
-
-
-def _print_of(path: str) -> object:
-    try:
-        status = Path(path).stat()
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns

@@ -26,12 +26,13 @@ from byok.store import wording
 from byok.store.aside import Aside
 from byok.store.desk import Desk
 
-FROM_ROWS = 100_000
+FROM_ROWS = 10_000
 BUSY_SHARE, BUSY_ROWS = 400, 500  # so at most 400 users are busy in a file: with a 400th of its rows each, and not just a few
 SHORTEST_STEP_S = 900
 LONGEST_STEP_S = 3600
 _AHEAD = timedelta(days=1)
 _MOST_LEAVING = 1_000_000
+_MOST_BOUNDS = 4
 _DAY_US = 86_400_000_000
 _UNKNOWN_DAYS = -400_000  # a user that is not known: hidden long ago
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -77,6 +78,7 @@ class _File:
     days: pa.Array | None = None
     hides_from_us: int = 0
     leaving: _Leaving | None = None
+    of_users: dict[tuple[datetime, datetime], int] = field(default_factory=dict)  # by bounds, the latest last
 
 
 class Remembered:
@@ -132,6 +134,22 @@ class Remembered:
                     known += [f"from remembered.all_{mine.sums[asked.step_s]}", *hidden]
         return Part(direct, known)
 
+    def part_by_user(self, files: Sequence[TableFile], asked: Asked, days: pa.Table, now: datetime) -> Part:
+        """Everyone's, each user apart, for just these bounds: days begin where zones say. A file of which retention hides any is read."""
+        direct, known = [], []
+        now_us = (now - _EPOCH) // timedelta(microseconds=1)
+        with self._lock:
+            for file in files:
+                mine = self._learn(file, LONGEST_STEP_S) if file.rows >= self._from_rows else None
+                if mine:
+                    self._judge(mine, days)
+                number = self._learn_users(file, mine, asked) if mine and now_us <= mine.hides_from_us else None
+                if number is None:
+                    direct.append(file.path)
+                else:
+                    known.append(f"from remembered.users_{number}")
+        return Part(direct, known)
+
     def forget_all_but(self, view: View) -> None:
         """Drop the sums of files that the table does not name any more."""
         named = {file.path for file in view.files}
@@ -143,6 +161,7 @@ class Remembered:
                 gone = self._files.pop(path)
                 self._drop([f"{kind}_{number}" for number in gone.sums.values() for kind in ("sums", "all")])
                 self._drop([gone.leaving.name] if gone.leaving else [])
+                self._drop([f"users_{number}" for number in gone.of_users.values()])
         finally:
             self._lock.release()
 
@@ -187,6 +206,23 @@ class Remembered:
         mine.sums[step_s] = number
         self._files[file.path] = mine
         return mine
+
+    def _learn_users(self, file: TableFile, mine: _File, asked: Asked) -> int | None:
+        """Each user's sums within the bounds, asked for if need be; None if its numbers are too large to be kept."""
+        bounds = max(asked.since, file.first_ts), min(asked.until, file.last_ts + _SECOND)
+        number = mine.of_users.pop(bounds, None)
+        if number is None:
+            desk, number = self._desk(file), next(_NUMBERS)
+            self._everything_kept(desk, mine)
+            try:
+                self._make(desk, f"users_{number}", "sums_of_users", {"since": bounds[0], "until": bounds[1]})
+            except (duckdb.ConversionException, duckdb.OutOfRangeException):
+                return None
+            self._compress(desk)
+            if len(mine.of_users) >= _MOST_BOUNDS:
+                self._drop([f"users_{mine.of_users.pop(next(iter(mine.of_users)))}"])
+        mine.of_users[bounds] = number
+        return number
 
     def _hidden(self, file: TableFile, mine: _File, days: pa.Table, now: datetime) -> list[str] | None:
         """SQL of the rows to take off again; None if they are too many."""

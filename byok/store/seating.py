@@ -11,24 +11,31 @@ import pyarrow.compute as pc
 from byok.recording.files import TableFile
 from byok.recording.reader import View
 from byok.store import wording, zones
-from byok.store.scope import AnyScope
+from byok.store.scope import AnyScope, EveryonesScope
 
 
 class Words(NamedTuple):
     """A question as it was asked: what says it in SQL (`known`: texts of remembered sums), its scope, the view to answer from, its other
-    parameters, and whether remembered sums have all that it needs."""
+    parameters, and whether remembered sums have all that it needs, of all users together or of each."""
 
     say: Callable[..., str]
     scope: AnyScope | None
     over: View | None
     values: Mapping[str, object]
     summed: bool = False
+    by_user: bool = False
 
 
 def may_be_summed(question: str, scope: AnyScope | None, group_by: Sequence[str] | None) -> bool:
     """Whether remembered sums have all that this question needs."""
     columns = {"key_id", "user_id"}.isdisjoint(group_by or ())
     return question in wording.SUMMED and columns and not getattr(scope, "key_ids", ()) and not getattr(scope, "user_ids", ())
+
+
+def may_be_summed_by_user(question: str, scope: AnyScope | None, group_by: Sequence[str] | None) -> bool:
+    """Whether each user's own sums have all that this question about everyone needs."""
+    filtered = any(getattr(scope, name, ()) for name in ("vendors", "models", "key_ids", "statuses"))
+    return question == "usage" and tuple(group_by or ()) == ("user_id",) and isinstance(scope, EveryonesScope) and not filtered
 
 
 class Seating(NamedTuple):

@@ -80,7 +80,7 @@ def question(
     sums = _OF_SUMS if known else _OF_CALLS
     cost = f", {sums['cost_sum']} as cost_usd, {sums['unpriced']} as unpriced_calls"
     priced = priced or name == "summary"
-    places = {"records": _records(name, scope, known, priced=priced), **sums}
+    places = {"records": _records(name, scope, known, priced=priced, by_user="user_id" in (group_by or ())), **sums}
     if scope is not None:
         places["scope"] = _scope(scope)
     if columns:
@@ -111,10 +111,10 @@ def values(sql: str, offered: Mapping[str, object]) -> dict[str, object]:
     return {name: offered[name] for name in set(_VALUE.findall(sql))}
 
 
-def _records(name: str, scope: AnyScope | None, known: Sequence[str], *, priced: bool) -> str:
+def _records(name: str, scope: AnyScope | None, known: Sequence[str], *, priced: bool, by_user: bool) -> str:
     if not known:
         return ("usage_costed" if name in _COSTED else "usage_priced") if priced else "usage"
-    columns = _SUMMED_COLUMNS + (_SUMMED_COSTS if priced else "") + (", user_id" if isinstance(scope, Scope) else "")
+    columns = _SUMMED_COLUMNS + (_SUMMED_COSTS if priced else "") + (", user_id" if by_user or isinstance(scope, Scope) else "")
     view = "usage_summed_priced" if priced else "usage_summed"
     parts = [f"select {columns} from {view}", *(f"select {columns} from ({part})" for part in known)]  # noqa: S608 - our own names
     return f"({' union all '.join(parts)})"

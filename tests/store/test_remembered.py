@@ -59,6 +59,7 @@ def everything(engine, scope) -> list:
     answers = [questions.summary(engine, scope)]
     answers += [questions.usage(engine, scope, group_by=group_by) for group_by in (("vendor", "model"), ("month", "status"))]
     answers += [questions.usage(engine, scope, group_by=group_by, cost=True) for group_by in (("status",), ("day", "model"))]
+    answers += [questions.usage(engine, scope, group_by=("user_id",), cost=cost) for cost in (False, True)]
     answers += [money.costs(engine, scope, group_by=(name,)) for name in ("model", "month")]
     return [*answers, questions.series(engine, scope, grain="hour", by="vendor").to_pylist()]
 
@@ -174,7 +175,7 @@ def test_a_file_that_is_gone_takes_its_sums_along(pair, world, rows):
     same(pair, EVERYONE)
     assert first.path not in pair[0]._remembered._files and len(pair[0]._remembered._files) == kept
     tables = pair[0].connection().execute("select table_name from duckdb_tables() where database_name = 'remembered'").fetchall()
-    assert len(tables) == 2 * kept
+    assert len(tables) == 3 * kept
 
 
 def test_sums_too_large_to_be_kept_are_read_from_the_file(pair, world, record):
@@ -204,3 +205,14 @@ def test_a_broken_file_is_set_aside_before_it_is_remembered(pair, world, rows):
     bad.write_bytes(bad.read_bytes()[:100])
     answer = questions.usage(pair[0], EVERYONE)
     assert answer.incomplete and answer.totals["total_calls"] == 940
+
+
+def test_each_users_sums_are_remembered_for_the_bounds_asked(pair, world):
+    for days in range(7):
+        scope = EveryonesScope(FIRST + timedelta(days=days, minutes=13), FIRST + timedelta(days=50), user_ids=("usr_ada1", "usr_bob1"))
+        for _ in range(2):
+            mine, direct = (questions.usage(engine, scope, group_by=("user_id",)) for engine in pair)
+            assert mine == direct and len(mine.rows) == 2
+    seating = pair[0]._seating(pair[0].view(), scope, summed=False, by_user=True)
+    assert len(seating.known) == 3 and not seating.files, "the files were read, so this proved nothing"
+    assert all(len(file.of_users) <= 4 for file in pair[0]._remembered._files.values())

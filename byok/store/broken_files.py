@@ -1,0 +1,39 @@
+"""Files that the table names and that cannot be read: left out of every answer, and read again when they change."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import duckdb
+import structlog
+
+from byok.store.desk import reads_whole
+
+_log = structlog.get_logger()
+
+
+class BrokenFiles:
+    """Those that one process has met."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, object] = {}
+
+    def paths(self) -> set[str]:
+        """Which are as they were when they were found broken."""
+        return {path for path, seen in list(self._seen.items()) if _print_of(path) == seen}
+
+    def search(self, files: Iterable[str], scratch: duckdb.DuckDBPyConnection) -> bool:
+        """Read all of them, every value; whether one is broken that was not known to be."""
+        known = self.paths()
+        found = [path for path in files if path not in known and not reads_whole(scratch, path)]
+        for path in found:
+            _log.error("usage_file_quarantined", file=Path(path).name)
+            self._seen[path] = _print_of(path)
+        return bool(found)
+
+
+def _print_of(path: str) -> object:
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
