@@ -79,7 +79,8 @@ def _told(user: User, one: Delivery) -> dict[str, object]:
     words = findings.words(found, one.kind, about.email, user.tz, book.settings.dashboard_url, reader=user.id)
     whose = f"{about.email}, " if about.id != user.id else ""
     title = words.title.removeprefix("Test: ").removeprefix("Over: ")
-    return facts | {"hour": findings.window(found.hour, found.step, zone), "about": f"{whose}{title}", "chart": words.url}
+    hour = findings.window(found.hour, found.step, zone).partition(" (")[0].removesuffix(f" {zone.key}")  # of the zone of "When"
+    return facts | {"hour": hour, "about": f"{whose}{title}", "chart": words.url}
 
 
 def _row(user: User, rule: Rule, last: Delivery | None) -> None:

@@ -181,11 +181,12 @@ def layout(
         "legend": figure.LEGEND,
         "xaxis": axis
         | {"type": "category", "tickmode": "array", "tickvals": [x[i] for i in at], "ticktext": text, "tickangle": 0, "showgrid": False}
-        | {"automargin": "height", "showline": True, "linecolor": colours.border},
+        | {"automargin": "height", "showline": True, "linecolor": colours.border, "range": [-0.5, len(x) - 0.5]},
         "yaxis": axis
         | {"rangemode": "tozero", "nticks": 5, "automargin": "width", "gridcolor": colours.border, "ticklabelposition": "outside"}
         | unit,
     }
+    found["margin"] = found["margin"] | {"r": 8}  # on a phone the newest day's label is wider than its bar
     if running and x and tops and tops[-1]:
         found["annotations"] = [_so_far(x, tops, colours)]
     return found
