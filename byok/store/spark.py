@@ -71,7 +71,8 @@ class SparkTables:
             self._records(session, seating.files, view.tail).createOrReplaceTempView("usage_rows")
             for name in _VIEWS:
                 session.sql(transpile(wording.text(f"view_{name}")))
-            return session.sql(transpile(sql), args=_arguments(values)).toArrow()
+            with self._spark.bounded():
+                return session.sql(transpile(sql), args=_arguments(values)).toArrow()
         except Exception as error:  # of many kinds, from two languages
             log.error("spark_failed", error=type(error).__name__)
             if "S3AFileSystem" in str(error):
@@ -102,7 +103,17 @@ class SparkEngine(Engine):
 
     def _table(self, words: Words) -> pa.Table:
         self._reprice()
-        view, sql = words.over or self._reader.view(), words.say()
+        view = words.over or self._reader.view()
+        try:
+            return self._answer(words, view)
+        except SparkFailed:
+            newest = self._reader.view()
+            if newest.stamp == view.stamp:
+                raise
+        return self._answer(words, newest)  # the view's files have been merged away since
+
+    def _answer(self, words: Words, view: View) -> pa.Table:
+        sql = words.say()
         seating = self._seating(view, words.scope, summed=False)
         given = wording.values(sql, {**values_of(words.scope, sql, seating), **words.values})
         beside = {f"usage_{name}": table for name, table in zip(_PRICES, self._prices, strict=True)}

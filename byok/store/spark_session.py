@@ -4,6 +4,8 @@ import contextlib
 import os
 import re
 import socket
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import structlog
@@ -11,6 +13,7 @@ import structlog
 from byok.errors import ByokError
 
 CONNECT_S = 5.0
+LONGEST_S = 840.0  # of a question: files that were merged away are swept after 15 minutes
 CONNECT_PORT = 15002
 _TRIES = 3  # of Connect, which by itself would try for ten minutes
 _ALWAYS = {"spark.sql.session.timeZone": "UTC", "spark.sql.execution.arrow.pyspark.enabled": "true", "spark.sql.ansi.enabled": "true"}
@@ -72,6 +75,17 @@ class SparkSession:
                 log.error("spark_failed", error=type(error).__name__)
                 raise (SparkMissing if _lacks_java(error) else SparkFailed(type(error).__name__)) from None
         return self._session
+
+    @contextlib.contextmanager
+    def bounded(self) -> Iterator[None]:
+        """End what takes too long: a cluster without workers would let a question wait for ever, and all others behind it."""
+        timer = threading.Timer(LONGEST_S, self.opened().interruptAll)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def lives(self) -> bool:
         """Whether the driver answers at all."""

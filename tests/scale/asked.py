@@ -22,7 +22,12 @@ DUCKDBS_OWN = {
     "leaving_of_file",
     "sums_of_file",
     "sums_of_all",
+    "sums_of_users",
     "users_of_file",
+    "held_rows",
+    "view_held_costed",
+    "view_held_usage",
+    "view_rows_alike",
 }
 IN_NO_ORDER = {"records_as_they_lie", "hourly", "hourly_by_key", "hours_of_keys", "all_prices", "could_have_spikes"}
 ZONED = {"usage_by_time"}

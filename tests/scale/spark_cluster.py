@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -114,14 +115,21 @@ class SparkCluster:
             return 0
         return int(said.json()["aliveworkers"]) if said.status_code == 200 else 0
 
+    def freeze_its_worker(self) -> None:
+        """Its executors, too: nothing is worked on any more, and nobody is told."""
+        for process in [self._processes[1].pid, *_children(self._processes[1].pid)]:
+            os.kill(process, signal.SIGSTOP)
+
     def applications(self) -> list[str]:
         """The names of what runs or ran on it."""
         said = httpx.get(f"http://127.0.0.1:{self._page}/json/", timeout=60).json()
         return [one["name"] for one in said["activeapps"] + said["completedapps"]]
 
     def close(self) -> None:
+        for pid in _children(self._processes[1].pid):
+            os.kill(pid, signal.SIGKILL)
         for process in self._processes:
-            process.terminate()
+            process.kill()
         for process in self._processes:
             process.wait(60)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -135,6 +143,11 @@ class SparkCluster:
 
     def _start(self, name: str, *words: str) -> subprocess.Popen[bytes]:
         return _started(self.folder, f"org.apache.spark.deploy.{name}", *words, brief=self._brief)
+
+
+def _children(pid: int) -> list[int]:
+    said = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True)
+    return [int(word) for word in said.stdout.split()]
 
 
 def log_of(folder: Path) -> str:

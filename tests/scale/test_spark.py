@@ -11,7 +11,7 @@ import pytest
 
 from byok.pricing import catalogue
 from byok.recording.journal import Journal
-from byok.recording.publisher import write_by_month
+from byok.recording.publisher import merge, write_by_month
 from byok.recording.reader import Reader
 from byok.recording.table import Table
 from byok.settings import RemoteStore
@@ -125,9 +125,10 @@ def table_and_words(root: Path) -> tuple[Reader, dict[str, Any]]:
 
 @needs_spark
 @pytest.mark.slow
-def test_every_question_is_answered_by_a_cluster_as_by_duckdb(engines, cluster, tmp_path):
+def test_every_question_is_answered_by_a_cluster_as_by_duckdb(engines, cluster, tmp_path, monkeypatch):
+    from byok.store import spark_session
     from byok.store.spark import SparkTables
-    from byok.store.spark_session import SparkReadsNoS3
+    from byok.store.spark_session import SparkFailed, SparkReadsNoS3
 
     duck, spark = engines
     differ, empty = [], set(questions()) - DUCKDBS_OWN - VIEWS
@@ -143,6 +144,10 @@ def test_every_question_is_answered_by_a_cluster_as_by_duckdb(engines, cluster, 
     assert empty == set()
     assert pc.sum(duck.ask("usage", EVERYTHING, group_by=("vendor",))["calls"]).as_py() > 300
     assert cluster.applications() == ["byok"]
+    monkeypatch.setattr(spark_session, "LONGEST_S", 10.0)
+    cluster.freeze_its_worker()
+    with pytest.raises(SparkFailed):
+        spark.ask("summary", EVERYTHING)
     with pytest.raises(SparkReadsNoS3):  # without hadoop-aws
         reads_s3 = SparkTables(cluster.url, RemoteStore("s3://bucket/prefix", tmp_path, 1000))
         seating = spark._seating(spark.view(), EVERYTHING, summed=False)
@@ -160,10 +165,19 @@ def test_spark_reads_the_tail_of_a_journal_within_one_process_and_its_driver_may
     spark = over(reader, tmp_path, "local[1]")
     try:
         assert spark.ask("summary", EVERYTHING)["calls"].to_pylist() == [5]
+        table = Table(tmp_path / "usage")
+        for number in (7, 8):
+            with table.writing():
+                table.commit(write_by_month(table.directory, as_table([usage_record(number)])))
+        before = spark.view()
+        merge(table)
+        with table.writing():
+            assert table.sweep(older_than_s=-1) == 2
+        assert spark.ask("summary", EVERYTHING, over=before)["calls"].to_pylist() == [7]
         gateway: Any = SparkContext._gateway
         gateway.proc.kill()
         gateway.proc.wait()
-        assert spark.ask("summary", EVERYTHING)["calls"].to_pylist() == [5]
+        assert spark.ask("summary", EVERYTHING)["calls"].to_pylist() == [7]
     finally:
         spark.close()
         journal.close()
