@@ -10,13 +10,14 @@ from byok.usage import COLUMN_NAMES
 
 NAMES = (*COLUMN_NAMES, "cost_usd", "price_source")
 SPIKES = "spikes"  # the table beside the records that takes time to make
-MOST = 9  # more are as quickly copied all
+MOST = 9  # more are nearly as quickly copied all, but for those of costs
 _COUNT_ALL = re.compile(r"\bcount\s*\(\s*\*\s*\)", re.IGNORECASE)
 _ALL_COLUMNS = re.compile(r"(?:\b(?:select|distinct|all)|[,.(])\s*\*", re.IGNORECASE)
 _WORD = re.compile(r"\w+")
-# TRY would make a null of a failure; the others name columns without naming them.
+# Words that name columns without naming them.
 _CATALOGUES = ("duckdb", "pragma", "pg_", "sqlite", "information_schema")  # they tell of tables that are not there yet
-_TELLS_NOTHING = frozenset(("try", "columns", "summarize", "describe", "show", "pivot", "unpivot", "natural", "table"))
+_COSTS = frozenset(("usage_priced", "cost_usd", "price_source"))
+_TELLS_NOTHING = frozenset(("columns", "summarize", "describe", "show", "pivot", "unpivot", "natural", "table"))
 
 
 def may_see_spikes(query: str) -> bool:
@@ -34,11 +35,13 @@ def named(query: str) -> tuple[str, ...]:
 
     >>> named("select model, count(*), sum(cost_usd) from usage_priced group by model")
     ('ts', 'user_id', 'model', 'cost_usd')
-    >>> named("select * from usage")
-    ()
+    >>> named("select * from usage") == COLUMN_NAMES, named("select * from usage_priced")
+    (True, ())
     """
     words = {word.lower() for word in _WORD.findall(query)}
-    if words & _TELLS_NOTHING or any(word.startswith(_CATALOGUES) for word in words) or _ALL_COLUMNS.search(_COUNT_ALL.sub(" ", query)):
+    if "try" in words or any(word.startswith(_CATALOGUES) for word in words):
         return ()
     found = tuple(name for name in NAMES if name in words or name in ("ts", "user_id"))
-    return (*found, *(SPIKES for _ in words & {SPIKES})) if len(found) <= MOST else ()
+    if len(found) > MOST or words & _TELLS_NOTHING or _ALL_COLUMNS.search(_COUNT_ALL.sub(" ", query)):
+        found = () if words & _COSTS else COLUMN_NAMES
+    return (*found, *(SPIKES for _ in words & {SPIKES})) if found else ()

@@ -337,7 +337,7 @@ def test_after_a_first_answer_the_rest_is_copied_without_being_asked_for(make):
 
 def test_rows_that_change_all_the_time_are_copied_by_the_column(make):
     pool, ada = make(quick=1), Rows("usr_ada1")
-    pool.ask("usr_ada1", "SELECT * FROM usage", ada)
+    pool.ask("usr_ada1", "SELECT * FROM usage_priced", ada)
     for count in (11, 12):
         ada.count = count
         assert pool.ask("usr_ada1", SUM, ada).rows.to_pylist() == [{"who": "usr_ada1", "n": count}]

@@ -4,6 +4,7 @@ import pytest
 
 from byok.store.console import USAGE_PRICED
 from byok.store.named_columns import NAMES, named
+from byok.usage import COLUMN_NAMES
 
 
 def test_the_columns_are_those_of_the_view():
@@ -34,14 +35,24 @@ def test_named_columns_are_copied_first(query, columns):
         "select model, * from usage",
         "select max(* exclude model) from usage",
         "select columns('m.*') from usage",
-        "select TRY(model) from usage",
         "summarize usage",
         "table usage",
+        "select ts from usage natural join keys",
+    ],
+)
+def test_where_all_may_be_meant_all_of_that_view_are_copied(query):
+    assert named(query) == COLUMN_NAMES
+    assert named(query.replace("usage", "usage_priced")) == ()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select TRY(model) from usage",
         "select table_name, estimated_size from duckdb_tables()",
         "select row_count from information_schema.tables",
-        "select ts from usage natural join keys",
         "select " + ", ".join(NAMES) + " from usage_priced",
     ],
 )
-def test_where_all_may_be_meant_all_are_copied(query):
+def test_where_anything_may_be_meant_everything_is_copied(query):
     assert named(query) == ()
