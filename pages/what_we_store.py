@@ -58,5 +58,5 @@ with states.Card("For how long", column=right):
         f"Your plan ({user.plan}) keeps a record for {format.plural(user.retention_days, 'day')}. After that it is invisible at once "
         "and deleted from every file within a day."
     )
-    st.markdown("Records lie on this installation's own disk. Nothing is sent anywhere else.")
+    st.markdown("Records lie on this installation's own disk, or in the bucket that its operator named. They are sent nowhere else.")
     st.page_link("pages/exports.py", label="Take your records with you", icon=":material/download:")

@@ -55,7 +55,7 @@ def draw(whose: User, zone: ZoneInfo) -> None:
     with states.Card("Stored days"):
         today = session.now().astimezone(found.zone).date()
         calendar_chart.draw(found.per_day, _first_day(found), max(today, max(found.per_day)), mode=st.context.theme.type)
-        st.caption(f"Days in {found.zone.key}. The darker a day, the more calls.")
+        st.caption(f"Days in {found.zone.key}. The stronger the blue of a day, the more calls.")
     _leaving(found)
 
 

@@ -62,6 +62,21 @@ TABLES: dict[str, tuple[str, tuple[Field, ...]]] = {
             Field("last_used_at", "timestamptz", "When the gateway last used it; null: never."),
         ),
     ),
+    "spikes": (
+        "Your unusual hours. The first query over them takes longer: they are worked out for it.",
+        (
+            Field("hour", "timestamptz", "The hour that was unusual."),
+            Field("user_id", "varchar", "Your own id."),
+            Field("vendor", "varchar", "Whose calls; empty: of all vendors together."),
+            Field("model", "varchar", "Of which model; empty: of all of a key, or of all together."),
+            Field("metric", "varchar", "What stood out most: tokens, calls, failed or cost."),
+            Field("actual", "double", "How much of it there was."),
+            Field("usual", "double", "How much there usually is at that hour of the week."),
+            Field("times", "double", "How many times the usual; null where there usually is none."),
+            Field("score", "double", "How sure it is, from 0 to 1."),
+            Field("why", "varchar", "The same in a sentence."),
+        ),
+    ),
 }
 
 EXAMPLES: tuple[Example, ...] = (
