@@ -1,9 +1,11 @@
 """From a loop that runs away to the message in Slack, and a report on schedule: real processes, a real HTTP and a real mail server."""
 
+import contextlib
 import json
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -38,6 +40,12 @@ def history(user_id: str, now: datetime) -> str:
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
+def noted(accounts: Path) -> set[str]:
+    """What the outbox says of its messages."""
+    with contextlib.closing(sqlite3.connect(accounts)) as db:
+        return {status for (status,) in db.execute("select status from deliveries")}
+
+
 @pytest.mark.slow
 def test_a_loop_is_in_slack_and_the_report_in_the_mail_once_also_after_a_kill(install, tmp_path):
     with Receiver() as slack, MailServer(tmp_path, tls=True) as mail:
@@ -69,6 +77,7 @@ def test_a_loop_is_in_slack_and_the_report_in_the_mail_once_also_after_a_kill(in
             assert set(pool.map(call, range(CALLS))) == {200}
         wait_until(lambda: slack.posts, seconds=300)
         wait_until(lambda: mail.letters, seconds=300)
+        wait_until(lambda: noted(home.data / "accounts.db") == {"sent"})  # killed before that, it may say so once more
         home.kill("keeper")
         home.start("keeper")
         home.command("compact")
