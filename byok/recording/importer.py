@@ -73,10 +73,9 @@ def import_file(
     user, vendor, endpoint or usage source or with a negative or unreadable number are refused and counted. Raises `FileUnreadable`.
     """
     digest = _digest(path)
-    with _opened(path, vendors) as source, contextlib.ExitStack() as reading:
+    with _opened(path, vendors) as source, contextlib.closing(_one_ahead(regroup(source.rows(), chunk_rows))) as chunks:
         plan = _plan(rounds, digest, known_users(source.users()))
         total = Imported()
-        chunks = reading.enter_context(contextlib.closing(_one_ahead(regroup(source.rows(), chunk_rows))))
         for number, chunk in enumerate(chunks):
             good = _with_safe_models(chunk.filter(pc.invert(chunk[_REFUSED])).drop_columns([_REFUSED]), safe_model)
             booked, duplicates = _book(table, digest, plan, number, good)

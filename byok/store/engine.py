@@ -157,7 +157,7 @@ class Engine:
 
     def connection(self) -> duckdb.DuckDBPyConnection:
         """A connection of one's own for the operator: `usage`, `usage_priced`, `prices`, `keys` over all that is kept, as of now."""
-        _, desk = self._at_a_desk(lambda *_: None)
+        _, desk = self._at_a_desk(lambda *_: None, alike=False)  # what is asked here is not tried again
         desk.connection.register("keys", tables.keys(self._keys()))
         return desk.connection
 
@@ -239,10 +239,11 @@ class Engine:
         by_user: bool = False,
         over: View | None = None,
         hold: bool = False,
+        alike: bool = True,
     ) -> tuple[T, Desk]:
         """What `work` returns at a desk over a view, and that desk, still taken. A file fault is mended and tried over the newest.
 
-        `hold`: one user's rows may be held for the questions that follow.
+        `hold`: one user's rows may be held for the questions that follow. `alike`: a fault of files that differ shows in `work`.
         """
         self._reprice()
         for attempt in range(_TRIES):
@@ -256,7 +257,7 @@ class Engine:
                 held = self._rows_held(view, scope, seating) if hold else None
                 desk = self._sit_down(holds=held is not None)
                 if held is None:
-                    desk.lay_out(seating.files, view.tail, alike=self._alike)
+                    desk.lay_out(seating.files, view.tail, alike=alike and self._alike)
                 else:
                     desk.lay_held(held)
                 desk.keep(seating.kept)

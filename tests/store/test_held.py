@@ -179,6 +179,8 @@ def test_a_file_of_an_older_version_reads_in_any_place(world, rows, order):
     )
     assert 0 < found.num_rows == mine < there
     assert 0 < found["latency_ms"].null_count < mine
+    for asked in (engine, Engine(world.reader, world.catalogue, retention=lambda: world.retention, keys=list, now=lambda: world.now)):
+        assert asked.connection().execute("select count(latency_ms) from usage where user_id = 'usr_ada1'").fetchone()[0] > 0
     engine.close()
 
 
