@@ -7,9 +7,12 @@ import pyarrow as pa
 
 from byok.pricing.tables import PriceTables
 from byok.store import wording
+from byok.usage import COLUMN_NAMES
 
 _GLOB = str.maketrans({"[": "[[]", "*": "[*]", "?": "[?]"})
 _VIEWS = ("view_usage", "view_usage_costed", "view_usage_priced", "view_summed", "view_summed_priced")
+# The first file tells what columns are in all, so the others are opened when they are read, not before.
+_ALIKE = {"read": f"select {', '.join(COLUMN_NAMES)} from read_parquet(getvariable('usage_files'), hive_partitioning = false)"}  # noqa: S608
 _NOBODY = pa.table({"user_id": pa.array([], pa.string()), "keep_after": pa.array([], pa.timestamp("us", "UTC"))})
 
 
@@ -21,7 +24,7 @@ class Desk:
         self.connection = connection = database.cursor()
         self._files: tuple[str, ...] = ()
         self._tail: pa.Table | None = None
-        self._over = ""  # the view of which the others are made
+        self._over = ""  # the text of the view of which the others are made
         connection.execute("set TimeZone = 'UTC'")
         connection.execute("set parquet_metadata_cache = true")
         connection.execute("set streaming_buffer_size = '32MB'")
@@ -38,7 +41,7 @@ class Desk:
     @property
     def holds(self) -> bool:
         """Whether the views lie over one user's held rows."""
-        return self._over == "view_held_costed"
+        return self._over == wording.text("view_held_costed")
 
     def lay_out(self, files: Sequence[str], tail: pa.Table, *, alike: bool = False) -> None:
         """Make the views answer from exactly these files and this tail. `alike`: all files have all columns, so that not all need be opened
@@ -48,7 +51,7 @@ class Desk:
         if self._tail is not tail:
             self.connection.register("usage_tail", tail)
             self._tail = tail
-        rows = "view_rows_tail_only" if not chosen else "view_rows_alike" if alike else "view_rows"
+        rows = wording.text("view_rows_tail_only") if not chosen else wording.filled("view_rows", _ALIKE if alike else {})
         if rows != self._over:
             self._choose(chosen[:1])  # enough to lay the views
         self._lay(rows, *_VIEWS)
@@ -57,7 +60,7 @@ class Desk:
     def lay_held(self, rows: pa.Table) -> None:
         """Make the views answer from one user's rows, cost and all, and nothing else."""
         self.connection.register("usage_held", rows)
-        self._lay("view_held_costed", "view_held_usage", *_VIEWS[2:])
+        self._lay(wording.text("view_held_costed"), "view_held_usage", *_VIEWS[2:])
 
     def _choose(self, files: tuple[str, ...]) -> None:
         if files != self._files:
@@ -69,7 +72,8 @@ class Desk:
             return
         self._over = ""
         self.keep(_NOBODY)
-        for name in (over, *views):
+        self.connection.execute(over)
+        for name in views:
             self.connection.execute(wording.text(name))
         self._over = over
 

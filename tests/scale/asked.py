@@ -27,7 +27,6 @@ DUCKDBS_OWN = {
     "held_rows",
     "view_held_costed",
     "view_held_usage",
-    "view_rows_alike",
 }
 IN_NO_ORDER = {"records_as_they_lie", "hourly", "hourly_by_key", "hours_of_keys", "all_prices", "could_have_spikes"}
 ZONED = {"usage_by_time"}

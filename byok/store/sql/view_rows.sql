@@ -21,5 +21,5 @@ select
 from (
     select * from usage_tail
     union all by name
-    select * from read_parquet(getvariable('usage_files'), union_by_name = true, hive_partitioning = false)
+    /*read*/ select * from read_parquet(getvariable('usage_files'), union_by_name = true, hive_partitioning = false) /*.*/
 )
