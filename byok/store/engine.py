@@ -261,11 +261,13 @@ class Engine:
                 else:
                     desk.lay_held(held)
                 desk.keep(seating.kept)
-                return work(desk, seating), desk
+                done = work(desk, seating)
+                if not seating.known or seating.mark is self._remembered.mark:
+                    return done, desk
             except duckdb.Error as error:
                 if self._alike and isinstance(error, _UNLIKE):
                     self._alike = False
-                elif not (seating and seating.known and isinstance(error, duckdb.CatalogException)):  # else: forgotten by another thread
+                elif not (seating and seating.known and isinstance(error, duckdb.CatalogException)):  # else: the database was opened anew
                     self._mend(error, view)
         raise StoreUnreadable
 
@@ -277,7 +279,7 @@ class Engine:
         days = self._days_kept(user_id)
         kept = tables.kept(among(days, scope), now)
         if scope is None:
-            return Seating([file.path for file in files], [], frozenset(), kept, EARLIEST, 0)
+            return Seating([file.path for file in files], [], None, frozenset(), kept, EARLIEST, 0)
         since = max([scope.since, *kept["keep_after"].to_pylist()]) if user_id else scope.since
         if user_id and not kept.num_rows:
             files = []  # not known: nothing is shown, remembered or not

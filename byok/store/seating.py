@@ -39,12 +39,13 @@ def may_be_summed_by_user(question: str, scope: AnyScope | None, group_by: Seque
 
 
 class Seating(NamedTuple):
-    """What a desk must have before it: files to read, texts of remembered sums and the files that these are of, and who is kept since when;
-    the beginning of what is asked for (a user's not before retention's, since remembered sums do not pass `kept`); and the step of time in
-    seconds."""
+    """What a desk must have before it: files to read, texts of remembered sums, the mark under which they hold and the files that they are
+    of, and who is kept since when; the beginning of what is asked for (a user's not before retention's, since remembered sums do not pass
+    `kept`); and the step of time in seconds."""
 
     files: list[str]
     known: list[str]
+    mark: object
     summed: frozenset[str]
     kept: pa.Table
     since: datetime
