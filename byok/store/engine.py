@@ -176,6 +176,7 @@ class Engine:
                 self._aside = Aside()
                 self._database, self._remembered, self._held = self._open()
                 self._idle.clear()
+                self._aside.soon(self._warm_up)
             return self._aside
 
     def keep_answers(self) -> None:
@@ -329,6 +330,14 @@ class Engine:
                 return None
         self._leave(desk)
         return pa.Table.from_batches(found, batches.schema)
+
+    def _warm_up(self) -> None:
+        """Lay a desk of both kinds and read the footers of the files that are on this machine, before the first question comes."""
+        view, desk, other = self._reader.view(), self._sit_down(), self._sit_down(holds=True)
+        desk.lay_out([file.path for file in view.files if Path(file.path).exists()], view.tail, alike=self._alike)
+        other.lay_held(desk.ask(wording.text("held_rows"), {"user_id": ""}).to_arrow_table())
+        for laid in (desk, other):
+            self._leave(laid)
 
     def _sit_down(self, *, holds: bool = False) -> Desk:
         with self._lock:
