@@ -130,6 +130,7 @@ def test_filters_hold(pair, filters):
     same(pair, EveryonesScope(EARLIEST, LATEST, "Europe/Berlin", **filters))
 
 
+@pytest.mark.slow
 def test_retention_hides_the_same_rows_as_the_clock_goes_on(pair, world):
     world.retention = {"usr_ada1": 30, "usr_bob1": 47, "usr_cas1": 3650}  # and usr_dee1 is not known
     for step in (timedelta(), timedelta(microseconds=1), timedelta(hours=5), timedelta(days=-2), timedelta(days=40)):
