@@ -15,6 +15,8 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from byok.gateway.exchange import EXCHANGE, Exchange
+from byok.gateway.headers import Headers
+from byok.gateway.sent import SENT, Sent
 
 MAX_HEADER_BYTES = 64 * 1024
 PATIENCE_S = 30.0
@@ -54,7 +56,9 @@ class Connection(asyncio.Protocol):
         self._current: Exchange | None = None  # which is being answered
         self._waiting: deque[Exchange] = deque()  # asked before the current one was answered
         self._url = b""
-        self._headers: list[tuple[bytes, bytes]] = []
+        self._headers: Headers = []
+        self._lengths: Headers = []
+        self._sent = Sent([])
         self._expects_continue = self._last = self._refused = False
         self._reading_paused = False
         self.clogged: asyncio.Future[None] | None = None
@@ -194,7 +198,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._url = b""
-        self._headers = []
+        self._headers, self._lengths = [], []
         self._expects_continue = False
         self._in_head = True
         self._head_bytes = 0
@@ -207,6 +211,9 @@ class Connection(asyncio.Protocol):
         if not self._in_head:
             return  # a trailer; none of ours means anything, so none goes on
         name = name.lower()
+        if name == b"content-length":
+            self._lengths.append((name, value))
+            return
         self._headers.append((name, value))
         if name == b"expect" and value.lower() == b"100-continue":
             self._expects_continue = True
@@ -247,7 +254,10 @@ class Connection(asyncio.Protocol):
         scope["path"] = unquote(text) if "%" in text else text
         scope["raw_path"] = path
         scope["query_string"] = query
-        scope["headers"] = self._headers
+        if self._sent.pairs != self._headers:
+            self._sent = Sent(self._headers)
+        scope["headers"] = self._lengths + self._headers
+        scope[SENT] = self._sent
         return scope
 
     def on_body(self, body: bytes) -> None:
@@ -317,5 +327,5 @@ class Connection(asyncio.Protocol):
         return self._unread_since is not None and now - self._unread_since > UNREAD_S
 
 
-def _size(headers: list[tuple[bytes, bytes]]) -> int:
+def _size(headers: Headers) -> int:
     return sum(len(name) + len(value) for name, value in headers)

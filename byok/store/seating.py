@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -13,17 +13,31 @@ from byok.recording.reader import View
 from byok.store import wording, zones
 from byok.store.scope import AnyScope, EveryonesScope
 
+_SECOND = timedelta(seconds=1)
 
-class Words(NamedTuple):
-    """A question as it was asked: what says it in SQL (`known`: texts of remembered sums), its scope, the view to answer from, its other
-    parameters, and whether remembered sums have all that it needs, of all users together or of each."""
 
-    say: Callable[..., str]
-    scope: AnyScope | None
-    over: View | None
-    values: Mapping[str, object]
+class Wanted(NamedTuple):
+    """What a desk is wanted for: the rows of `scope` in the view `over` (None: the newest).
+
+    `summed`, `by_user`: remembered sums have all that is needed, of all users together or of each. `hold`: one user's rows may be held for
+    what is asked next. `alike`: a fault of files that differ in their columns shows at once, and is mended.
+    """
+
+    scope: AnyScope | None = None
+    over: View | None = None
     summed: bool = False
     by_user: bool = False
+    hold: bool = False
+    alike: bool = True
+
+
+class Words(NamedTuple):
+    """A question as it was asked: what says it in SQL (`known`: texts of remembered sums), its parameters beside the scope's, and what
+    a desk must have for it."""
+
+    say: Callable[..., str]
+    values: Mapping[str, object]
+    wanted: Wanted
 
 
 def may_be_summed(question: str, scope: AnyScope | None, group_by: Sequence[str] | None) -> bool:
@@ -39,24 +53,26 @@ def may_be_summed_by_user(question: str, scope: AnyScope | None, group_by: Seque
 
 
 class Seating(NamedTuple):
-    """What a desk must have before it: files to read, texts of remembered sums and the files that these are of, and who is kept since when;
-    the beginning of what is asked for (a user's not before retention's, since remembered sums do not pass `kept`); and the step of time in
-    seconds."""
+    """What a desk must have before it: files to read, texts of remembered sums, the mark under which they hold and the files that they are
+    of, and who is kept since when; the beginning of what is asked for (a user's not before retention's, since remembered sums do not pass
+    `kept`); and from when until when there are records of it."""
 
     files: list[str]
     known: list[str]
+    mark: object
     summed: frozenset[str]
     kept: pa.Table
     since: datetime
-    step_s: int
+    extent: tuple[datetime, datetime]
 
 
-def step_of(scope: AnyScope, since: datetime, files: Sequence[TableFile], view: View) -> int:
-    """The step that fits every record in question: rules of zones from before the first of them do not count."""
+def extent(scope: AnyScope, since: datetime, files: Sequence[TableFile], view: View) -> tuple[datetime, datetime]:
+    """From when until when there are records in question: rules of zones from before and after do not count."""
     first = [file.first_ts for file in files]
     if view.tail.num_rows:
         first.append(pc.min(view.tail["ts"]).as_py())
-    return zones.step(zones.offsets(scope.tz), max(since, min(first, default=since)))
+    begin = max(since, min(first, default=since))
+    return begin, max(begin, min(scope.until, view.newest_ts or since) + _SECOND)
 
 
 def among(days: pa.Table, scope: AnyScope | None) -> pa.Table:
@@ -71,6 +87,6 @@ def values_of(scope: AnyScope | None, sql: str, seating: Seating) -> dict[str, o
         return {}
     found = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(scope).items()} | {"since": seating.since}
     if "$zone_starts" in sql:
-        spans = zones.between(zones.offsets(scope.tz), seating.since, scope.until)
-        found |= {f"zone_{name}": values for name, values in spans._asdict().items()} | {"step_s": seating.step_s}
+        spans = zones.between(zones.offsets(scope.tz), *seating.extent)
+        found |= {f"zone_{name}": values for name, values in spans._asdict().items()}
     return found

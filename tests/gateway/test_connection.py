@@ -12,6 +12,7 @@ import pytest
 
 from byok.gateway import connection
 from byok.gateway.run import server
+from byok.gateway.sent import SENT
 
 Serve = Callable[[Any], Any]
 ASK = b"POST /a?b=c HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nhi"
@@ -97,6 +98,17 @@ def test_a_request_is_told_as_asgi_wants_it() -> None:
     assert (scope["method"], scope["path"], scope["raw_path"], scope["query_string"]) == ("POST", "/a b", b"/a%20b", b"c=%20d")
     assert [pair for pair in scope["headers"] if pair[0] == b"x-two"] == [(b"x-two", b"1"), (b"x-two", b"2")]
     assert scope["client"][0] == "127.0.0.1" and scope["http_version"] == "1.1"
+
+
+def test_headers_that_repeat_are_read_once_and_others_anew() -> None:
+    with serving(echo) as (app, connect, _), connect() as line:
+        for body, token in ((b"hi", b"a"), (b"hello", b"a"), (b"hello", b"b"), (b"hi", b"a")):
+            line.sendall(b"POST / HTTP/1.1\r\nhost: x\r\nauthorization: %b\r\ncontent-length: %d\r\n\r\n%b" % (token, len(body), body))
+            until(line, body)
+    first, longer, other, again = (scope[SENT] for scope in app.scopes)
+    assert first is longer and other is not first and again is not other
+    assert [dict(scope[SENT].pairs)[b"authorization"] for scope in app.scopes] == [b"a", b"a", b"b", b"a"]
+    assert [dict(scope["headers"])[b"content-length"] for scope in app.scopes] == [b"2", b"5", b"5", b"2"]
 
 
 def test_a_whole_address_is_a_path() -> None:
