@@ -221,8 +221,10 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         version = self._parser.get_http_version()
-        if version == "1.0" and any(name == b"transfer-encoding" for name, _ in self._headers):
-            raise ValueError("HTTP/1.0 knows no transfer-encoding")  # becomes a 400
+        if self._sent.pairs != self._headers:
+            self._sent = Sent(self._headers)
+        if not _is_clear(version, self._sent):
+            raise ValueError("not one host, or a coding that nobody knows")  # becomes a 400
         if self._piece_bytes + self._head_bytes > MAX_HEADER_BYTES and _size(self._headers) > MAX_HEADER_BYTES:
             raise ValueError("the headers are too large")
         scope = self._scope(version)
@@ -254,8 +256,6 @@ class Connection(asyncio.Protocol):
         scope["path"] = unquote(text) if "%" in text else text
         scope["raw_path"] = path
         scope["query_string"] = query
-        if self._sent.pairs != self._headers:
-            self._sent = Sent(self._headers)
         scope["headers"] = self._lengths + self._headers
         scope[SENT] = self._sent
         return scope
@@ -325,6 +325,13 @@ class Connection(asyncio.Protocol):
             self._unsent, self._unread_since = unsent, now
             return False
         return self._unread_since is not None and now - self._unread_since > UNREAD_S
+
+
+def _is_clear(version: str, sent: Sent) -> bool:
+    """Whether everybody on the way takes this for the same request (RFC 9112, 3.2 and 6.1)."""
+    if version == "1.1":
+        return sent.hosts == 1 and sent.codings in ([], [b"chunked"])
+    return version == "1.0" and sent.hosts <= 1 and not sent.codings
 
 
 def _size(headers: Headers) -> int:

@@ -51,6 +51,16 @@ class Sent:
         return hashlib.sha256(self.credential).digest()
 
     @cached_property
+    def hosts(self) -> int:
+        """How many there are."""
+        return sum(name == b"host" for name, _ in self.pairs)
+
+    @cached_property
+    def codings(self) -> list[bytes]:
+        """How the body is wrapped for its transfer."""
+        return [value.strip().lower() for name, value in self.pairs if name == b"transfer-encoding"]
+
+    @cached_property
     def is_form(self) -> bool:
         """Whether the body is said to be a form with parts."""
         return (headers.first(self.pairs, b"content-type") or b"").lower().startswith(b"multipart/")

@@ -100,6 +100,24 @@ def test_a_request_is_told_as_asgi_wants_it() -> None:
     assert scope["client"][0] == "127.0.0.1" and scope["http_version"] == "1.1"
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"POST / HTTP/1.1\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nHost: y\r\n",
+        b"POST /\r\nHost: x\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n",
+        b"POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n",
+    ],
+)
+def test_what_two_servers_could_take_for_two_requests_is_refused(head: bytes) -> None:
+    body = b"content-length: 2\r\n\r\nhi" if b"Encoding" not in head else b"\r\n2\r\nhi\r\n0\r\n\r\n"
+    with serving(echo) as (app, connect, _), connect() as line:
+        line.sendall(head + body)
+        assert to_the_end(line).startswith(b"HTTP/1.1 400 ")
+    assert not app.scopes
+
+
 def test_headers_that_repeat_are_read_once_and_others_anew() -> None:
     with serving(echo) as (app, connect, _), connect() as line:
         for body, token in ((b"hi", b"a"), (b"hello", b"a"), (b"hello", b"b"), (b"hi", b"a")):
