@@ -32,6 +32,18 @@ _HOST = {
 }
 # What waits for its turn stands still: drawing a moving picture of it takes from the processor what the page itself needs.
 _STYLE = "<style>[data-testid=stSkeleton] {animation: none !important}</style>"
+# A click that moves several controls writes each into the address, each with a step of its own to go back: one a gesture is enough.
+_HISTORY = """<script>{
+let gesture = false
+for (const kind of ['pointerdown', 'keydown']) addEventListener(kind, () => { gesture = true }, true)
+const push = history.pushState.bind(history), replace = history.replaceState.bind(history)
+history.pushState = (state, unused, url) => {
+    const elsewhere = url && new URL(url, location.href).pathname !== location.pathname
+    if (gesture || elsewhere) push(state, unused, url)
+    else replace(state, unused, url)
+    gesture = false
+}
+}</script>"""
 _SERVER = (
     "<script>window.__streamlit = {BACKEND_BASE_URL: location.origin, "
     f"HOST_CONFIG: Object.assign({json.dumps(_HOST)}, {{allowedOrigins: [location.origin]}})}}</script>"
@@ -58,4 +70,4 @@ def _html(page: str | None) -> bytes | None:
     ]
     links = "".join(f'<link rel="modulepreload" crossorigin href="./static/js/{name}">' for name in scripts)
     # At the end of the head: what every page needs is asked for first.
-    return f"{before}{head}{_SERVER}{_STYLE}{after.replace('</head>', links + '</head>', 1)}".encode()
+    return f"{before}{head}{_SERVER}{_HISTORY}{_STYLE}{after.replace('</head>', links + '</head>', 1)}".encode()

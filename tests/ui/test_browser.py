@@ -118,15 +118,63 @@ def test_a_click_on_a_bar_filters_and_goes_deeper_and_back_undoes_it(site, visit
     drawn(page)
     click_on(page, chart(page).nth(5))
     page.get_by_role("heading", name="Cost by model").wait_for()
-    assert "by=model" in page.url
+    page.wait_for_url("**by=model*")
     assert "vendor=anthropic" in page.url
     page.get_by_role("button", name="vendor anthropic").click()
     page.get_by_role("button", name="vendor anthropic").wait_for(state="detached")
     settle(page)
     assert "vendor=" not in page.url
+    page.go_back()
+    page.get_by_role("button", name="vendor anthropic").wait_for()
+    page.go_back()
+    page.get_by_role("heading", name="Cost by vendor").wait_for()
+    assert page.url == f"{site.url}/?range=30d", "both controls that the click moved are back with one step"
 
 
-@slow
+_PLACE = """before => {
+    const plot = document.querySelector('.js-plotly-plot'), {x, y} = plot.getBoundingClientRect()
+    const {xaxis, yaxis} = plot._fullLayout, data = plot.data.find(one => one.name.includes('before') === before)
+    return [x + xaxis._offset + xaxis.d2p(data.x[12]), y + yaxis._offset + yaxis.d2p(data.y[12] * (before ? 1 : 0.15))]
+}"""
+_BUCKETS = "n => document.querySelector('.js-plotly-plot')?.data?.[0].x.length === n"
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["bar", "line of the days before"])
+def test_explore_goes_deeper_by_a_click_and_back_undoes_it(site, visit, before):
+    page = visit("/explore?range=30d")
+    chart(page).first.wait_for(state="attached")
+    settle(page)
+    x, y = page.evaluate(_PLACE, before)
+    page.mouse.move(x - 4, y - 2)
+    page.mouse.move(x, y)
+    page.wait_for_timeout(500)
+    page.mouse.click(x, y)
+    page.wait_for_function(_BUCKETS, arg=24)
+    page.wait_for_url("**grain=hour*")
+    page.go_back()
+    page.wait_for_function(_BUCKETS, arg=30)
+    assert page.url == f"{site.url}/explore?range=30d"
+
+
+def test_a_view_of_explore_is_kept_and_opened_again(visit):
+    page = visit("/explore?range=30d&by=model&view=lines")
+    page.get_by_role("heading", name="Cost by model").wait_for()
+    settle(page)
+    page.get_by_role("button", name="Views").click()
+    page.get_by_label("Keep this view as").fill("models as lines")
+    page.get_by_role("button", name="Save view").click()
+    page.get_by_role("link", name="models as lines").wait_for()
+    page.goto(page.url.split("?")[0])
+    page.get_by_role("heading", name="Cost by vendor").wait_for()
+    settle(page)
+    page.get_by_role("button", name="Views").click()
+    page.get_by_role("link", name="models as lines").click()
+    page.get_by_role("heading", name="Cost by model").wait_for()
+    page.wait_for_url("**by=model*")
+    settle(page)
+    assert {"range=30d", "by=model", "view=lines"} <= set(page.url.split("?")[1].split("&"))
+
+
 def test_filters_stay_on_other_pages_and_a_download_has_what_they_name(site, visit):
     page = visit("/?range=30d&model=kimi-k2-preview-0711")
     page.get_by_text("No price is known for").wait_for()
