@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from byok.ui import cards, format
+from byok.ui import cards, format, table
 from byok.ui.cards import Card
 from byok.ui.cost_charts import WORDS
 
@@ -84,14 +84,14 @@ def frame(rows: Sequence[Row], names: Sequence[str], sources: Sequence[Sequence[
 
 def draw_table(found: pd.DataFrame, *, title: str, key: str) -> None:
     """Show the table; columns in which nothing is are left out."""
-    written = _money_format(found["cost"])
+    written = table.money_format(found["cost"])
     config: dict[str, Any] = {
         "name": st.column_config.TextColumn(title, width=170, pinned=True),
         "cost": st.column_config.NumberColumn(
             "Cost", format=written, help="A dash: no price is known, so these calls are in no sum of money."
         ),
         **{part: st.column_config.NumberColumn(words, format=written) for part, words in _PART_COLUMNS.items() if found[part].any()},
-        "per_1000": st.column_config.NumberColumn("Per 1,000 calls", format=_money_format(found["per_1000"])),
+        "per_1000": st.column_config.NumberColumn("Per 1,000 calls", format=table.money_format(found["per_1000"])),
         "saved": st.column_config.NumberColumn("Saved by caching", format=written),
         "calls": st.column_config.NumberColumn("Requests", format="localized"),
         "unpriced": st.column_config.NumberColumn("Without a cost", format="localized"),
@@ -135,9 +135,3 @@ def _change(totals: Row, before: Row | None, name: str) -> str | int | None:
 
 def _float(value: Decimal | None) -> float | None:
     return None if value is None else float(value)
-
-
-def _money_format(values: "pd.Series[float]") -> str:
-    known = values.dropna()
-    least = known[known > 0].min() if (known > 0).any() else 1.0
-    return "$%,.2f" if least >= 0.01 else "$%,.4f" if least >= 0.0001 else "$%,.6f"

@@ -56,7 +56,7 @@ def draw(frame: pd.DataFrame, *, title: str, compared_with: str | None, key: str
     config = {
         "name": st.column_config.TextColumn(title, width=150, pinned=True),
         "share": st.column_config.ProgressColumn("Share", format="%.0f%%", min_value=0, max_value=100, width=110),
-        "cost": st.column_config.NumberColumn("Cost", format=_cost_format(frame["cost"]), help=_UNPRICED_HELP),
+        "cost": st.column_config.NumberColumn("Cost", format=money_format(frame["cost"]), help=_UNPRICED_HELP),
         "change": st.column_config.NumberColumn("Change", format="%+,.0f%%", help=f"Against {compared_with}." if compared_with else None),
         "calls": st.column_config.NumberColumn("Requests", format="localized"),
         "tokens": st.column_config.NumberColumn("Tokens", format="compact"),
@@ -96,7 +96,8 @@ def _change(row: Row, before: Row | None, of: Callable[[Row], Value | None]) -> 
     return None if share is None else 100 * share
 
 
-def _cost_format(costs: "pd.Series[float]") -> str:
-    known = costs.dropna()
+def money_format(amounts: "pd.Series[float]") -> str:
+    """How a column of USD is written: with as many decimals as its least amount needs to be told from nothing."""
+    known = amounts.dropna()
     least = known[known > 0].min() if (known > 0).any() else 1.0
     return "$%,.2f" if least >= 0.01 else "$%,.4f" if least >= 0.0001 else "$%,.6f"
