@@ -37,9 +37,11 @@ PLACES = {"heaviest user": 0, "100th user": 100, "5,000th user": 5000}
 
 
 class Took(NamedTuple):
-    """Milliseconds: the first answer of a fresh engine, the median of later ones, and their processor time."""
+    """Milliseconds: the first answer of a fresh engine, and of one that has warmed up but does not know the user; the median of later ones,
+    and their processor time."""
 
     cold: float
+    new: float
     warm: float
     cpu: float
 
@@ -47,7 +49,8 @@ class Took(NamedTuple):
 def main() -> int:
     sizes = [int(size) for size in os.environ.get("BYOK_BENCH_RECORDS", SIZES).split(",")]
     who = people()
-    print("Milliseconds: cold is a fresh engine's first answer (files in the system's cache), warm the median of", ROUNDS - 1)
+    print("Milliseconds: cold is the first answer of a process that has just begun (files in the system's cache), new the first to a")
+    print("user of one that has run for a while, warm the median of", ROUNDS - 1)
     with years() as folder:
         _print_import(folder)
         measured = {}
@@ -112,21 +115,29 @@ def _questions(root: Path, who: People) -> dict[str, Took]:
     shared = _engine(root, who)
     aside = shared.remember_aside()
     for name, ask in _asked(who).items():
-        cold = None
+        cold = new = None
         if not name.startswith("every"):
-            fresh = _engine(root, who)
-            fresh.remember_aside()
-            fresh.view()
-            cold = _ms(lambda fresh=fresh, ask=ask: ask(fresh))[0]  # type: ignore[misc]
-            fresh.close()
+            cold, new = (_first(root, who, ask, warmed=warmed) for warmed in (False, True))
         runs = []
         for _ in range(ROUNDS):
             runs.append(_ms(lambda ask=ask: ask(shared)))  # type: ignore[misc]
             aside.settle()
-        took[name] = Took(runs[0][0] if cold is None else cold, *(statistics.median(part) for part in zip(*runs[1:], strict=True)))
-        print(f"  {name:55}{took[name].cold:>10,.1f}{took[name].warm:>10,.1f}{took[name].cpu:>10,.1f} cpu", flush=True)
+        warm, cpu = (statistics.median(part) for part in zip(*runs[1:], strict=True))
+        took[name] = Took(cold or runs[0][0], new or runs[0][0], warm, cpu)
+        print(f"  {name:55}" + "".join(f"{figure:>10,.1f}" for figure in took[name]) + " cpu", flush=True)
         gc.collect()
     shared.close()
+    return took
+
+
+def _first(root: Path, who: People, ask: Callable[[Engine], object], *, warmed: bool) -> float:
+    engine = _engine(root, who)
+    aside = engine.remember_aside()
+    engine.view()
+    if warmed:
+        aside.settle()
+    took = _ms(lambda: ask(engine))[0]
+    engine.close()
     return took
 
 

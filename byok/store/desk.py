@@ -81,6 +81,10 @@ class Desk:
         """The relation that answers; it runs when it is fetched."""
         return self.connection.sql(sql, params=wording.values(sql, values))
 
+    def gather(self, name: str, sql: str, values: Mapping[str, object]) -> None:
+        """Keep an answer as a table of this desk's own."""
+        self.connection.execute(f"create or replace temp table {name} as {sql}", wording.values(sql, values))
+
 
 def reads_whole(connection: duckdb.DuckDBPyConnection, path: str) -> bool:
     """Whether every value of a file can be decoded."""

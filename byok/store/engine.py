@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from byok.errors import ByokError
 from byok.recording.reader import View
-from byok.store import answers, tables, wording
+from byok.store import answers, tables, wording, zones
 from byok.store.answers import Answers
 from byok.store.aside import Aside
 from byok.store.broken_files import BrokenFiles
@@ -22,9 +22,9 @@ from byok.store.desk import Desk
 from byok.store.held import MOST_ROWS, Held
 from byok.store.remembered import BUSY_ROWS, FROM_ROWS, Asked, Remembered
 from byok.store.scope import AnyScope, Scope
-from byok.store.seating import Seating, Words, among, may_be_summed, may_be_summed_by_user, step_of, values_of
+from byok.store.seating import Seating, Words, among, extent, may_be_summed, may_be_summed_by_user, values_of
 from byok.store.spill import Spill
-from byok.store.zones import EARLIEST
+from byok.store.zones import EARLIEST, LATEST
 
 if TYPE_CHECKING:
     from byok.pricing.catalogue import Catalogue
@@ -176,6 +176,7 @@ class Engine:
                 self._aside = Aside()
                 self._database, self._remembered, self._held = self._open()
                 self._idle.clear()
+                self._aside.soon(self._warm_up)
             return self._aside
 
     def keep_answers(self) -> None:
@@ -261,11 +262,13 @@ class Engine:
                 else:
                     desk.lay_held(held)
                 desk.keep(seating.kept)
-                return work(desk, seating), desk
+                done = work(desk, seating)
+                if not seating.known or seating.mark is self._remembered.mark:
+                    return done, desk
             except duckdb.Error as error:
                 if self._alike and isinstance(error, _UNLIKE):
                     self._alike = False
-                elif not (seating and seating.known and isinstance(error, duckdb.CatalogException)):  # else: forgotten by another thread
+                elif not (seating and seating.known and isinstance(error, duckdb.CatalogException)):  # else: the database was opened anew
                     self._mend(error, view)
         raise StoreUnreadable
 
@@ -277,13 +280,13 @@ class Engine:
         days = self._days_kept(user_id)
         kept = tables.kept(among(days, scope), now)
         if scope is None:
-            return Seating([file.path for file in files], [], frozenset(), kept, EARLIEST, 0)
+            return Seating([file.path for file in files], [], None, frozenset(), kept, EARLIEST, (EARLIEST, LATEST))
         since = max([scope.since, *kept["keep_after"].to_pylist()]) if user_id else scope.since
         if user_id and not kept.num_rows:
             files = []  # not known: nothing is shown, remembered or not
         files = [file for file in files if file.last_ts >= since and file.first_ts < scope.until]
-        step_s = step_of(scope, since, files, view)
-        asked = Asked(since, scope.until, step_s, user_id)
+        span = extent(scope, since, files, view)
+        asked = Asked(since, scope.until, zones.step(zones.offsets(scope.tz), span[0]), user_id)
         if by_user:
             part = self._remembered.part_by_user(files, asked, days, now)
         elif user_id or not summed:
@@ -291,7 +294,7 @@ class Engine:
             part = self._remembered.part(files, asked, summed=summed, learn=learn)
         else:
             part = self._remembered.part_of_all(files, asked, days, now)
-        return Seating(*part, kept, since, step_s)
+        return Seating(*part, kept, since, span)
 
     def _known_as(self, scope: AnyScope | None, how: Mapping[str, object]) -> tuple[Hashable, Hashable] | None:
         """The state of all that an answer is made of, and what is asked; None where answers are not kept."""
@@ -327,6 +330,14 @@ class Engine:
                 return None
         self._leave(desk)
         return pa.Table.from_batches(found, batches.schema)
+
+    def _warm_up(self) -> None:
+        """Lay a desk of both kinds and read the footers of the files that are on this machine, before the first question comes."""
+        view, desk, other = self._reader.view(), self._sit_down(), self._sit_down(holds=True)
+        desk.lay_out([file.path for file in view.files if Path(file.path).exists()], view.tail, alike=self._alike)
+        other.lay_held(desk.ask(wording.text("held_rows"), {"user_id": ""}).to_arrow_table())
+        for laid in (desk, other):
+            self._leave(laid)
 
     def _sit_down(self, *, holds: bool = False) -> Desk:
         with self._lock:

@@ -8,10 +8,8 @@ users, and once more for each user who is busy in it. Retention hides rows one b
 kept apart, and those hidden by now are taken off again. What cannot be answered so is read from the file.
 """
 
-import contextlib
-import itertools
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -25,6 +23,7 @@ from byok.recording.reader import View
 from byok.store import wording
 from byok.store.aside import Aside
 from byok.store.desk import Desk
+from byok.store.shelf import Shelf, rows_of
 
 FROM_ROWS = 10_000
 BUSY_SHARE, BUSY_ROWS = 400, 500  # so at most 400 users are busy in a file: with a 400th of its rows each, and not just a few
@@ -37,15 +36,20 @@ _DAY_US = 86_400_000_000
 _UNKNOWN_DAYS = -400_000  # a user that is not known: hidden long ago
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
-_NUMBERS = itertools.count()  # of the process: no two tables have one name, also after the database was opened anew
 _TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens")
+_TAKEN_OFF = ", ".join(
+    ("ts", "vendor", "model", "status", *(f"-coalesce({name}, 0) as {name}" for name in (*_TOKENS, *wording.NANOS)), "-1 as calls",
+     "-(cost_nano is null)::int as unpriced_calls")
+)  # fmt: skip
 
 
 class Part(NamedTuple):
-    """How to answer: read the files `direct`, and add the rows of `known`, SQL texts of sums (of no user's words) of the files `summed`."""
+    """How to answer: read the files `direct`, and add the rows of `known`, SQL texts of sums (of no user's words) of the files `summed`.
+    The answer holds if the `mark` of what is remembered is still the same after it."""
 
     direct: list[str]
     known: list[str]
+    mark: object
     summed: frozenset[str] = frozenset()
 
 
@@ -60,20 +64,21 @@ class Asked(NamedTuple):
 
 @dataclass
 class _Leaving:
-    """Rows that retention hides before `horizon`, in the table `name` ("": too many to keep)."""
+    """The part of the table `leaving` that has the rows which retention hides before `horizon` (None: too many to keep)."""
 
-    name: str
+    part: int | None
     horizon: datetime
 
 
 @dataclass
 class _File:
-    """What is known of one file. `users` has their rows and first ts; `sums` the number of the tables per step."""
+    """What is known of one file. `users` has their rows and first ts; `sums` and `all` the parts of busy and of all users' sums by step."""
 
     users: pa.Table
     names: frozenset[str]
     busy: frozenset[str]
     sums: dict[int, int] = field(default_factory=dict)
+    all: dict[int, int] = field(default_factory=dict)
     judged: pa.Table | None = None
     days: pa.Array | None = None
     hides_from_us: int = 0
@@ -93,21 +98,26 @@ class Remembered:
         busy_rows: int,
         aside: Aside | None = None,
     ) -> None:
-        database.execute("attach ':memory:' as remembered (compress)")
+        self._shelf = Shelf(database)
         self._aside = aside
         self._begun: set[tuple[str, int]] = set()
         self._learning: Desk | None = None
-        self._database, self._sit_down = database, sit_down
+        self._sit_down = sit_down
         self._from_rows, self._busy_rows = from_rows, busy_rows
         self._files: dict[str, _File] = {}
         self._lock = threading.Lock()
+
+    @property
+    def mark(self) -> object:
+        """Another object once anything was forgotten."""
+        return self._shelf.mark
 
     def part(self, files: Sequence[TableFile], asked: Asked, *, summed: bool, learn: bool = False) -> Part:
         """One user's: only what is remembered already is used. `summed`: sums will do, else only files without the user are left out.
 
         `learn`: have what is missing for the next time, if there is anyone who does it aside.
         """
-        direct, known, done = [], [], set()
+        mark, direct, parts, done = self.mark, [], [], set()
         for file in files:
             mine = self._files.get(file.path)
             if learn and summed and file.rows >= self._from_rows and _fits(file, asked):
@@ -115,15 +125,16 @@ class Remembered:
             if mine is None or asked.user_id is None:
                 direct.append(file.path)
             elif asked.user_id in mine.busy and summed and asked.step_s in mine.sums and _fits(file, asked):
-                known.append(f"from remembered.sums_{mine.sums[asked.step_s]}")
+                parts.append(mine.sums[asked.step_s])
                 done.add(file.path)
             elif asked.user_id in mine.names:
                 direct.append(file.path)
-        return Part(direct, known, frozenset(done))
+        return Part(direct, [rows_of(f"sums_{asked.step_s}", parts)] if parts else [], mark, frozenset(done))
 
     def part_of_all(self, files: Sequence[TableFile], asked: Asked, days: pa.Table, now: datetime) -> Part:
         """Everyone's: large files are remembered now if they are not yet. `days` says how long each user's rows are kept."""
-        direct, known = [], []
+        direct, parts, leaving = [], [], []
+        now_us = (now - _EPOCH) // timedelta(microseconds=1)
         with self._lock:
             for file in files:
                 mine = self._learn(file, asked.step_s) if file.rows >= self._from_rows and _fits(file, asked) else None
@@ -131,12 +142,15 @@ class Remembered:
                 if mine is None or hidden is None:
                     direct.append(file.path)
                 else:
-                    known += [f"from remembered.all_{mine.sums[asked.step_s]}", *hidden]
-        return Part(direct, known)
+                    parts.append(mine.all[asked.step_s])
+                    leaving += hidden
+            known = [rows_of(f"all_{asked.step_s}", parts)] if parts else []
+            known += [f"{rows_of('leaving', leaving, _TAKEN_OFF)} and hidden_after_us < {now_us:d}"] if leaving else []
+            return Part(direct, known, self.mark)
 
     def part_by_user(self, files: Sequence[TableFile], asked: Asked, days: pa.Table, now: datetime) -> Part:
         """Everyone's, each user apart, for just these bounds: days begin where zones say. A file of which retention hides any is read."""
-        direct, known = [], []
+        direct, parts = [], []
         now_us = (now - _EPOCH) // timedelta(microseconds=1)
         with self._lock:
             for file in files:
@@ -147,8 +161,8 @@ class Remembered:
                 if number is None:
                     direct.append(file.path)
                 else:
-                    known.append(f"from remembered.users_{number}")
-        return Part(direct, known)
+                    parts.append(number)
+            return Part(direct, [rows_of("users", parts)] if parts else [], self.mark)
 
     def forget_all_but(self, view: View) -> None:
         """Drop the sums of files that the table does not name any more."""
@@ -159,9 +173,11 @@ class Remembered:
             self._begun = {begun for begun in self._begun if begun[0] in named}
             for path in self._files.keys() - named:
                 gone = self._files.pop(path)
-                self._drop([f"{kind}_{number}" for number in gone.sums.values() for kind in ("sums", "all")])
-                self._drop([gone.leaving.name] if gone.leaving else [])
-                self._drop([f"users_{number}" for number in gone.of_users.values()])
+                for kind, parts in (("sums", gone.sums), ("all", gone.all)):
+                    for step_s, part in parts.items():
+                        self._shelf.drop(f"{kind}_{step_s}", [part])
+                self._forget_leaving(gone)
+                self._shelf.drop("users", gone.of_users.values())
         finally:
             self._lock.release()
 
@@ -194,16 +210,15 @@ class Remembered:
             busy = users.filter(pc.greater_equal(users["rows"], least))["user_id"].to_pylist()
             mine = _File(users, frozenset(users["user_id"].to_pylist()), frozenset(busy))
         self._everything_kept(desk, mine)
-        number = next(_NUMBERS)
         try:
-            self._make(desk, f"sums_{number}", "sums_of_file", {"step_s": step_s, "busy": sorted(mine.busy)})
-            self._make(desk, f"all_{number}", "sums_of_all", {}, sums=f"remembered.sums_{number}")
+            desk.gather("learned", wording.text("sums_of_file"), {"step_s": step_s, "busy": sorted(mine.busy)})
+            all_users, _ = self._shelf.put(desk, f"all_{step_s}", wording.filled("sums_of_all", {"sums": "learned"}))
         except (duckdb.ConversionException, duckdb.OutOfRangeException):
-            self._drop([f"sums_{number}"])
             return None
-        desk.connection.execute(f"delete from remembered.sums_{number} where user_id is null")  # noqa: S608 - our own names
-        self._compress(desk)
-        mine.sums[step_s] = number
+        busy_users, _ = self._shelf.put(desk, f"sums_{step_s}", "select * from learned where user_id is not null")
+        self._shelf.compress(desk)
+        self._learning = None
+        mine.all[step_s], mine.sums[step_s] = all_users, busy_users
         self._files[file.path] = mine
         return mine
 
@@ -212,33 +227,26 @@ class Remembered:
         bounds = max(asked.since, file.first_ts), min(asked.until, file.last_ts + _SECOND)
         number = mine.of_users.pop(bounds, None)
         if number is None:
-            desk, number = self._desk(file), next(_NUMBERS)
+            desk = self._desk(file)
             self._everything_kept(desk, mine)
             try:
-                self._make(desk, f"users_{number}", "sums_of_users", {"since": bounds[0], "until": bounds[1]})
+                number, _ = self._shelf.put(desk, "users", wording.text("sums_of_users"), {"since": bounds[0], "until": bounds[1]})
             except (duckdb.ConversionException, duckdb.OutOfRangeException):
                 return None
-            self._compress(desk)
             if len(mine.of_users) >= _MOST_BOUNDS:
-                self._drop([f"users_{mine.of_users.pop(next(iter(mine.of_users)))}"])
+                self._shelf.drop("users", [mine.of_users.pop(next(iter(mine.of_users)))])
+            self._shelf.compress(desk)
         mine.of_users[bounds] = number
         return number
 
-    def _hidden(self, file: TableFile, mine: _File, days: pa.Table, now: datetime) -> list[str] | None:
-        """SQL of the rows to take off again; None if they are too many."""
+    def _hidden(self, file: TableFile, mine: _File, days: pa.Table, now: datetime) -> list[int] | None:
+        """The part with the rows to take off again, if there are such; None if they are too many."""
         self._judge(mine, days)
-        now_us = (now - _EPOCH) // timedelta(microseconds=1)
-        if now_us <= mine.hides_from_us:
+        if (now - _EPOCH) // timedelta(microseconds=1) <= mine.hides_from_us:
             return []
         if mine.leaving is None or now >= mine.leaving.horizon:
             self._collect_leaving(file, mine, now + _AHEAD)
-        if mine.leaving is None or not mine.leaving.name:
-            return None
-        minus = ", ".join(f"-coalesce({name}, 0) as {name}" for name in (*_TOKENS, *wording.NANOS))
-        return [
-            f"select ts, vendor, model, status, {minus}, -1 as calls, -(cost_nano is null)::int as unpriced_calls "  # noqa: S608
-            f"from remembered.{mine.leaving.name} where hidden_after_us < {now_us:d}"
-        ]
+        return None if mine.leaving is None or mine.leaving.part is None else [mine.leaving.part]
 
     def _judge(self, mine: _File, days: pa.Table) -> None:
         """Work out how long each of the file's users is kept, and from when on the first row of it is hidden."""
@@ -249,9 +257,7 @@ class Remembered:
             mine.days = found
             ends = pc.add(_first_us(mine), pc.multiply(found, _DAY_US))
             mine.hides_from_us = pc.min(ends).as_py()
-            if mine.leaving:
-                self._drop([mine.leaving.name])
-                mine.leaving = None
+            self._forget_leaving(mine)
         mine.judged = days
 
     def _collect_leaving(self, file: TableFile, mine: _File, horizon: datetime) -> None:
@@ -260,15 +266,18 @@ class Remembered:
         self._everything_kept(desk, mine)
         leaves = pc.less(pc.add(_first_us(mine), pc.multiply(mine.days, _DAY_US)), horizon_us)
         desk.connection.register("leaving", pa.table({"user_id": mine.users["user_id"], "days": mine.days}).filter(leaves))
-        if mine.leaving:
-            self._drop([mine.leaving.name])
-        name = f"leaving_{next(_NUMBERS)}"
-        rows = self._make(desk, name, "leaving_of_file", {"horizon_us": horizon_us})
+        self._forget_leaving(mine)
+        part, rows = self._shelf.put(desk, "leaving", wording.text("leaving_of_file"), {"horizon_us": horizon_us})
+        mine.leaving = _Leaving(part, horizon)
         if rows > _MOST_LEAVING:
-            self._drop([name])
-            name = ""
-        self._compress(desk)
-        mine.leaving = _Leaving(name, horizon)
+            self._forget_leaving(mine)
+            mine.leaving = _Leaving(None, horizon)
+        self._shelf.compress(desk)
+
+    def _forget_leaving(self, mine: _File) -> None:
+        if mine.leaving is not None and mine.leaving.part is not None:
+            self._shelf.drop("leaving", [mine.leaving.part])
+        mine.leaving = None
 
     def _desk(self, file: TableFile) -> Desk:
         desk = self._sit_down()
@@ -278,20 +287,6 @@ class Remembered:
     def _everything_kept(self, desk: Desk, mine: _File) -> None:
         always = pa.repeat(pa.scalar(_EPOCH - timedelta(days=700_000), pa.timestamp("us", "UTC")), mine.users.num_rows)
         desk.keep(pa.table({"user_id": mine.users["user_id"], "keep_after": always}))
-
-    def _make(self, desk: Desk, name: str, question: str, values: dict[str, object], **places: str) -> int:
-        sql = wording.filled(question, places)
-        found = desk.connection.execute(f"create table remembered.{name} as {sql}", wording.values(sql, values)).fetchone()
-        return int(found[0]) if found else 0
-
-    def _compress(self, desk: Desk) -> None:
-        with contextlib.suppress(duckdb.TransactionException):  # others are reading: the next one does it
-            desk.connection.execute("checkpoint remembered")
-
-    def _drop(self, names: Iterable[str]) -> None:
-        connection = self._database.cursor()
-        for name in filter(None, names):
-            connection.execute(f"drop table if exists remembered.{name}")
 
 
 def _fits(file: TableFile, asked: Asked) -> bool:

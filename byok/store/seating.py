@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -12,6 +12,8 @@ from byok.recording.files import TableFile
 from byok.recording.reader import View
 from byok.store import wording, zones
 from byok.store.scope import AnyScope, EveryonesScope
+
+_SECOND = timedelta(seconds=1)
 
 
 class Words(NamedTuple):
@@ -39,24 +41,26 @@ def may_be_summed_by_user(question: str, scope: AnyScope | None, group_by: Seque
 
 
 class Seating(NamedTuple):
-    """What a desk must have before it: files to read, texts of remembered sums and the files that these are of, and who is kept since when;
-    the beginning of what is asked for (a user's not before retention's, since remembered sums do not pass `kept`); and the step of time in
-    seconds."""
+    """What a desk must have before it: files to read, texts of remembered sums, the mark under which they hold and the files that they are
+    of, and who is kept since when; the beginning of what is asked for (a user's not before retention's, since remembered sums do not pass
+    `kept`); and from when until when there are records of it."""
 
     files: list[str]
     known: list[str]
+    mark: object
     summed: frozenset[str]
     kept: pa.Table
     since: datetime
-    step_s: int
+    extent: tuple[datetime, datetime]
 
 
-def step_of(scope: AnyScope, since: datetime, files: Sequence[TableFile], view: View) -> int:
-    """The step that fits every record in question: rules of zones from before the first of them do not count."""
+def extent(scope: AnyScope, since: datetime, files: Sequence[TableFile], view: View) -> tuple[datetime, datetime]:
+    """From when until when there are records in question: rules of zones from before and after do not count."""
     first = [file.first_ts for file in files]
     if view.tail.num_rows:
         first.append(pc.min(view.tail["ts"]).as_py())
-    return zones.step(zones.offsets(scope.tz), max(since, min(first, default=since)))
+    begin = max(since, min(first, default=since))
+    return begin, max(begin, min(scope.until, view.newest_ts or since) + _SECOND)
 
 
 def among(days: pa.Table, scope: AnyScope | None) -> pa.Table:
@@ -71,6 +75,6 @@ def values_of(scope: AnyScope | None, sql: str, seating: Seating) -> dict[str, o
         return {}
     found = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(scope).items()} | {"since": seating.since}
     if "$zone_starts" in sql:
-        spans = zones.between(zones.offsets(scope.tz), seating.since, scope.until)
-        found |= {f"zone_{name}": values for name, values in spans._asdict().items()} | {"step_s": seating.step_s}
+        spans = zones.between(zones.offsets(scope.tz), *seating.extent)
+        found |= {f"zone_{name}": values for name, values in spans._asdict().items()}
     return found

@@ -19,7 +19,10 @@ TIMES = {
     "weekday": "isodow(local) as weekday",  # 1 is Monday
     "hour_of_day": "hour(local) as hour_of_day",
 }
-_TIME_ORDER = {"month": "month", "day": "day", "hour": "min(hour_starts_s)", "weekday": "weekday", "hour_of_day": "hour_of_day"}
+# An hour begins where the clock shows it, or, if a change cuts it, with the change.
+_TIME_ORDER = {"month": "month", "day": "day", "hour": "min(greatest(local_s - shift_s, from_s))", "weekday": "weekday"}
+_TIME_ORDER |= {"hour_of_day": "hour_of_day"}
+_HOURS = ("hour", "hour_of_day")
 _FILTERS = {
     "vendors": "vendor in (select unnest($vendors::varchar[]))",
     "models": "model in (select unnest($models::varchar[]))",
@@ -136,4 +139,6 @@ def _groups(group_by: Sequence[str]) -> dict[str, str]:
         "time": "".join(f"{TIMES[name]}, " for name in times),
         "time_order": "".join(f"{_TIME_ORDER[name]}, " for name in times),
         "more_order": "".join(f", {column}" for column in columns),
+        "step": "3600" if any(name in _HOURS for name in times) else "86400",
+        "span": "utc_offset, from_s, shift_s, " if "hour" in times else "",
     }

@@ -21,6 +21,7 @@ from byok.accounts.errors import AccountsTooNew, AccountsUnavailable
 from byok.accounts.tables import METADATA
 from byok.accounts.tables import users as users_table
 
+pytestmark = pytest.mark.usefixtures("real_migrations")
 MIGRATIONS = Path(database.__file__).parent / "migrations"
 OPEN_AND_ADD = """
 import sys

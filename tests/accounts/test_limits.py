@@ -80,6 +80,7 @@ def test_names_are_not_allowed_without_end(db: Database, now, monkeypatch):
     assert not allowed_models.allow(db, "a", now=now)
 
 
+@pytest.mark.usefixtures("real_migrations")
 def test_users_and_tokens_of_the_version_before_come_along(url, now, monkeypatch):
     """Made by the first step alone, with rows in it; opening brings the rest."""
     upgrade = command.upgrade

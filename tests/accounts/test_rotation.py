@@ -364,6 +364,7 @@ def lines() -> Iterator[int]:
         line += STEP
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_line_leaves_an_installation_that_works_and_a_rotation_that_can_be_finished(world, tmp_path):
     whole = tmp_path / "whole"
     for folder in ("config", "data"):

@@ -53,6 +53,7 @@ def test_a_price_to_come_can_be_taken_back_and_one_that_holds_cannot(installatio
     assert "stay as they were priced" in installation.run("prices", "unset", "lab/our-7b", "--from", str(today)).stderr
 
 
+@pytest.mark.slow  # the package that knows them takes seconds to load
 def test_a_sourced_price_is_switched_on(installation):
     assert "cached 1.25" in installation.ok("prices", "set", "gpt-4o", "--genai")
     assert "differs (the operator set it)" not in installation.ok("prices", "check"), "it is what the package says"

@@ -19,7 +19,7 @@ from tests.samples import usage_record
 from tests.soak.calls import Caller, Load, answer, completion
 from tests.vendor import LoopbackVendor
 
-ROUNDS = 20
+ROUNDS = 8
 CLIENTS = 6
 SEED = 20261122
 

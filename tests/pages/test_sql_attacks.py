@@ -3,6 +3,7 @@
 import queue
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -162,4 +163,6 @@ def test_resource_attack(attack, scene, people, exhausting):
     check_nothing_leaked(outcome, scene.sql(attack))
     assert outcome.seconds <= LONGEST_S, outcome
     assert outcome.peak <= LARGEST_RSS, outcome
+    begin = time.monotonic()
     check_all_is_there(people["bob"])
+    assert time.monotonic() - begin < LONGEST_S, "others wait for those who attack"

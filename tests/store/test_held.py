@@ -95,6 +95,17 @@ def test_the_first_answer_does_not_wait(pair):
     assert not holds(pair[1], scope), "an engine that was not told to must hold nothing"
 
 
+def test_a_process_that_has_just_begun_makes_ready_for_the_first_question(pair, monkeypatch):
+    pair[0].remember_aside().settle(60)
+    made = []
+    monkeypatch.setattr("byok.store.engine.Desk", lambda *parts: made.append(parts))
+    scope = Scope("usr_ada1", EARLIEST, LATEST)
+    first = questions.summary(pair[0], scope)
+    pair[0].remember_aside().settle(60)
+    assert first == questions.summary(pair[0], scope)
+    assert not made, "a question had to wait for a desk"
+
+
 def test_whatever_happens_to_the_store_the_answers_stay_those_of_the_files(pair, world, rows):
     chance, scopes = random.Random(3), [Scope(user_id, EARLIEST, LATEST, "Europe/Berlin") for user_id in USERS]
 

@@ -15,7 +15,8 @@ from tests.samples import usage_record
 from tests.ui.chromium import DARK, DESKTOP, PHONE, drawn, open_page, settle, sign_in
 from tests.ui.sample_data import FULL, NEW, PASSWORD
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = pytest.mark.browser
+slow = pytest.mark.slow
 PICTURES = os.environ.get("BYOK_PICTURES")  # a directory: where given, the pages are photographed into it
 
 
@@ -75,7 +76,14 @@ def click_on(page, mark) -> None:
     page.mouse.click(x, y)
 
 
-@pytest.mark.parametrize(("look", "name"), [(DESKTOP, "light"), (DARK, "dark"), (PHONE, "phone")], ids=["light", "dark", "phone"])
+LOOKS = [
+    pytest.param(DESKTOP, "light", id="light"),  # the one test with a browser that is never left out
+    pytest.param(DARK, "dark", id="dark", marks=slow),
+    pytest.param(PHONE, "phone", id="phone", marks=slow),
+]
+
+
+@pytest.mark.parametrize(("look", "name"), LOOKS)
 def test_the_overview_is_drawn_without_faults_and_without_other_hosts(site, visit, look, name):
     faults, outside = [], []
 
@@ -93,6 +101,7 @@ def test_the_overview_is_drawn_without_faults_and_without_other_hosts(site, visi
     photograph(page, f"overview-{name}")
 
 
+@slow
 def test_signing_in_survives_a_reload_and_keeps_the_address(site, visit):
     page = visit("/?vendor=openai&by=model")
     drawn(page)
@@ -103,6 +112,7 @@ def test_signing_in_survives_a_reload_and_keeps_the_address(site, visit):
     page.get_by_role("button", name="vendor openai").wait_for()
 
 
+@slow
 def test_a_click_on_a_bar_filters_and_goes_deeper_and_back_undoes_it(site, visit):
     page = visit("/?range=30d")
     drawn(page)
@@ -116,6 +126,7 @@ def test_a_click_on_a_bar_filters_and_goes_deeper_and_back_undoes_it(site, visit
     assert "vendor=" not in page.url
 
 
+@slow
 def test_filters_stay_on_other_pages_and_a_download_has_what_they_name(site, visit):
     page = visit("/?range=30d&model=kimi-k2-preview-0711")
     page.get_by_text("No price is known for").wait_for()
@@ -132,6 +143,7 @@ def test_filters_stay_on_other_pages_and_a_download_has_what_they_name(site, vis
     assert all("kimi-k2-preview-0711" in line for line in lines[1:])
 
 
+@slow
 def test_sql_runs_by_a_click_only_and_its_file_is_what_it_shows(site, visit):
     page = visit("/sql?q=select+vendor%2C+count(*)+as+calls+from+usage+group+by+all+order+by+calls+desc")
     editor = page.get_by_role("textbox", name="Query")
@@ -154,6 +166,7 @@ def test_sql_runs_by_a_click_only_and_its_file_is_what_it_shows(site, visit):
     photograph(page, "sql-chart")
 
 
+@slow
 def test_a_long_query_is_cancelled_by_a_click(site, visit):
     page = visit("/sql?q=select+count(*)+from+range(1000000)+a%2C+range(1000000)+b")
     page.get_by_role("textbox", name="Query").wait_for()
@@ -172,6 +185,7 @@ def test_a_long_query_is_cancelled_by_a_click(site, visit):
     photograph(page, "sql-cancelled")
 
 
+@slow
 def test_a_key_is_added_and_revoked_by_hand(site, visit):
     page = visit("/keys")
     page.get_by_role("heading", name="Vendor keys").wait_for()
@@ -196,6 +210,7 @@ def test_a_key_is_added_and_revoked_by_hand(site, visit):
     assert "by hand" not in [key.label for key in key_vault.of_user(site.services.db, user.id)]
 
 
+@slow
 def test_the_empty_page_fills_by_itself_when_the_first_call_arrives(site, browser):
     page = open_page(browser, DESKTOP)
     sign_in(page, site.url, NEW, PASSWORD)

@@ -1,8 +1,15 @@
 -- Tokens and calls by local hour, day or month of a time zone, and by the other columns asked for; time first, ascending.
--- Offsets and clock changes are whole steps of $step_s seconds, mostly an hour, so the records are summed by step first and only the sums are
--- moved.
-with steps as (
-    select epoch_us(ts) // ($step_s::bigint * 1000000) * $step_s as start_s,
+-- Summed by local day (or hour) as numbers first: what a day is called is worked out for each day, not for each record.
+with zone as (
+    select unnest($zone_starts::bigint[]) as from_s, unnest($zone_ends::bigint[]) as until_s,
+        unnest($zone_seconds::bigint[]) as shift_s, unnest($zone_labels::varchar[]) as utc_offset
+), records as (
+    select *, epoch_us(ts) // 1000000 as at_s
+    from /*records*/ usage /*.*/
+    where /*scope*/ user_id = $user_id and ts >= $since and ts < $until /*.*/
+), steps as (
+    select (at_s + shift_s) // /*step*/ 86400 /*.*/ * /*step*/ 86400 /*.*/ as local_s,
+        /*span*/ /*.*/
         /*groups*/ /*.*/
         sum(prompt_tokens) as prompt_tokens,
         sum(completion_tokens) as completion_tokens,
@@ -10,18 +17,12 @@ with steps as (
         /*calls*/ count(*) /*.*/ as calls,
         /*success*/ count(*) filter (where status between 200 and 299) /*.*/ as success
         /*cost_by_step*/ /*.*/
-    from /*records*/ usage /*.*/
-    where /*scope*/ user_id = $user_id and ts >= $since and ts < $until /*.*/
+    from records join zone on at_s >= from_s and at_s < until_s
     group by all
     having /*calls*/ count(*) /*.*/ > 0
-), zone as (
-    select unnest($zone_starts::bigint[]) as from_s, unnest($zone_ends::bigint[]) as until_s,
-        unnest($zone_seconds::bigint[]) as shift_s, unnest($zone_labels::varchar[]) as utc_offset
-), moved as (
-    select steps.*, utc_offset, make_timestamp((start_s + shift_s) * 1000000) as local,
-        -- the hour's own beginning; one that is cut by a clock change begins with the change
-        greatest(start_s + shift_s - (start_s + shift_s) % 3600 - shift_s, from_s) as hour_starts_s
-    from steps join zone on start_s >= from_s and start_s < until_s
+), named as (
+    select *, make_timestamp(local_s * 1000000) as local
+    from steps
 )
 select
     /*time*/ strftime(local, '%Y-%m-%d') as day, /*.*/
@@ -33,6 +34,6 @@ select
     sum(success) as success,
     sum(calls) - sum(success) as failed
     /*cost_of_steps*/ /*.*/
-from moved
+from named
 group by all
 order by /*time_order*/ day, /*.*/ total_tokens desc /*more_order*/ /*.*/

@@ -9,10 +9,10 @@ from byok.gateway import events, reading
 from byok.gateway.formats import shape
 from tests import fuzz
 
+pytestmark = pytest.mark.slow
 SEED = int(os.environ.get("BYOK_TEST_SEED", "20261123"))
 
 
-@pytest.mark.slow
 def test_no_broken_answer_is_read_wrongly(capsys: pytest.CaptureFixture[str]):
     tally = fuzz.run(SEED, cases=1_000)
     with capsys.disabled():
