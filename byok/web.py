@@ -15,7 +15,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
 import byok
-from byok import logs, services, sql_sessions
+from byok import logs, services, sql_sessions, start_page
 from byok.api import create_api
 from byok.door import Door
 from byok.metrics import WebMetrics
@@ -48,7 +48,7 @@ def create_app(settings: Settings) -> ASGIApp:
     opened.engine.keep_answers()
     services.use(opened)
     pool = Pool()
-    middleware = [Middleware(Door, **parts(opened, pool))]
+    middleware = [Middleware(Door, **parts(opened, pool), start=start_page.html)]
     return st.App(SCRIPT, middleware=middleware, lifespan=_lifespan(opened, pool), on_script_error=states.script_failed)
 
 
