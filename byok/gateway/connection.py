@@ -15,6 +15,8 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from byok.gateway.exchange import EXCHANGE, Exchange
+from byok.gateway.headers import Headers
+from byok.gateway.sent import SENT, Sent
 
 MAX_HEADER_BYTES = 64 * 1024
 PATIENCE_S = 30.0
@@ -54,7 +56,9 @@ class Connection(asyncio.Protocol):
         self._current: Exchange | None = None  # which is being answered
         self._waiting: deque[Exchange] = deque()  # asked before the current one was answered
         self._url = b""
-        self._headers: list[tuple[bytes, bytes]] = []
+        self._headers: Headers = []
+        self._lengths: Headers = []
+        self._sent = Sent([])
         self._expects_continue = self._last = self._refused = False
         self._reading_paused = False
         self.clogged: asyncio.Future[None] | None = None
@@ -194,7 +198,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._url = b""
-        self._headers = []
+        self._headers, self._lengths = [], []
         self._expects_continue = False
         self._in_head = True
         self._head_bytes = 0
@@ -207,6 +211,9 @@ class Connection(asyncio.Protocol):
         if not self._in_head:
             return  # a trailer; none of ours means anything, so none goes on
         name = name.lower()
+        if name == b"content-length":
+            self._lengths.append((name, value))
+            return
         self._headers.append((name, value))
         if name == b"expect" and value.lower() == b"100-continue":
             self._expects_continue = True
@@ -214,8 +221,10 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         version = self._parser.get_http_version()
-        if version == "1.0" and any(name == b"transfer-encoding" for name, _ in self._headers):
-            raise ValueError("HTTP/1.0 knows no transfer-encoding")  # becomes a 400
+        if self._sent.pairs != self._headers:
+            self._sent = Sent(self._headers)
+        if not _is_clear(version, self._sent):
+            raise ValueError("not one host, or a coding that nobody knows")  # becomes a 400
         if self._piece_bytes + self._head_bytes > MAX_HEADER_BYTES and _size(self._headers) > MAX_HEADER_BYTES:
             raise ValueError("the headers are too large")
         scope = self._scope(version)
@@ -247,7 +256,8 @@ class Connection(asyncio.Protocol):
         scope["path"] = unquote(text) if "%" in text else text
         scope["raw_path"] = path
         scope["query_string"] = query
-        scope["headers"] = self._headers
+        scope["headers"] = self._lengths + self._headers
+        scope[SENT] = self._sent
         return scope
 
     def on_body(self, body: bytes) -> None:
@@ -317,5 +327,12 @@ class Connection(asyncio.Protocol):
         return self._unread_since is not None and now - self._unread_since > UNREAD_S
 
 
-def _size(headers: list[tuple[bytes, bytes]]) -> int:
+def _is_clear(version: str, sent: Sent) -> bool:
+    """Whether everybody on the way takes this for the same request (RFC 9112, 3.2 and 6.1)."""
+    if version == "1.1":
+        return sent.hosts == 1 and sent.codings in ([], [b"chunked"])
+    return version == "1.0" and sent.hosts <= 1 and not sent.codings
+
+
+def _size(headers: Headers) -> int:
     return sum(len(name) + len(value) for name, value in headers)

@@ -54,14 +54,10 @@ def first(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
     return None
 
 
-def to_vendor(headers: Iterable[tuple[bytes, bytes]], credential: tuple[bytes, bytes] | None) -> Headers:
-    """The client's headers without credentials, cookies, hop-by-hop and our own; with the vendor's `credential` at the end."""
-    headers = list(headers)
+def to_vendor(headers: Headers) -> Headers:
+    """The client's headers without credentials, cookies, hop-by-hop and our own."""
     dropped = _with_named_in_connection(headers, _NEVER_SENT)
-    kept = [pair for pair in headers if pair[0] not in dropped and not pair[0].startswith(_OURS)]
-    if credential is not None:
-        kept.append(credential)
-    return kept
+    return [pair for pair in headers if pair[0] not in dropped and not pair[0].startswith(_OURS)]
 
 
 def of_answer(headers: Sequence[tuple[bytes, bytes]], request_id: bytes) -> AnswerHead:

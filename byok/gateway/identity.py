@@ -1,11 +1,9 @@
-"""Who calls, and with which vendor key: read from the request's headers, checked against the accounts through a short memory."""
+"""Who calls, and with which vendor key: checked against the accounts through a short memory."""
 
 import asyncio
-import hashlib
 import math
-import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -14,20 +12,17 @@ from typing import Protocol
 
 from byok.accounts import allowed_models, budgets, key_vault, users
 from byok.accounts.access_tokens import Grant
-from byok.accounts.api_tokens import LONGEST_TOKEN
 from byok.accounts.database import Database
 from byok.accounts.errors import AccountsUnavailable, VendorKeyUnreadable
 from byok.accounts.identify import identify
 from byok.accounts.key_vault import Secret
-from byok.errors import BadRequest, ByokError, Unauthorized, VendorKeyMissing
-from byok.gateway.headers import CREDENTIALS
+from byok.errors import ByokError, Unauthorized, VendorKeyMissing
 from byok.gateway.remembered import Remembered
+from byok.gateway.sent import Sent
 
 THREADS = 4
 NAMES_EVERY_S = 3.0
 REFUSED_S = 2.0  # how long a token that was refused is not looked up again
-_TOKEN = re.compile(rb"byok_[A-Za-z0-9]{8}_[A-Za-z0-9_-]{43}")
-_JWT = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
 class Accounts(Protocol):
@@ -54,16 +49,15 @@ class Identity:
         self._names_due = 0.0
         self.allowed_names: frozenset[str] = frozenset()  # models outside the catalogue that an admin vouches for
 
-    async def grant(self, headers: Iterable[tuple[bytes, bytes]]) -> Grant:
+    async def grant(self, sent: Sent) -> Grant:
         """The user whose access token or JWT came along, the models it is for, and the user's budgets that are used up.
 
         Raises `Unauthorized`; `BadRequest` when it is not clear which one counts.
         """
-        credential = credential_in(headers)
-        digest = hashlib.sha256(credential).digest()  # the memory holds no token
+        digest = sent.digest  # the memory holds no token
         if (known := self._users.fresh(digest)) is not None:
             return known
-        grant = await self._users.get(digest, lambda: self._identify(credential.decode("ascii")))
+        grant = await self._users.get(digest, lambda: self._identify(sent.credential.decode("ascii")))
         if grant is None:
             raise Unauthorized
         return grant
@@ -151,36 +145,6 @@ class Identity:
     def _vendors_of(self, user_id: str) -> frozenset[str]:
         with _faults_as_unavailable():
             return frozenset(key.vendor for key in key_vault.of_user(self._accounts.db, user_id))
-
-
-def credential_in(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The one access token or JWT among the headers that SDKs use for keys. What cannot be one (a vendor's own key) is passed over.
-
-    Raises `Unauthorized` if there is none, `BadRequest` for a header sent twice or for two different tokens.
-    """
-    found: bytes | None = None
-    seen: list[bytes] = []
-    for name, value in headers:
-        if name not in CREDENTIALS:
-            continue
-        if name in seen:
-            raise BadRequest(f"The header {name.decode()} came twice.", remedy="Send one credential, in one header.")
-        seen.append(name)
-        if name == b"authorization":
-            value = value[7:].strip() if value[:7].lower() == b"bearer " else b""
-        if not _could_be_ours(value):
-            continue
-        if found is not None and found != value:
-            raise BadRequest("Two different access tokens came with this request.", remedy="Send one credential, in one header.")
-        found = value
-    if found is None:
-        raise Unauthorized
-    return found
-
-
-def _could_be_ours(value: bytes) -> bool:
-    """Cheap: a flood of nonsense never reaches the database."""
-    return _TOKEN.fullmatch(value) is not None or (len(value) <= LONGEST_TOKEN and _JWT.fullmatch(value) is not None)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from byok.gateway.limits import Limits
 from byok.gateway.metrics import CONTENT_TYPE, Metrics
 from byok.gateway.relay import Call, Relay
 from byok.gateway.routing import MODELS_PATH, Arrival, Routing
+from byok.gateway.sent import SENT, Sent
 from byok.gateway.upstream import Upstream
 from byok.gateway.vendors import ECHO
 from byok.recording.journal import QUARANTINE, Journal, waiting_bytes
@@ -70,11 +71,8 @@ class Gateway:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ids = random.Random(secrets.randbits(256))  # noqa: S311 - they tell calls apart, and protect nothing
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            await self._answer(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await self._live(receive, send)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return self._answer(scope, receive, send) if scope["type"] == "http" else self._live(receive, send)
 
     # -- life --
 
@@ -125,7 +123,7 @@ class Gateway:
         request_id = b"req_%024x" % self._ids.getrandbits(96)
         path = scope.get("raw_path", scope["path"].encode()).decode("latin-1")
         try:
-            await self._route(Arrival(scope, path, request_id, ts, started), receive, send)
+            await self._route(Arrival(scope, scope.get(SENT) or Sent(scope["headers"]), path, request_id, ts, started), receive, send)
         except body.ClientGone:
             self.metrics.refused("client_gone")
         except ByokError as error:
@@ -143,7 +141,7 @@ class Gateway:
         if web_door.is_for_web(path):
             return await self._web.pass_on(arrival.scope, path, receive, send, arrival.request_id)
         target = self._routing.target(path, method)
-        grant = await self._identity.grant(arrival.scope["headers"])
+        grant = await self._identity.grant(arrival.sent)
         user = grant.user
         body.check_length(arrival.scope["headers"], self.settings.max_body_mb)
         if target is None:
@@ -169,20 +167,17 @@ class Gateway:
     async def _book(self, make: Callable[[], UsageRecord]) -> None:
         """Nothing that goes wrong here may reach the answer."""
         try:
-            await self._write(make())
+            record, journal = make(), self._journal
+            if journal is None:
+                raise RuntimeError("the gateway has not been started")
+            if self.settings.fsync == "always":  # waits for the disk, so not in the loop
+                await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, journal.append, record))
+            else:
+                journal.append(record)
+            self._identity.note_outcome(record.key_id, record.status)
         except Exception as error:
             self.metrics.record_lost()
             log.error("record_lost", error=error, exc_info=error)
-
-    async def _write(self, record: UsageRecord) -> None:
-        journal = self._journal
-        if journal is None:
-            raise RuntimeError("the gateway has not been started")
-        if self.settings.fsync == "always":  # waits for the disk, so not in the loop
-            await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, journal.append, record))
-        else:
-            journal.append(record)
-        self._identity.note_outcome(record.key_id, record.status)
 
     async def _refuse(self, error: ByokError, path: str, request_id: bytes, send: Send) -> None:
         self.metrics.refused(error.code)

@@ -13,6 +13,7 @@ from byok.gateway import headers as header_rules
 from byok.gateway.booked_names import BookedNames
 from byok.gateway.identity import Identity
 from byok.gateway.relay import Call
+from byok.gateway.sent import Sent
 from byok.gateway.upstream import Outgoing
 from byok.gateway.vendors import Route, Vendor
 from byok.settings import Settings
@@ -25,9 +26,10 @@ _SECRET = re.compile(rb"[!-~]{1,4096}")
 
 
 class Arrival(msgspec.Struct, frozen=True):
-    """One request as it came: ASGI scope, raw path, our id for it, wall clock and `time.monotonic()`."""
+    """One request as it came: ASGI scope, what its headers say, raw path, our id for it, wall clock and `time.monotonic()`."""
 
     scope: dict[str, Any]
+    sent: Sent
     path: str
     request_id: bytes
     ts: datetime
@@ -71,7 +73,7 @@ class Routing:
         else:
             route, model = target.route, target.route.model or head.model
         if grant.models:
-            allow_list.check(grant.models, route, body, is_form=_is_form(arrival))
+            allow_list.check(grant.models, route, body, is_form=arrival.sent.is_form)
         key_id, credential = await self._key(arrival, route, grant.user.id)
         if grant.stops and route.booked:
             hard_budgets.check(grant.stops, route.vendor.name, key_id, now=arrival.ts)
@@ -116,22 +118,21 @@ class Routing:
         name = route.vendor.name
         if name == vendors.ECHO:
             return ECHO_KEY, None
-        sent = header_rules.first(arrival.scope["headers"], header_rules.VENDOR_KEY)
-        if sent is not None:
-            if not _SECRET.fullmatch(sent):
+        brought = arrival.sent.vendor_key
+        if brought is not None:
+            if not _SECRET.fullmatch(brought):
                 raise BadRequest("The header x-byok-vendor-key holds no key.", remedy="Send the key alone, without Bearer and spaces.")
-            return PASSTHROUGH_KEY, route.credential(sent.decode("ascii"))
-        named = header_rules.first(arrival.scope["headers"], header_rules.KEY_ID)
+            return PASSTHROUGH_KEY, route.credential(brought.decode("ascii"))
+        named = arrival.sent.key_id
         if named is not None and not _KEY_ID.fullmatch(named):
             raise BadRequest("The header x-byok-key holds no key id.", remedy="Send the id that the Keys page shows, key_…")
         key_id, secret = await self._identity.vendor_key(user_id, name, None if named is None else named.decode("ascii"))
         return key_id, route.credential(secret.reveal())
 
     def _headers(self, arrival: Arrival, route: Route, credential: tuple[bytes, bytes] | None, *, plain: bool) -> header_rules.Headers:
-        sent = arrival.scope["headers"]
         if route.vendor.name == vendors.ECHO:
-            return [pair for pair in sent if pair[0].startswith(b"x-byok-echo-")]
-        found = header_rules.to_vendor(sent, credential)
+            return [pair for pair in arrival.sent.pairs if pair[0].startswith(b"x-byok-echo-")]
+        found = arrival.sent.for_vendor if credential is None else [*arrival.sent.for_vendor, credential]
         if plain:  # only from a plain stream can the extra chunk be taken out again
             found = [pair for pair in found if pair[0] != b"accept-encoding"]
             found.append((b"accept-encoding", b"identity"))
@@ -145,14 +146,9 @@ def _read_head(arrival: Arrival, target: Target, body: bytes) -> requests.Reques
     """What the body says. What is passed on without being booked (files, lists) is not looked into."""
     if target.route is not None and not target.route.booked:
         return _NO_HEAD
-    if target.route is not None and _is_form(arrival):
+    if target.route is not None and arrival.sent.is_form:
         return requests.RequestHead(model=requests.multipart_model(body), stream=False, include_usage=False)
     return requests.read_request(body)
-
-
-def _is_form(arrival: Arrival) -> bool:
-    content_type = header_rules.first(arrival.scope["headers"], b"content-type") or b""
-    return content_type.lower().startswith(b"multipart/")
 
 
 def _no_such_route() -> NotFound:

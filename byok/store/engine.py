@@ -22,7 +22,7 @@ from byok.store.desk import Desk
 from byok.store.held import MOST_ROWS, Held
 from byok.store.remembered import BUSY_ROWS, FROM_ROWS, Asked, Remembered
 from byok.store.scope import AnyScope, Scope
-from byok.store.seating import Seating, Words, among, extent, may_be_summed, may_be_summed_by_user, values_of
+from byok.store.seating import Seating, Wanted, Words, among, extent, may_be_summed, may_be_summed_by_user, values_of
 from byok.store.spill import Spill
 from byok.store.zones import EARLIEST, LATEST
 
@@ -137,7 +137,8 @@ class Engine:
             return found
         say = partial(wording.question, question, scope, group_by=group_by, priced=priced, split=split)
         asked = question, scope, group_by
-        table = tables.whole_numbers(self._table(Words(say, scope, over, values, may_be_summed(*asked), may_be_summed_by_user(*asked))))
+        wanted = Wanted(scope, over, summed=may_be_summed(*asked), by_user=may_be_summed_by_user(*asked), hold=True)
+        table = tables.whole_numbers(self._table(Words(say, values, wanted)))
         if known and self._answers and self._known_as(scope, how) == known:  # nothing changed while it was worked out
             self._answers.put(*known, table)
         return table
@@ -153,11 +154,13 @@ class Engine:
         **values: object,
     ) -> Iterator[pa.RecordBatch]:
         """As `ask`, in batches of at most `BATCH_ROWS`; the first comes when all input has been read, at least one (maybe empty) comes."""
-        yield from self._batches(Words(partial(wording.question, question, scope, priced=priced, columns=columns), scope, over, values))
+        yield from self._batches(
+            Words(partial(wording.question, question, scope, priced=priced, columns=columns), values, Wanted(scope, over))
+        )
 
     def connection(self) -> duckdb.DuckDBPyConnection:
         """A connection of one's own for the operator: `usage`, `usage_priced`, `prices`, `keys` over all that is kept, as of now."""
-        _, desk = self._at_a_desk(lambda *_: None, alike=False)  # what is asked here is not tried again
+        _, desk = self._at_a_desk(lambda *_: None, Wanted(alike=False))  # what is asked here is not tried again
         desk.connection.register("keys", tables.keys(self._keys()))
         return desk.connection
 
@@ -196,21 +199,21 @@ class Engine:
     def _table(self, words: Words) -> pa.Table:
         def answer(desk: Desk, seating: Seating) -> pa.Table:
             sql = words.say(known=seating.known)
-            return desk.ask(sql, {**values_of(words.scope, sql, seating), **words.values}).to_arrow_table()
+            return desk.ask(sql, {**values_of(words.wanted.scope, sql, seating), **words.values}).to_arrow_table()
 
         with self._aside.answering() if self._aside else contextlib.nullcontext():
-            table, desk = self._at_a_desk(answer, words.scope, summed=words.summed, by_user=words.by_user, over=words.over, hold=True)
+            table, desk = self._at_a_desk(answer, words.wanted)
             self._leave(desk)
         return table
 
     def _batches(self, words: Words) -> Iterator[pa.RecordBatch]:
         def begin(desk: Desk, seating: Seating) -> tuple[pa.RecordBatch, pa.RecordBatchReader]:
             sql = words.say()
-            batches = desk.ask(sql, {**values_of(words.scope, sql, seating), **words.values}).to_arrow_reader(BATCH_ROWS)
+            batches = desk.ask(sql, {**values_of(words.wanted.scope, sql, seating), **words.values}).to_arrow_reader(BATCH_ROWS)
             first = next(batches, None)
             return pa.RecordBatch.from_pylist([], batches.schema) if first is None else first, batches
 
-        (first, rest), desk = self._at_a_desk(begin, words.scope, over=words.over)
+        (first, rest), desk = self._at_a_desk(begin, words.wanted)
         yield first
         yield from rest
         self._leave(desk)
@@ -231,34 +234,21 @@ class Engine:
         limits = {"from_rows": self._remember_from_rows, "busy_rows": self._busy_rows}
         return database, Remembered(database, sit_down, **limits, aside=self._aside), Held(self._rows_of, most_rows=self._hold_rows)
 
-    def _at_a_desk(
-        self,
-        work: Callable[[Desk, Seating], T],
-        scope: AnyScope | None = None,
-        *,
-        summed: bool = False,
-        by_user: bool = False,
-        over: View | None = None,
-        hold: bool = False,
-        alike: bool = True,
-    ) -> tuple[T, Desk]:
-        """What `work` returns at a desk over a view, and that desk, still taken. A file fault is mended and tried over the newest.
-
-        `hold`: one user's rows may be held for the questions that follow. `alike`: a fault of files that differ shows in `work`.
-        """
+    def _at_a_desk(self, work: Callable[[Desk, Seating], T], wanted: Wanted) -> tuple[T, Desk]:
+        """What `work` returns at a desk over a view, and that desk, still taken. A file fault is mended and tried over the newest."""
         self._reprice()
         for attempt in range(_TRIES):
-            view = over if over and not attempt else self._reader.view()
+            view = wanted.over if wanted.over and not attempt else self._reader.view()
             seating = None
             try:
-                if view is not over:
+                if view is not wanted.over:
                     self._remembered.forget_all_but(view)
                     self._held.forget_all_but(view)
-                seating = self._seating(view, scope, summed=summed, by_user=by_user)
-                held = self._rows_held(view, scope, seating) if hold else None
+                seating = self._seating(view, wanted)
+                held = self._rows_held(view, wanted.scope, seating) if wanted.hold else None
                 desk = self._sit_down(holds=held is not None)
                 if held is None:
-                    desk.lay_out(seating.files, view.tail, alike=alike and self._alike)
+                    desk.lay_out(seating.files, view.tail, alike=wanted.alike and self._alike)
                 else:
                     desk.lay_held(held)
                 desk.keep(seating.kept)
@@ -272,8 +262,9 @@ class Engine:
                     self._mend(error, view)
         raise StoreUnreadable
 
-    def _seating(self, view: View, scope: AnyScope | None, *, summed: bool, by_user: bool = False) -> Seating:
+    def _seating(self, view: View, wanted: Wanted) -> Seating:
         """Which files a question must read, and what is remembered of the others."""
+        scope = wanted.scope
         now, without = self._now(), self._broken.paths()
         files = [file for file in view.files if file.path not in without]
         user_id = scope.user_id if isinstance(scope, Scope) else None
@@ -287,11 +278,11 @@ class Engine:
         files = [file for file in files if file.last_ts >= since and file.first_ts < scope.until]
         span = extent(scope, since, files, view)
         asked = Asked(since, scope.until, zones.step(zones.offsets(scope.tz), span[0]), user_id)
-        if by_user:
+        if wanted.by_user:
             part = self._remembered.part_by_user(files, asked, days, now)
-        elif user_id or not summed:
+        elif user_id or not wanted.summed:
             learn = user_id is not None and self._held.refuses(user_id, [file.path for file in files])
-            part = self._remembered.part(files, asked, summed=summed, learn=learn)
+            part = self._remembered.part(files, asked, summed=wanted.summed, learn=learn)
         else:
             part = self._remembered.part_of_all(files, asked, days, now)
         return Seating(*part, kept, since, span)

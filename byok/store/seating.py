@@ -16,16 +16,28 @@ from byok.store.scope import AnyScope, EveryonesScope
 _SECOND = timedelta(seconds=1)
 
 
-class Words(NamedTuple):
-    """A question as it was asked: what says it in SQL (`known`: texts of remembered sums), its scope, the view to answer from, its other
-    parameters, and whether remembered sums have all that it needs, of all users together or of each."""
+class Wanted(NamedTuple):
+    """What a desk is wanted for: the rows of `scope` in the view `over` (None: the newest).
 
-    say: Callable[..., str]
-    scope: AnyScope | None
-    over: View | None
-    values: Mapping[str, object]
+    `summed`, `by_user`: remembered sums have all that is needed, of all users together or of each. `hold`: one user's rows may be held for
+    what is asked next. `alike`: a fault of files that differ in their columns shows at once, and is mended.
+    """
+
+    scope: AnyScope | None = None
+    over: View | None = None
     summed: bool = False
     by_user: bool = False
+    hold: bool = False
+    alike: bool = True
+
+
+class Words(NamedTuple):
+    """A question as it was asked: what says it in SQL (`known`: texts of remembered sums), its parameters beside the scope's, and what
+    a desk must have for it."""
+
+    say: Callable[..., str]
+    values: Mapping[str, object]
+    wanted: Wanted
 
 
 def may_be_summed(question: str, scope: AnyScope | None, group_by: Sequence[str] | None) -> bool:

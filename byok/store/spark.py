@@ -103,7 +103,7 @@ class SparkEngine(Engine):
 
     def _table(self, words: Words) -> pa.Table:
         self._reprice()
-        view = words.over or self._reader.view()
+        view = words.wanted.over or self._reader.view()
         try:
             return self._answer(words, view)
         except SparkFailed:
@@ -114,8 +114,8 @@ class SparkEngine(Engine):
 
     def _answer(self, words: Words, view: View) -> pa.Table:
         sql = words.say()
-        seating = self._seating(view, words.scope, summed=False)
-        given = wording.values(sql, {**values_of(words.scope, sql, seating), **words.values})
+        seating = self._seating(view, words.wanted._replace(summed=False, by_user=False))
+        given = wording.values(sql, {**values_of(words.wanted.scope, sql, seating), **words.values})
         beside = {f"usage_{name}": table for name, table in zip(_PRICES, self._prices, strict=True)}
         return _as_duckdb_says(tables.whole_numbers(self._spark.ask(sql, given, seating, view, beside)))
 

@@ -2,7 +2,7 @@
 
 import math
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -56,6 +56,7 @@ def midnight(day: date, name: str) -> datetime:
     return moment(day, time(), name)
 
 
+@lru_cache(maxsize=16_384)
 def moment(day: date, clock: time, name: str) -> datetime:
     """The first instant at which a local clock shows that time of that day, in UTC; of a time that a change skips, the change.
 

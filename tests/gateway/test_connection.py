@@ -12,6 +12,7 @@ import pytest
 
 from byok.gateway import connection
 from byok.gateway.run import server
+from byok.gateway.sent import SENT
 
 Serve = Callable[[Any], Any]
 ASK = b"POST /a?b=c HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nhi"
@@ -97,6 +98,35 @@ def test_a_request_is_told_as_asgi_wants_it() -> None:
     assert (scope["method"], scope["path"], scope["raw_path"], scope["query_string"]) == ("POST", "/a b", b"/a%20b", b"c=%20d")
     assert [pair for pair in scope["headers"] if pair[0] == b"x-two"] == [(b"x-two", b"1"), (b"x-two", b"2")]
     assert scope["client"][0] == "127.0.0.1" and scope["http_version"] == "1.1"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"POST / HTTP/1.1\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nHost: y\r\n",
+        b"POST /\r\nHost: x\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n",
+        b"POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n",
+    ],
+)
+def test_what_two_servers_could_take_for_two_requests_is_refused(head: bytes) -> None:
+    body = b"content-length: 2\r\n\r\nhi" if b"Encoding" not in head else b"\r\n2\r\nhi\r\n0\r\n\r\n"
+    with serving(echo) as (app, connect, _), connect() as line:
+        line.sendall(head + body)
+        assert to_the_end(line).startswith(b"HTTP/1.1 400 ")
+    assert not app.scopes
+
+
+def test_headers_that_repeat_are_read_once_and_others_anew() -> None:
+    with serving(echo) as (app, connect, _), connect() as line:
+        for body, token in ((b"hi", b"a"), (b"hello", b"a"), (b"hello", b"b"), (b"hi", b"a")):
+            line.sendall(b"POST / HTTP/1.1\r\nhost: x\r\nauthorization: %b\r\ncontent-length: %d\r\n\r\n%b" % (token, len(body), body))
+            until(line, body)
+    first, longer, other, again = (scope[SENT] for scope in app.scopes)
+    assert first is longer and other is not first and again is not other
+    assert [dict(scope[SENT].pairs)[b"authorization"] for scope in app.scopes] == [b"a", b"a", b"b", b"a"]
+    assert [dict(scope["headers"])[b"content-length"] for scope in app.scopes] == [b"2", b"5", b"5", b"2"]
 
 
 def test_a_whole_address_is_a_path() -> None:

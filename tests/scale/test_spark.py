@@ -17,6 +17,7 @@ from byok.recording.table import Table
 from byok.settings import RemoteStore
 from byok.store.engine import Engine
 from byok.store.scope import EveryonesScope
+from byok.store.seating import Wanted
 from tests.samples import NOON, usage_record
 from tests.scale import agreement, spark_cluster
 from tests.scale.asked import DUCKDBS_OWN, VIEWS, World, asked, questions
@@ -150,7 +151,7 @@ def test_every_question_is_answered_by_a_cluster_as_by_duckdb(engines, cluster, 
         spark.ask("summary", EVERYTHING)
     with pytest.raises(SparkReadsNoS3):  # without hadoop-aws
         reads_s3 = SparkTables(cluster.url, RemoteStore("s3://bucket/prefix", tmp_path, 1000))
-        seating = spark._seating(spark.view(), EVERYTHING, summed=False)
+        seating = spark._seating(spark.view(), Wanted(EVERYTHING))
         reads_s3.ask(
             "select 1 as x", {}, seating._replace(files=[str(tmp_path / "files" / "month=2026-11" / "part-1.parquet")]), spark.view(), {}
         )

@@ -13,6 +13,7 @@ from byok.store import money, questions, reliability
 from byok.store.engine import Engine
 from byok.store.held import Held
 from byok.store.scope import EveryonesScope, Scope
+from byok.store.seating import Wanted
 from byok.store.zones import EARLIEST, LATEST
 
 USERS = ["usr_ada1", "usr_bob1", "usr_cas1"]
@@ -67,7 +68,7 @@ def everything(engine, scope) -> list:
 
 def holds(engine, scope) -> bool:
     view = engine.view()
-    return engine._rows_held(view, scope, engine._seating(view, scope, summed=False)) is not None
+    return engine._rows_held(view, scope, engine._seating(view, Wanted(scope))) is not None
 
 
 def same(pair, scope, *, held: bool = True) -> None:
@@ -226,7 +227,7 @@ def test_no_record_is_both_held_and_in_a_remembered_sum(pair, world, rows):
     scope = Scope("usr_ada1", EARLIEST, LATEST)
     same((both, pair[1]), scope)
     questions.summary(both, EveryonesScope(EARLIEST, LATEST))
-    seating = both._seating(both.view(), scope, summed=True)
+    seating = both._seating(both.view(), Wanted(scope, summed=True))
     assert seating.known and seating.files
     same((both, pair[1]), scope)
     both.close()

@@ -10,6 +10,7 @@ import pytest
 from byok.store import money, questions
 from byok.store.engine import Engine
 from byok.store.scope import EveryonesScope, Scope
+from byok.store.seating import Wanted
 from byok.store.zones import EARLIEST, LATEST
 
 USERS = ["usr_ada1", "usr_bob1", "usr_cas1", "usr_dee1"]
@@ -66,7 +67,7 @@ def everything(engine, scope) -> list:
 
 def how(engine, scope):
     """How the engine would answer: the files it reads, and the remembered sums it adds."""
-    return engine._seating(engine.view(), scope, summed=True)
+    return engine._seating(engine.view(), Wanted(scope, summed=True))
 
 
 def same(pair, scope) -> None:
@@ -214,7 +215,7 @@ def test_each_users_sums_are_remembered_for_the_bounds_asked(pair, world):
         for _ in range(2):
             mine, direct = (questions.usage(engine, scope, group_by=("user_id",)) for engine in pair)
             assert mine == direct and len(mine.rows) == 2
-    seating = pair[0]._seating(pair[0].view(), scope, summed=False, by_user=True)
+    seating = pair[0]._seating(pair[0].view(), Wanted(scope, by_user=True))
     assert seating.known and not seating.files, "the files were read, so this proved nothing"
     assert all(len(file.of_users) <= 4 for file in pair[0]._remembered._files.values())
 

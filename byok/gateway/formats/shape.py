@@ -62,7 +62,10 @@ def numbers(value: object) -> dict[str, int]:
     """Return an object's members that are counts (see `number`); of what is no object, none."""
     if not isinstance(value, dict):
         return {}
-    return {name: count for name, found in value.items() if (count := number(found)) is not None}
+    found = {name: count for name, count in value.items() if type(count) is int and 0 <= count < _MOST}
+    if len(found) < len(value):
+        found |= {name: count for name, told in value.items() if type(told) is float and (count := number(told)) is not None}
+    return found
 
 
 def first(*values: int | None) -> int | None:
