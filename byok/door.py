@@ -5,6 +5,7 @@ Pure ASGI, so that streams stay streams.
 """
 
 import time
+from collections.abc import Callable
 from http.cookies import SimpleCookie
 from urllib.parse import quote
 
@@ -50,10 +51,20 @@ _PAGE_HEADERS = [(b"x-frame-options", b"DENY"), (b"referrer-policy", b"same-orig
 
 
 class Door:
-    """ASGI middleware in front of `dashboard`."""
+    """ASGI middleware in front of `dashboard`. `start` gives the HTML with which a page begins; without it the dashboard does."""
 
-    def __init__(self, dashboard: ASGIApp, *, api: ASGIApp, signin: ASGIApp, services: Services, pool: Pool, metrics: WebMetrics) -> None:
-        self.dashboard, self.api, self.signin = dashboard, api, signin
+    def __init__(
+        self,
+        dashboard: ASGIApp,
+        *,
+        api: ASGIApp,
+        signin: ASGIApp,
+        services: Services,
+        pool: Pool,
+        metrics: WebMetrics,
+        start: Callable[[str], bytes | None] | None = None,
+    ) -> None:
+        self.dashboard, self.api, self.signin, self.start = dashboard, api, signin, start
         self.services, self.pool, self.metrics = services, pool, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,7 +114,9 @@ class Door:
 
     async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
         if await self._knows(scope):
-            await self.dashboard(scope, receive, _with_headers(send))
+            page = self.start(scope["path"][1:]) if self.start and _is_start(scope) else None
+            shown = Response(page, media_type="text/html", headers={"cache-control": "no-cache"}) if page else self.dashboard
+            await shown(scope, receive, _with_headers(send))
         elif _first_segment(scope["path"]) in STREAMLITS_OWN:
             await error(Unauthorized())(scope, receive, send)
         else:
@@ -145,6 +158,11 @@ def _is_page_request(scope: Scope) -> bool:
 def _is_navigation(scope: Scope) -> bool:
     """Whether a browser asks for a page here. Programs do not ask for HTML."""
     return _is_page_request(scope) and "text/html" in header(scope, b"accept")
+
+
+def _is_start(scope: Scope) -> bool:
+    """Whether a browser begins a visit here: at a page of the dashboard, none of its files."""
+    return scope["method"] == "GET" and _is_navigation(scope) and not set("/.") & set(scope["path"][1:])
 
 
 def _is_free(path: str) -> bool:

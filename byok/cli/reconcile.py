@@ -47,6 +47,8 @@ def reconcile(settings: Settings, file: Path, email: str | None, key_ids: tuple[
     total = found.total
     words = f"{_amount(total.ours, found.kind)} of {_amount(total.theirs, found.kind)} {unit}"
     click.echo(f"captured {_share(total.captured)}: {words}, {found.since} to {found.until}")
+    if found.unnamed:
+        click.echo(f"in no sum, as the export does not name them: {', '.join(found.unnamed)}", err=True)
     if found.days_gone:
         click.echo(f"{found.days_gone} days of the export are left out: their records are not all kept any more.", err=True)
 

@@ -35,7 +35,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """`rows` by day and model, and `total`; `days_gone`: how many days are left out, as their records are not all kept any more."""
+    """`rows` by day and model; `total`: of the models that the export names; `days_gone`: how many days are left out, as their records
+    are not all kept any more; `unnamed`: models that the gateway alone knows (an export may be of one kind of call).
+    """
 
     vendor: str
     kind: Kind
@@ -44,6 +46,7 @@ class Reconciliation:
     rows: list[Row]
     total: Row
     days_gone: int
+    unnamed: tuple[str, ...] = ()
 
     def facts(self) -> dict[str, Any]:
         """The shape of `byok reconcile --json`; USD with nine places, tokens whole; `until` is the last day."""
@@ -54,6 +57,7 @@ class Reconciliation:
             "since": self.since.isoformat(),
             "until": self.until.isoformat(),
             "days_gone": self.days_gone,
+            "unnamed": list(self.unnamed),
             "total": self._fact(self.total),
             "rows": [self._fact(row) for row in self.rows],
         }
@@ -96,8 +100,11 @@ def reconcile(engine: Engine, scope: AnyScope, lines: Iterable[str], *, kept_fro
     nobody = Said()
     keys = sorted(theirs.keys() | ours.keys())
     rows = [_row(export, key[0], key[1] or ALL_WORDS, theirs.get(key, nobody), ours.get(key, nobody)) for key in keys]
-    total = _row(export, None, ALL_WORDS, _sum(theirs.values()), _sum(ours.values()))
-    return Reconciliation(export.vendor, export.kind, since, until, rows, total, len(days) - len(kept))
+    named = {model for _, model in theirs}
+    seen = _sum(said for (_, model), said in ours.items() if model in named)
+    total = _row(export, None, ALL_WORDS, _sum(theirs.values()), seen)
+    unnamed = tuple(sorted({model for _, model in ours} - named))
+    return Reconciliation(export.vendor, export.kind, since, until, rows, total, len(days) - len(kept), unnamed)
 
 
 def _ours(engine: Engine, scope: AnyScope, export: Export, days: list[date]) -> dict[tuple[date, str], Said]:

@@ -88,6 +88,15 @@ FORMATS: tuple[_Format, ...] = (
         requests="num_model_requests",
         model=_plain("model"),
     ),
+    _Format(  # that of embeddings has no output
+        "openai",
+        "usage",
+        "start_time",
+        ("start_time", "input_tokens", "num_model_requests"),
+        prompt=("input_tokens",),
+        requests="num_model_requests",
+        model=_plain("model"),
+    ),
     _Format(
         "openai",
         "cost",
@@ -117,6 +126,8 @@ def read(lines: Iterable[str], *, name_of: Callable[[str, str], str]) -> Export:
     """
     rows = _rows(lines)
     header_at, header = next(rows, (1, []))
+    if not header:
+        raise ExportUnreadable("The file is empty, or its first line is.", remedy="Export it again from the vendor's console, as CSV.")
     names = [name.strip().lower() for name in header]
     layout = _layout(names)
     found = Export(layout.vendor, layout.kind, {}, 0, layout.requests in names)
@@ -145,7 +156,9 @@ def _add(found: Export, layout: _Format, cells: Cells, at: int, name_of: Callabl
     named = re.sub(r"[\s.]+", "-", layout.model(cells).strip().lower()) if layout.kind == "cost" else layout.model(cells).strip()
     model = name_of(layout.vendor, named) if named else ALL_MODELS
     if layout.currency and cells.get(layout.currency, "").lower() not in ("usd", ""):
-        raise _fault(at, layout.currency, "is not usd")
+        raise ExportUnreadable(
+            f"Line {at}, column {layout.currency}, is not usd.", remedy="Prices here are in USD: only amounts in USD can be compared."
+        )
     said = found.rows.setdefault((day, model), Said())
     if len(found.rows) > MOST_GROUPS:
         raise ExportUnreadable(f"The export has more than {MOST_GROUPS:,} days and models.", remedy="Export a shorter period.")
@@ -204,7 +217,10 @@ def _layout(names: list[str]) -> _Format:
             remedy="Choose a period with usage and export it again.",
         )
     known = "; ".join(f"{layout.vendor} {layout.kind}: {', '.join(layout.needed)}" for layout in FORMATS)
-    raise ExportUnreadable("Line 1 does not have the columns of an export that is known here.", remedy=f"Known are: {known}.")
+    raise ExportUnreadable(
+        "Line 1 does not have the columns of an export that is known here.",
+        remedy=f"Export Usage or Cost from the console of OpenAI or Anthropic, as CSV. Columns needed: {known}.",
+    )
 
 
 def _day(cells: Cells, column: str, at: int) -> date:
@@ -247,4 +263,7 @@ def _amount(cells: Cells, column: str, at: int) -> Decimal:
 
 def _fault(line: int, column: str, what: str) -> ExportUnreadable:
     where = f"Line {line}, column {column}," if column else f"Line {line}"
-    return ExportUnreadable(f"{where} {what}.", remedy="Export the file again from the vendor's console, as CSV, and do not edit it.")
+    return ExportUnreadable(
+        f"{where} {what}.",
+        remedy="Export it again from the vendor's console, as CSV, and choose that very file: spreadsheets write numbers and dates anew.",
+    )

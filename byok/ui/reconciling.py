@@ -17,7 +17,7 @@ from byok.store.scope import Scope
 from byok.store.zones import EARLIEST, LATEST
 from byok.ui import format, names, session
 
-MOST_MB = 8
+MOST_MB = 32  # a month of minutes, as OpenAI exports it, for some models
 
 
 def draw(user: User) -> None:
@@ -49,11 +49,12 @@ def _show(found: Reconciliation) -> None:
             f":material/history_toggle_off: {format.plural(found.days_gone, 'day')} left out: their records are not all kept any more."
         )
     if not found.rows:
+        st.info("Nothing is left to compare: export a period that your plan still keeps.", icon=":material/history_toggle_off:")
         return
     unit = "tokens" if found.kind == "usage" else "USD"
     total = found.total
     with st.container(horizontal=True, gap="small"):
-        st.metric("Captured", format.percent(total.captured), border=True)
+        st.metric("Captured", _share(total.captured), border=True)
         st.metric(f"{found.vendor} says ({unit})", _amount(total.theirs, found), border=True)
         st.metric(f"The gateway saw ({unit})", _amount(total.ours, found), border=True)
     st.dataframe(
@@ -69,6 +70,8 @@ def _show(found: Reconciliation) -> None:
         },
         alt=f"What {found.vendor} says and what the gateway saw, in {unit}, per day and model",
     )
+    if found.unnamed:
+        st.caption(f"In no sum, as the export does not name them: {', '.join(f'`{model}`' for model in found.unnamed)}.")
     st.caption(
         "Less than all: calls that went past the gateway with the same account, or clients that left before the vendor told its counts. "
         "More: calls of other accounts than the export's. A call around midnight can stand on two days."
@@ -92,6 +95,10 @@ def _table(found: Reconciliation) -> pd.DataFrame:
             | ({"Requests there": row.their_requests, "Requests here": row.our_requests} if row.their_requests is not None else {})
         )
     return pd.DataFrame(rows)
+
+
+def _share(captured: float | None) -> str:
+    return format.DASH if captured is None else f"{captured:.1%}".replace("%", " %")
 
 
 def _amount(value: Decimal, found: Reconciliation) -> str:

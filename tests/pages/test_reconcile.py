@@ -19,7 +19,7 @@ def test_it_says_how_much_was_captured(book, ada, record, open_app):
     record(ada, ts=NOON, vendor="anthropic", model="claude-haiku-4-5", prompt_tokens=992, completion_tokens=0)
     app = upload(open_app(ada, page=PAGE), EXPORT.format(tokens=1000))
     assert [(card.label, card.value) for card in app.metric] == [
-        ("Captured", "99 %"),
+        ("Captured", "99.2 %"),
         ("anthropic says (tokens)", "1,000"),
         ("The gateway saw (tokens)", "992"),
     ]
@@ -38,7 +38,7 @@ def test_other_peoples_calls_are_not_captured(book, ada, record, open_app):
     eve = users.add(book.db, "eve@example.org", now=NOW)
     record(eve, ts=NOON, vendor="anthropic", model="claude-haiku-4-5", prompt_tokens=1000, completion_tokens=0)
     app = upload(open_app(ada, page=PAGE), EXPORT.format(tokens=1000))
-    assert app.metric[0].value == "0 %"
+    assert app.metric[0].value == "0.0 %"
 
 
 def test_signed_out_it_shows_the_form_only(ada, open_app):

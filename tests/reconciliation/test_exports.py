@@ -57,6 +57,19 @@ def test_order_of_columns_tabs_a_byte_order_mark_and_blank_lines_make_no_differe
     assert of(turned).rows == of(OPENAI_USAGE).rows
 
 
+def test_openai_counts_embeddings_in_a_file_of_its_own_and_without_output():
+    found = of("start_time,num_model_requests,model,input_tokens\n1795305600,2,text-embedding-3-small,70\n")
+    assert (found.vendor, found.kind) == ("openai", "usage")
+    said = found.rows[DAY, "text-embedding-3-small"]
+    assert (said.prompt_tokens, said.completion_tokens, said.requests) == (70, 0, 2)
+
+
+def test_semicolons_and_quotes_around_everything_make_no_difference():
+    rows = [line.split(",") for line in OPENAI_USAGE.splitlines()]
+    quoted = "\ufeff" + "\r\n".join(";".join(f'"{cell}"' for cell in row) for row in rows)
+    assert of(quoted).rows == of(OPENAI_USAGE).rows
+
+
 def test_without_models_or_line_items_a_day_is_one_row():
     found = of("usage_date_utc,cost_usd\n2026-11-22,1.25\n2026-11-22,-0.25\n")
     assert found.rows[DAY, exports.ALL_MODELS].usd == Decimal(1)
@@ -65,7 +78,7 @@ def test_without_models_or_line_items_a_day_is_one_row():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "Line 1 does not have the columns"),
+        ("", "The file is empty"),
         ("a,b,c\n1,2,3\n", "Line 1 does not have the columns"),
         ("start_time,end_time,start_time_iso,end_time_iso\n1795305600,1795392000,x,y\n", "times but no figures"),
         ("usage_date_utc,cost_usd\n", "no rows"),
