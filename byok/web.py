@@ -37,6 +37,7 @@ def create_app(settings: Settings) -> ASGIApp:
     from streamlit.components.v2.component_manager import BidiComponentManager
     from streamlit.runtime.pages_manager import PagesManager
 
+    logs.adopt_streamlit()  # first: importing our pages' parts makes it warn
     from byok.ui import states
 
     # Else, until somebody has opened the first page, the address of another one shows it without app.py around it.

@@ -10,7 +10,7 @@ sys.meta_path.insert(0, _WithoutPandas())
 import byok.keeper, byok.notify.delivery, byok.store.engine
 import pyarrow as pa
 pa.array([1, None]).to_numpy(zero_copy_only=False)
-print(*(name for name in ("pandas", "rich", "jinja2", "css_inline", "sqlglot", "pyspark", "psycopg") if name in sys.modules))
+print(*(name for name in ("pandas", "jinja2", "css_inline", "sqlglot", "pyspark", "psycopg") if name in sys.modules))
 """
 
 
