@@ -4,19 +4,22 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from benchmarks import console, engines, forecast, gateway, scale, spikes, store, workers
+from benchmarks import budget, console, engines, forecast, gateway, scale, spikes, store, workers
 from benchmarks.dashboard import run as dashboard
 
-ONLY_IF_NAMED = ("dashboard", "engines", "workers")
+ONLY_IF_NAMED = ("budget", "dashboard", "engines", "workers")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="What `make bench` runs: without a name all but dashboard (wants a browser), engines (`make test-scale`) and workers.",
+        description="What `make bench` runs: without a name all but budget, dashboard (wants a browser), engines and workers.",
     )
     parser.add_argument(
-        "names", nargs="*", metavar="gateway | store | console | forecast | spikes | dashboard | scale | engines | workers", help="which"
+        "names",
+        nargs="*",
+        metavar="gateway | store | console | forecast | spikes | dashboard | scale | engines | workers | budget",
+        help="which",
     )
     parser.add_argument("--only", metavar="PEERS", help=f"gateway: beside these only, of {','.join(gateway.PEERS)}; empty for none")
     parser.add_argument(
@@ -34,6 +37,7 @@ def main() -> int:
         "scale": scale.main,
         "engines": engines.main,
         "workers": workers.main,
+        "budget": budget.main,
     }
     for kind, given, there in (("benchmark", asked.names, benchmarks), ("peer", peers or [], gateway.PEERS)):
         if unknown := [name for name in given if name not in there]:

@@ -6,6 +6,7 @@
 
 import contextlib
 import gc
+import math
 import os
 import resource
 import statistics
@@ -37,8 +38,8 @@ PLACES = {"heaviest user": 0, "100th user": 100, "5,000th user": 5000}
 
 
 class Took(NamedTuple):
-    """Milliseconds: the first answer of a fresh engine, and of one that has warmed up but does not know the user; the median of later ones,
-    and their processor time."""
+    """Milliseconds: the first answer of a process that has just begun (everyone's is not asked: it would wait for what is remembered), and
+    the first to somebody of one that has run for a while; the median of later ones, and their processor time."""
 
     cold: float
     new: float
@@ -110,32 +111,30 @@ def _of_scope(name: str, scope: AnyScope) -> dict[str, Callable[[Engine], object
 
 
 def _questions(root: Path, who: People) -> dict[str, Took]:
-    """Everyone's questions first build what is remembered: that is their cold figure, once per span. After one user's it is built aside."""
     took = {}
-    shared = _engine(root, who)
-    aside = shared.remember_aside()
+    engine, began = _engine(root, who), time.process_time()
+    aside = engine.remember_aside()
+    aside.settle()
+    print(f"  warming up: {time.process_time() - began:.1f} s of processor time; then cold, new, warm, and the processor time of warm")
     for name, ask in _asked(who).items():
-        cold = new = None
-        if not name.startswith("every"):
-            cold, new = (_first(root, who, ask, warmed=warmed) for warmed in (False, True))
+        cold = math.nan if name.startswith("every") else _cold(root, who, ask)
+        engine._held.forget_all_but(engine.view()._replace(files=()))  # nobody is known any more
         runs = []
         for _ in range(ROUNDS):
-            runs.append(_ms(lambda ask=ask: ask(shared)))  # type: ignore[misc]
+            runs.append(_ms(lambda ask=ask: ask(engine)))  # type: ignore[misc]
             aside.settle()
         warm, cpu = (statistics.median(part) for part in zip(*runs[1:], strict=True))
-        took[name] = Took(cold or runs[0][0], new or runs[0][0], warm, cpu)
-        print(f"  {name:55}" + "".join(f"{figure:>10,.1f}" for figure in took[name]) + " cpu", flush=True)
+        took[name] = Took(cold, runs[0][0], warm, cpu)
+        print(f"  {name:55}" + "".join(f"{figure:>10,.1f}" for figure in took[name]), flush=True)
         gc.collect()
-    shared.close()
+    engine.close()
     return took
 
 
-def _first(root: Path, who: People, ask: Callable[[Engine], object], *, warmed: bool) -> float:
+def _cold(root: Path, who: People, ask: Callable[[Engine], object]) -> float:
     engine = _engine(root, who)
-    aside = engine.remember_aside()
+    engine.remember_aside()
     engine.view()
-    if warmed:
-        aside.settle()
     took = _ms(lambda: ask(engine))[0]
     engine.close()
     return took

@@ -113,12 +113,31 @@ class _Adopted(logging.Handler):
     """Lines of libraries, as events of ours: the logger's name and the message's template, without its arguments."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno < logging.getLogger().level:  # a logger with a level of its own passes by the root's
+            return
         logger = structlog.get_logger()
         # The template only: arguments are where libraries put addresses, headers and bodies.
         fields: dict[str, Any] = {"logger": record.name, "reason": str(record.msg).split("\n", 1)[0]}
         if record.exc_info:
             fields["exc_info"] = record.exc_info
         logger.log(min(max(record.levelno, logging.DEBUG), logging.CRITICAL), "library_message", **fields)
+
+
+def adopt_streamlit() -> None:
+    """Take over Streamlit's loggers, which write plain lines with whatever is in them past everything here."""
+    from streamlit import logger as theirs
+
+    for logger in theirs._loggers.values():
+        _silence_console(logger)
+    theirs.setup_formatter = _silence_console
+
+
+def _silence_console(logger: logging.Logger) -> None:
+    if (console := getattr(logger, "streamlit_console_handler", None)) is not None:
+        logger.removeHandler(console)
+    logger.propagate = True
+    if logger.name.startswith("streamlit.runtime.caching"):
+        logger.disabled = True  # it warns at every start that the runtime has not begun yet
 
 
 def _adopt_libraries(level: int) -> None:

@@ -34,12 +34,15 @@ log = structlog.get_logger("byok.web")
 def create_app(settings: Settings) -> ASGIApp:
     """Return the whole web process as one ASGI app; its services become those of this process. One per process: Streamlit is."""
     import streamlit as st
+    from streamlit.components.v2.component_manager import BidiComponentManager
     from streamlit.runtime.pages_manager import PagesManager
 
+    logs.adopt_streamlit()  # first: importing our pages' parts makes it warn
     from byok.ui import states
 
     # Else, until somebody has opened the first page, the address of another one shows it without app.py around it.
     PagesManager.uses_pages_directory = False
+    BidiComponentManager.discover_and_register_components = _no_components  # type: ignore[method-assign]
     opened = Services(settings).open()
     opened.behind_web = True
     opened.engine.remember_aside()
@@ -86,6 +89,10 @@ def run(settings: Settings) -> None:
         ws_max_size=32 * 1024 * 1024,
         timeout_graceful_shutdown=GRACE_S,
     )
+
+
+def _no_components(*_: Any, **__: Any) -> None:
+    """None are installed; to find that out Streamlit would read the description of every package."""
 
 
 def _lifespan(opened: Services, pool: Pool) -> Any:

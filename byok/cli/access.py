@@ -55,11 +55,11 @@ def new(settings: Settings, email: str, label: str, models: str | None) -> None:
 
 
 @access_token.command("list")
-@click.argument("email")
+@click.argument("email", required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 @click.pass_obj
-def list_(settings: Settings, email: str, as_json: bool) -> None:
-    """List a user's access tokens; the secrets themselves are not kept.
+def list_(settings: Settings, email: str | None, as_json: bool) -> None:
+    """List access tokens, everybody's or a user's; the secrets themselves are not kept.
 
     Example: byok access-token list ada@example.org
     """
@@ -67,15 +67,25 @@ def list_(settings: Settings, email: str, as_json: bool) -> None:
     from byok.services import Services
 
     with Services(settings) as services:
-        found = access_tokens.of_user(services.db, users.by_email(services.db, email).id)
+        owners = [users.by_email(services.db, email)] if email else users.all_users(services.db)
+        found = [(owner.email, token) for owner in owners for token in access_tokens.of_user(services.db, owner.id)]
     if as_json:
-        iso = [(t, t.created_at.isoformat(), t.last_used_at.isoformat() if t.last_used_at else None) for t in found]
         show_json(
-            [{"id": t.id, "label": t.label, "created": created, "last_used": used, "models": list(t.models)} for t, created, used in iso]
+            [
+                {
+                    "id": t.id,
+                    "email": whose,
+                    "label": t.label,
+                    "created": t.created_at.isoformat(),
+                    "last_used": t.last_used_at.isoformat() if t.last_used_at else None,
+                    "models": list(t.models),
+                }
+                for whose, t in found
+            ]
         )
     else:
-        rows = [(t.id, t.label or "-", t.created_at, t.last_used_at, ",".join(t.models) or "all") for t in found]
-        show_table(("id", "label", "created", "last used", "models"), rows)
+        rows = [(t.id, whose, t.label or "-", t.created_at, t.last_used_at, ",".join(t.models) or "all") for whose, t in found]
+        show_table(("id", "user", "label", "created", "last used", "models"), rows)
 
 
 @access_token.command()

@@ -41,11 +41,11 @@ def add(settings: Settings, email: str, vendor: str, label: str) -> None:
 
 
 @key.command("list")
-@click.argument("email")
+@click.argument("email", required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 @click.pass_obj
-def list_(settings: Settings, email: str, as_json: bool) -> None:
-    """List a user's vendor keys: names and last four characters, and since when the vendor refuses one.
+def list_(settings: Settings, email: str | None, as_json: bool) -> None:
+    """List vendor keys, everybody's or a user's: names and last four characters, and since when the vendor refuses one.
 
     Example: byok key list ada@example.org
     """
@@ -53,12 +53,14 @@ def list_(settings: Settings, email: str, as_json: bool) -> None:
     from byok.services import Services
 
     with Services(settings) as services:
-        found = key_vault.of_user(services.db, users.by_email(services.db, email).id)
+        owners = [users.by_email(services.db, email)] if email else users.all_users(services.db)
+        found = [(owner.email, key) for owner in owners for key in key_vault.of_user(services.db, owner.id)]
     if as_json:
         show_json(
             [
                 {
                     "id": k.id,
+                    "email": whose,
                     "vendor": k.vendor,
                     "label": k.label,
                     "last_four": k.last_four,
@@ -67,12 +69,15 @@ def list_(settings: Settings, email: str, as_json: bool) -> None:
                     "last_used": k.last_used_at.isoformat() if k.last_used_at else None,
                     "refused": k.refused_at.isoformat() if k.refused_at else None,
                 }
-                for k in found
+                for whose, k in found
             ]
         )
     else:
-        rows = [(k.id, k.vendor, k.label or "-", f"…{k.last_four}", k.default, k.created_at, k.last_used_at, k.refused_at) for k in found]
-        show_table(("id", "vendor", "label", "key", "default", "created", "last used", "refused"), rows)
+        rows = [
+            (k.id, whose, k.vendor, k.label or "-", f"…{k.last_four}", k.default, k.created_at, k.last_used_at, k.refused_at)
+            for whose, k in found
+        ]
+        show_table(("id", "user", "vendor", "label", "key", "default", "created", "last used", "refused"), rows)
 
 
 @key.command()

@@ -77,6 +77,7 @@ OPENAI = Family(
     )
 )
 OPENAI_CHAT = Family(OPENAI.calls[:1])  # where no more than chat is compatible
+CHAT_AND_MODELS = Family((*OPENAI_CHAT.calls, _passed(r"/models", "GET", _CHAT, "bearer")))
 ANTHROPIC = Family(
     (
         _booked(r"/messages", "messages", _MESSAGES, "x-api-key"),

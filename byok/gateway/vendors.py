@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from byok.errors import ByokError, PathNotAllowed
 from byok.gateway.formats.shape import Format
-from byok.gateway.paths import ANTHROPIC, GEMINI, GEMINI_UPLOAD, OPENAI, OPENAI_CHAT, Auth, Call, Family, find
+from byok.gateway.paths import ANTHROPIC, CHAT_AND_MODELS, GEMINI, GEMINI_UPLOAD, OPENAI, OPENAI_CHAT, Auth, Call, Family, find
 from byok.settings import Settings
 from byok.usage import Endpoint
 
@@ -217,6 +217,12 @@ _TABLE: tuple[Vendor, ...] = (
     ),
     _openai_like("together", "https://api.together.xyz/v1"),  # whether it takes stream_options is not known to us, so it is not asked
     _openai_like("ollama", "http://127.0.0.1:11434/v1", more_roots=("",), responses="/v1/responses", stream_usage=True),
-    _openai_like(ECHO, "http://echo.invalid/v1", responses="/v1/responses", stream_usage=True),
+    Vendor(
+        ECHO,
+        "http://echo.invalid/v1",
+        roots=(("/v1", CHAT_AND_MODELS),),
+        one_api={"/v1/chat/completions": "/v1/chat/completions"},
+        stream_usage=True,
+    ),
 )
 BUILT_IN = frozenset(vendor.name for vendor in _TABLE)

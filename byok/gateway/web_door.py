@@ -1,15 +1,16 @@
 """Hands /usage, sign-in and the rest of web's routes on to the web process, so that one base URL serves a client."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from byok.address import client_address
 from byok.errors import ByokError
 from byok.gateway import headers as header_rules
 from byok.gateway.body import ClientGone, Receive
 from byok.settings import Settings
+
+if TYPE_CHECKING:
+    import httpx
 
 Send = Callable[[Any], Awaitable[None]]
 
@@ -19,7 +20,7 @@ _NOT_SENT = frozenset(
     (b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"expect", b"proxy-connection", b"x-forwarded-for")
 )
 _NOT_RETURNED = frozenset((b"connection", b"keep-alive", b"transfer-encoding", b"date", b"server"))
-_TIMEOUT = httpx.Timeout(300, connect=5)
+_TIMEOUT_S, _CONNECT_S = 300, 5
 
 
 class WebDown(ByokError):
@@ -50,9 +51,14 @@ class WebDoor:
 
     async def pass_on(self, scope: dict[str, Any], path: str, receive: Receive, send: Send, request_id: bytes) -> None:
         """Raises `WebDown` when web is not there; breaks off when web does so in the middle."""
+        import httpx  # a start need not wait for it
+
         if self._client is None:
             self._client = httpx.AsyncClient(
-                timeout=_TIMEOUT, trust_env=False, follow_redirects=False, limits=httpx.Limits(max_connections=100)
+                timeout=httpx.Timeout(_TIMEOUT_S, connect=_CONNECT_S),
+                trust_env=False,
+                follow_redirects=False,
+                limits=httpx.Limits(max_connections=100),
             )
         query = scope["query_string"]
         request = self._client.build_request(

@@ -2,12 +2,13 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-import css_inline
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from typing import TYPE_CHECKING, Any
 
 from byok.ui import format
+
+if TYPE_CHECKING:
+    from css_inline import CSSInliner
+    from jinja2 import Environment
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -36,7 +37,9 @@ def _change(figure: Any) -> str:
 
 
 @cache
-def _environment(escaped: bool) -> Environment:
+def _environment(escaped: bool) -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # the first mail waits for it, not the start
+
     return Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=escaped,  # noqa: S701 - off for plain text only
@@ -47,6 +50,8 @@ def _environment(escaped: bool) -> Environment:
 
 
 @cache
-def _inliner() -> css_inline.CSSInliner:
+def _inliner() -> "CSSInliner":
+    import css_inline
+
     style = (_TEMPLATES / "mail.css").read_text(encoding="utf-8")
     return css_inline.CSSInliner(inline_style_tags=False, keep_style_tags=True, load_remote_stylesheets=False, extra_css=style)

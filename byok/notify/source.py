@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from byok.services import Services
 from byok.spikes.episodes import Spike
 from byok.store import unusual
+from byok.store.recollection import Recollection
 from byok.store.scope import AnyScope
 from byok.store.watch import Watch
 
@@ -18,4 +19,5 @@ def spikes(services: Services) -> Spikes:
 
 def watch(services: Services) -> Spikes:
     """The same for who asks again and again about the hours up to now."""
-    return Watch(services.engine, spikes(services))
+    recollection = Recollection()
+    return Watch(services.engine, lambda scope: unusual.spikes(services.engine, scope, recollection=recollection))

@@ -55,10 +55,14 @@ def _local(hours: Ints, starts_s: list[int], shifts_s: list[int]) -> Ints:
 
 
 class Samples:
-    """Looks up what series did at the same local hour of earlier weeks."""
+    """Looks up what series did at the same local hour of earlier weeks.
 
-    def __init__(self, hours: Hours, clocks: list[Clock]) -> None:
-        self.hours, self.clocks = hours, clocks
+    `gaps`: hours may be missing, so that nothing is known of when a series began or of days without a call. What is not there counts as
+    nothing called: what is usual is no less than it looks.
+    """
+
+    def __init__(self, hours: Hours, clocks: list[Clock], *, gaps: bool = False) -> None:
+        self.hours, self.clocks, self._gaps = hours, clocks, gaps
         keys = hours.series * SPAN + hours.local
         starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]]) if len(keys) else np.empty(0, np.int64)
         self._keys, self._starts = keys[starts], starts
@@ -66,6 +70,11 @@ class Samples:
         self._days = np.unique(hours.user * SPAN + hours.local // DAY_H)
         begins = np.r_[True, hours.series[1:] != hours.series[:-1]] if len(keys) else np.empty(0, bool)
         self._first = hours.local[np.flatnonzero(begins)][np.cumsum(begins) - 1]
+
+    def began(self, at: Ints) -> Ints:
+        """The first known local hour of the series of each of the hours `at`."""
+        first: Ints = self._first[at]
+        return first
 
     def age(self, at: Ints) -> Ints:
         """How many hours lie between a series' first known hour and each of its hours `at`."""
@@ -80,8 +89,9 @@ class Samples:
         zones = self.hours.zone[at]
         for number, zone in enumerate(self.clocks):
             lengths[zones == number] = zone.length(local[zones == number])
-        known = local >= self._first[at][:, None]
-        usable = known & (lengths > 0) & _isin(self._days, user * SPAN + local // DAY_H)
+        usable = lengths > 0
+        if not self._gaps:
+            usable &= (local >= self._first[at][:, None]) & _isin(self._days, user * SPAN + local // DAY_H)
         place, there = _find(self._keys, series * SPAN + local)
         share = np.where(there, 1 / np.maximum(lengths, 1), 0.0)
         return {name: sums[place] * share for name, sums in self._sums.items()} if len(self._keys) else {}, usable

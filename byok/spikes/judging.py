@@ -1,6 +1,6 @@
 """Which of the hours of many series are spikes, and how strong: causal, vectorised, one strongest metric per hour and series."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -29,8 +29,9 @@ _SAME_HOUR = np.arange(1, HISTORY_WEEKS + 1, dtype=np.int64) * WEEK_H
 _AROUND = np.sort(np.concatenate([_SAME_HOUR - 1, _SAME_HOUR, _SAME_HOUR + 1]))
 _HALF_AT = 4.5  # how many of a series' own spreads above usual make a score of 0.5
 _SMALLEST_SPREAD = 0.25  # of a logarithm: nobody's hours are steadier than a quarter
-FEWEST_OF_NOISE = 3.0
 _NOISE: Mapping[Metric, float] = {"tokens": 3.0, "calls": 3.0, "failed": 4.0, "cost": 3.0}  # as many calls are never a difference
+_ABOUT: Mapping[Metric, float] = {"tokens": 0.8, "calls": 1.0, "failed": 1.0, "cost": 0.5}  # how far a call may amount to less
+_LEAST = 1e-12
 _TAIL, _TAIL_AT = 0.95, 1.645  # of the differences this share is smaller, and how many spreads that is
 _AS_STRONG = 0.02  # scores that near are equal, and the first of the metrics is told: tokens before their cost
 
@@ -49,7 +50,12 @@ class Sensitivity:
     @property
     def least_times(self) -> float:
         """No hour is told that is not so many times usual, both taken with a few calls more: the steadiest series needs no less."""
-        return float(np.exp(-np.log2(1 - self.min_score) * _HALF_AT * _SMALLEST_SPREAD))
+        return float(np.exp(self.enough_far * _HALF_AT * _SMALLEST_SPREAD))
+
+    @property
+    def enough_far(self) -> float:
+        """The strength that makes the least score."""
+        return float(-np.log2(1 - self.min_score))
 
     def floor(self, metric: Metric) -> float:
         """The least that an hour must have, in the metric's unit."""
@@ -81,35 +87,62 @@ def judge(hours: Hours, clocks: list[Clock], asked: NDArray[np.bool_], sensitivi
     """The spikes among the hours `asked` for. `hours.values` has the metrics and nothing else."""
     samples = Samples(hours, clocks)
     found = _candidates(hours, samples, asked, sensitivity)
-    scores = _scores(hours, samples, found, enough_far=-np.log2(1 - sensitivity.min_score))
+    scores = _scores(hours, samples, found, enough_far=sensitivity.enough_far)
     best, every = (scores >= scores.max(axis=0) - _AS_STRONG).argmax(axis=0), np.arange(len(found.at))
     told = np.flatnonzero(scores[best, every] >= sensitivity.min_score)
     best = best[told]
     return Found(found.at[told], [METRICS[row] for row in best], found.actual[best, told], found.usual[best, told], scores[best, told])
 
 
+def might_be(hours: Hours, clocks: list[Clock], asked: NDArray[np.bool_], sensitivity: Sensitivity, a_call: Floats) -> Ints:
+    """Which of the hours `asked` for are spikes as far as the same hours of eight weeks tell: all that `could_be` finds, and more.
+
+    Of what was before, `hours` needs no others. `a_call` is about what a call of each series amounted to, [metric, series]; 0: not known.
+    """
+    at = np.flatnonzero(asked & _above_a_floor(hours, sensitivity))
+    usuals = _usual(Samples(hours, clocks, gaps=True), at)
+    share = np.array([[_NOISE[metric] * _ABOUT[metric]] for metric in METRICS])
+    noise = share * np.maximum(a_call, _LEAST)
+    return _far(hours, at, usuals, lambda at: noise[:, hours.series[at]], sensitivity).at
+
+
 def could_be(hours: Hours, clocks: list[Clock], asked: NDArray[np.bool_], sensitivity: Sensitivity) -> Ints:
     """Which of the hours `asked` for are spikes as far as eight weeks and a day before them tell: all that `judge` finds, and more."""
-    return _candidates(hours, Samples(hours, clocks), asked, sensitivity, cut=True).at
-
-
-def _candidates(hours: Hours, samples: Samples, asked: NDArray[np.bool_], sensitivity: Sensitivity, *, cut: bool = False) -> _Candidates:
-    """`cut`: series may be older than what is there of them, so that nothing is known of those that look young."""
+    samples = Samples(hours, clocks)
     at = np.flatnonzero(asked & _above_a_floor(hours, sensitivity))
-    if not cut:
-        at = at[samples.age(at) >= FEWEST_HISTORY_H]
-    usuals = _usual(samples, at)
-    if cut:
-        usuals = np.where(samples.age(at) >= _AROUND[-1], usuals, 0.0)
+    usuals = np.where(samples.age(at) >= _AROUND[-1], _usual(samples, at), 0.0)  # nothing is known of those that look young
+    found = _far(hours, at, usuals, lambda at: _noise(hours, at), sensitivity)
+    known = samples.began(found.at) <= _memory_begins(hours.local[found.at])
+    enough_far = sensitivity.enough_far
+    strong = [not known[column] or _could_be_strong(hours, found, column, enough_far) for column in range(len(found.at))]
+    left: Ints = found.at[np.array(strong, dtype=bool)]
+    return left
+
+
+def _could_be_strong(hours: Hours, found: _Candidates, column: int, enough_far: float) -> bool:
+    return any(
+        _strength(hours, int(found.at[column]), METRICS[row], found.noise[row, column], enough=enough_far) >= enough_far
+        for row in np.flatnonzero(found.far[:, column])
+    )
+
+
+def _candidates(hours: Hours, samples: Samples, asked: NDArray[np.bool_], sensitivity: Sensitivity) -> _Candidates:
+    at = np.flatnonzero(asked & _above_a_floor(hours, sensitivity))
+    at = at[samples.age(at) >= FEWEST_HISTORY_H]
+    return _far(hours, at, _usual(samples, at), lambda at: _noise(hours, at), sensitivity)
+
+
+def _far(hours: Hours, at: Ints, usuals: Floats, noise_of: Callable[[Ints], Floats], sensitivity: Sensitivity) -> _Candidates:
+    """Those of the hours `at` that are above the floors, and so far above usual that some spread is small enough."""
     actual = np.stack([hours.values[metric][at] for metric in METRICS])
     floors = np.array([[sensitivity.floor(metric)] for metric in METRICS])
     enough = (actual >= floors) & (actual >= sensitivity.min_times * usuals)  # never where usual is not known
     some = enough.any(axis=0)
     at, usuals, actual, enough = at[some], usuals[:, some], actual[:, some], enough[:, some]
-    noise = _noise(hours, at)
+    noise = noise_of(at)
     with np.errstate(invalid="ignore", divide="ignore"):
         away = np.log((actual + noise) / (usuals + noise))
-    far = enough & (noise > 0) & (away >= np.log(sensitivity.least_times))  # no spread is small enough for less
+    far = enough & (noise > 0) & (away >= np.log(sensitivity.least_times))
     some = far.any(axis=0)
     return _Candidates(at[some], actual[:, some], usuals[:, some], noise[:, some], far[:, some])
 
@@ -190,11 +223,17 @@ def _strength(hours: Hours, place: int, metric: Metric, noise: float, *, enough:
     """How unusual the hour is by `last_hour.strength`, in the series' local hours of the eight weeks and a day up to it."""
     first = np.searchsorted(hours.series, hours.series[place])
     local = hours.local[first : place + 1]
-    begin = local[-1] // DAY_H * DAY_H - HISTORY_WEEKS * WEEK_H
+    begin = int(_memory_begins(local[-1]))
     values = np.zeros(local[-1] - max(begin, local[0]) + 1)
     within = local >= begin
     np.add.at(values, local[within] - local[-1] - 1, hours.values[metric][first : place + 1][within])
     return last_hour.strength(values, noise, enough=enough)
+
+
+def _memory_begins(local: Ints) -> Ints:
+    """The first of the local hours that decide how strong these are."""
+    found: Ints = local // DAY_H * DAY_H - HISTORY_WEEKS * WEEK_H
+    return found
 
 
 def _spread(values: Floats, expected: Floats, noise: float) -> float:

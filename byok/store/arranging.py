@@ -6,11 +6,13 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from byok.spikes.episodes import Metric
 from byok.spikes.hours import SPAN, Clock, Floats, Hours, Ints, clock
 from byok.store import zones
 from byok.store.engine import Engine
+from byok.store.scope import AnyScope
 
 HOUR_S = 3600
 COLUMNS: Mapping[Metric, str] = {"tokens": "total_tokens", "calls": "calls", "failed": "failed", "cost": "cost_usd"}
@@ -24,6 +26,18 @@ class Series(NamedTuple):
     clocks: list[Clock]
     names: list[dict[str, str]]
     zones: list[str]
+
+
+def hours_within(series: Series, scope: AnyScope) -> NDArray[np.bool_]:
+    """Which hours begin within the scope, and are of its vendors and models."""
+    first, end = (-(-int(moment.timestamp()) // HOUR_S) for moment in (scope.since, scope.until))
+    passes = [
+        (not scope.vendors or name["vendor"] in scope.vendors) and (not scope.models or name["model"] in scope.models)
+        for name in series.names
+    ]
+    hour = series.hours.hour
+    within: NDArray[np.bool_] = (hour >= first) & (hour < end) & np.array(passes, dtype=bool)[series.hours.series]
+    return within
 
 
 def of_all_kinds(engine: Engine, by_key: pa.Table) -> Series:

@@ -179,7 +179,6 @@ class Engine:
                 self._aside = Aside()
                 self._database, self._remembered, self._held = self._open()
                 self._idle.clear()
-                self._aside.soon(self._warm_up)
             return self._aside
 
     def keep_answers(self) -> None:
@@ -230,6 +229,8 @@ class Engine:
                 "allow_persistent_secrets": "false",
             },
         )
+        if self._aside is not None:
+            self._aside.soon(self._warm_up)
         sit_down = partial(Desk, database, self._prices, self._reader.fetch)
         limits = {"from_rows": self._remember_from_rows, "busy_rows": self._busy_rows}
         return database, Remembered(database, sit_down, **limits, aside=self._aside), Held(self._rows_of, most_rows=self._hold_rows)
@@ -323,12 +324,15 @@ class Engine:
         return pa.Table.from_batches(found, batches.schema)
 
     def _warm_up(self) -> None:
-        """Lay a desk of both kinds and read the footers of the files that are on this machine, before the first question comes."""
+        """Before the first question comes: lay a desk of both kinds, read the footers of the files that are on this machine, and have large
+        ones remembered."""
         view, desk, other = self._reader.view(), self._sit_down(), self._sit_down(holds=True)
-        desk.lay_out([file.path for file in view.files if Path(file.path).exists()], view.tail, alike=self._alike)
+        here = [file for file in view.files if Path(file.path).exists()]
+        desk.lay_out([file.path for file in here], view.tail, alike=self._alike)
         other.lay_held(desk.ask(wording.text("held_rows"), {"user_id": ""}).to_arrow_table())
         for laid in (desk, other):
             self._leave(laid)
+        self._remembered.learn_ahead(here)
 
     def _sit_down(self, *, holds: bool = False) -> Desk:
         with self._lock:

@@ -123,7 +123,7 @@ class Held:
             if rows is None:
                 person.too_many |= frozenset(files)
                 return []
-            piece = _Piece(frozenset(files), _coded(rows))
+            piece = _Piece(frozenset(files), coded(rows))
             person.pieces.append(piece)
             while len(self._people) > 1 and sum(other.nbytes() for other in self._people.values()) > self._most_bytes:
                 self._people.popitem(last=False)
@@ -137,7 +137,7 @@ class Held:
         if held and not own.num_rows:
             rows = held[0].rows.slice(0, 0)
         elif (found := self._read(user_id, (), own, self._most_rows)) is not None:
-            rows = _coded(found)
+            rows = coded(found)
         else:
             return None
         with self._lock:
@@ -146,7 +146,7 @@ class Held:
         return rows
 
 
-def _coded(rows: pa.Table) -> pa.Table:
+def coded(rows: pa.Table) -> pa.Table:
     """Text as codes: a third of the bytes."""
     for at, column in enumerate(rows.schema):
         if column.type == pa.string():

@@ -1,7 +1,8 @@
 """The sums of large usage files, kept in memory. A file never changes, so its sums cannot go stale; a file that is gone takes them along.
 
 A question about everyone waits until they are there. One user's does not, and most people's few records are kept as they are
-(`byok.store.held`): for who has many, they are worked out after the answer, for the next.
+(`byok.store.held`): for who has many, they are worked out after the answer, for the next. In a process that lives long those of the largest
+files are worked out before the first question.
 
 A file's sums are kept per step of time (an hour, or less where a zone's hours begin off ours), vendor, model and status: once for all
 users, and once more for each user who is busy in it. Retention hides rows one by one, so those that it hides already or within a day are
@@ -26,6 +27,7 @@ from byok.store.desk import Desk
 from byok.store.shelf import Shelf, rows_of
 
 FROM_ROWS = 10_000
+AHEAD_ROWS = 500_000  # whose first question takes long enough to be spared: learned before it
 BUSY_SHARE, BUSY_ROWS = 400, 500  # so at most 400 users are busy in a file: with a 400th of its rows each, and not just a few
 SHORTEST_STEP_S = 900
 LONGEST_STEP_S = 3600
@@ -180,6 +182,12 @@ class Remembered:
                 self._shelf.drop("users", gone.of_users.values())
         finally:
             self._lock.release()
+
+    def learn_ahead(self, files: Sequence[TableFile]) -> None:
+        """Remember large files before anybody asks, the newest first, in steps that fit nearly every zone."""
+        for file in sorted(files, key=lambda file: file.last_ts, reverse=True):
+            if file.rows >= AHEAD_ROWS:
+                self._learn_aside(file, LONGEST_STEP_S)
 
     def _learn_aside(self, file: TableFile, step_s: int) -> None:
         mine, begun = self._files.get(file.path), (file.path, step_s)

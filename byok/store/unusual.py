@@ -8,54 +8,48 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from byok.spikes import episodes as words
 from byok.spikes import why
 from byok.spikes.episodes import Episode, Spike
 from byok.spikes.hours import HISTORY_WEEKS, WEEK_H
-from byok.spikes.judging import FEWEST_OF_NOISE, Found, Sensitivity, could_be, judge
-from byok.store import questions
-from byok.store.arranging import COLUMNS, Series, of_all_kinds
+from byok.spikes.judging import Found, Sensitivity, judge
+from byok.store import screening
+from byok.store.arranging import COLUMNS, Series, hours_within, of_all_kinds
 from byok.store.engine import Engine
+from byok.store.recollection import Known, Recollection
 from byok.store.scope import AnyScope, EveryonesScope, Scope
+from byok.store.screening import HISTORY, WHOLE_HISTORY, earlier
 from byok.store.tables import SPIKES
 from byok.store.zones import EARLIEST, LATEST
 
 DEFAULT = Sensitivity()
 PREVIEW = timedelta(days=30)
-HISTORY = timedelta(weeks=HISTORY_WEEKS, days=1)
-_WHOLE_HISTORY = 2 * HISTORY  # the hours that an hour is compared with are compared themselves, to know how far they are from usual
 _HOUR_S, _HOUR = 3600, timedelta(hours=1)
-_SHORT = timedelta(days=2)  # of everyone's hours: then nearly all history would be read for users who surely have no spike
-_SLACK = 0.7  # what a call amounts to is known of the weeks before the period, and is judged of those before the hour
+_REPEATED = timedelta(hours=3)  # of a longer period nothing is remembered
 _JUST_BEFORE = [timedelta(hours=back) for back in range(words.PAUSE // _HOUR + 1)]
 _MOST_EXPLAINED = 500  # the newest spikes get the key that they came from: each needs hours read once more
 
 
-def spikes(engine: Engine, scope: AnyScope, *, sensitivity: Sensitivity = DEFAULT) -> list[Spike]:
+def spikes(engine: Engine, scope: AnyScope, *, sensitivity: Sensitivity = DEFAULT, recollection: Recollection | None = None) -> list[Spike]:
     """The unusual hours that begin within `scope`, newest first; filters of keys and statuses are not looked at.
 
     Each hour is judged by what its series did before it, in the eight weeks before (at least 14 days), by the user's own clock. Series
     are a user's calls of one model, those by one key (`model` is empty) and all of them (`vendor`, too), told where no part of them is.
+
+    `recollection` is for who asks again and again about everyone's last hours: who called nothing since is not judged anew.
     """
-    judged = _who_could(engine, scope, sensitivity)
-    if judged is None:
-        return []
-    if isinstance(judged, EveryonesScope) and judged is not scope:
-        read = _hourly_of_who_still_could(engine, judged, sensitivity)
-    else:
-        read = _read(engine, with_history(judged, _WHOLE_HISTORY))
-    if not read.num_rows:
-        return []
-    series = of_all_kinds(engine, read)
-    asked = _asked(series, scope)
-    rows = _rows(judge(series.hours, series.clocks, asked, sensitivity), series)
-    if doubtful := {row.spike.user_id for row in rows if not row.spike.model}:
-        theirs = np.array([name["user_id"] in doubtful for name in series.names])[series.hours.series]
-        before = _asked(series, replace(scope, since=max(EARLIEST + words.PAUSE, scope.since) - words.PAUSE)) & ~asked & theirs
-        rows += _rows(judge(series.hours, series.clocks, before, sensitivity), series)
-    return _told(engine, scope, [row for row in _of_no_finer(rows) if row.spike.hour >= scope.since])
+    if isinstance(scope, Scope):
+        hours = screening.read(engine, with_history(scope, WHOLE_HISTORY))
+        return _told(engine, scope, _judged(engine, hours, scope, sensitivity))
+    known = Known()
+    if recollection and scope.until - scope.since <= _REPEATED:
+        ends = -(-_seconds(scope.until) // _HOUR_S)
+        known = recollection.of((replace(scope, until=scope.since), ends, sensitivity), engine.now())
+    rows: list[_Row] = []
+    for hours in screening.hours_to_judge(engine, scope, sensitivity, known):
+        rows += _judged(engine, hours, scope, sensitivity)
+    return known.with_unchanged(_told(engine, scope, rows))
 
 
 def episodes(engine: Engine, scope: AnyScope, *, sensitivity: Sensitivity = DEFAULT) -> list[Episode]:
@@ -80,70 +74,24 @@ def everyones(engine: Engine) -> pa.Table:
 
 def with_history(scope: AnyScope, span: timedelta = HISTORY) -> AnyScope:
     """The scope from as early as an hour of it is compared with, unfiltered."""
-    since = EARLIEST if scope.since - EARLIEST < span else scope.since - span
-    return replace(scope, since=since, vendors=(), models=(), key_ids=(), statuses=())
+    return replace(scope, since=earlier(scope.since, span), vendors=(), models=(), key_ids=(), statuses=())
 
 
-def _who_could(engine: Engine, scope: AnyScope, sensitivity: Sensitivity) -> AnyScope | None:
-    """The scope with those users only who could have a spike, where asking for them first is the shorter way; None if nobody could."""
-    if isinstance(scope, Scope) or min(scope.until, engine.now() + _HOUR) - scope.since > _SHORT:
-        return scope
-    first, last = (_seconds(moment) // _HOUR_S for moment in (scope.since, min(scope.until, engine.now() + _HOUR)))
-    could = engine.ask(
-        "could_have_spikes",
-        with_history(scope),
-        priced=True,
-        asked_since=scope.since,
-        hours_of_week=sorted({hour % WEEK_H for hour in range(first - 1, last + 2)}),
-        beyond=_SLACK * (sensitivity.least_times - 1),
-        calls_of_noise=FEWEST_OF_NOISE,
-        min_calls=float(sensitivity.min_calls),
-        min_failed=float(sensitivity.min_failed),
-        min_tokens=float(sensitivity.min_tokens),
-        min_cost=sensitivity.min_cost_usd,
-    )
-    return replace(scope, user_ids=tuple(could["user_id"].to_pylist())) if could.num_rows else None
-
-
-def _hourly_of_who_still_could(engine: Engine, scope: EveryonesScope, sensitivity: Sensitivity) -> pa.Table:
-    """The hours of those whose last ones are far from usual for sure: half the history tells that, and hardly anybody is left."""
-    since = with_history(scope).since.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    half = replace(scope, since=since, vendors=(), models=(), key_ids=(), statuses=())
-    later = _read(engine, half)
-    if not later.num_rows:
-        return later
-    series = of_all_kinds(engine, later)
-    left = could_be(series.hours, series.clocks, _asked(series, scope), sensitivity)
-    user_ids = sorted({series.names[number]["user_id"] for number in np.unique(series.hours.series[left])})
-    later = later.filter(pc.is_in(later["user_id"], pa.array(user_ids, pa.string())))
-    if not user_ids:
-        return later
-    earlier = replace(half, since=with_history(scope, _WHOLE_HISTORY).since, until=half.since, user_ids=tuple(user_ids))
-    return pa.concat_tables([_read(engine, earlier), later])
-
-
-def _read(engine: Engine, scope: AnyScope) -> pa.Table:
-    return pa.Table.from_batches(questions.hourly(engine, scope, priced=True, by_key=True))
-
-
-def _asked(series: Series, scope: AnyScope) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Which hours begin within the scope, and are of its vendors and models."""
-    since = -(-_seconds(scope.since) // _HOUR_S)
-    within = (series.hours.hour >= since) & (series.hours.hour * _HOUR_S < _seconds(scope.until))
-    return np.asarray(within & _within(series, scope))
+def _judged(engine: Engine, hours: pa.Table, scope: AnyScope, sensitivity: Sensitivity) -> "list[_Row]":
+    if not hours.num_rows:
+        return []
+    series = of_all_kinds(engine, hours)
+    asked = hours_within(series, scope)
+    rows = _rows(judge(series.hours, series.clocks, asked, sensitivity), series)
+    if doubtful := {row.spike.user_id for row in rows if not row.spike.model}:
+        theirs = np.array([name["user_id"] in doubtful for name in series.names])[series.hours.series]
+        before = hours_within(series, replace(scope, since=max(EARLIEST + words.PAUSE, scope.since) - words.PAUSE)) & ~asked & theirs
+        rows += _rows(judge(series.hours, series.clocks, before, sensitivity), series)
+    return [row for row in _of_no_finer(rows) if row.spike.hour >= scope.since]
 
 
 def _seconds(moment: datetime) -> int:
     return int(moment.timestamp())
-
-
-def _within(series: Series, scope: AnyScope) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Which hours are of the vendors and models asked for."""
-    passes = [
-        (not scope.vendors or name["vendor"] in scope.vendors) and (not scope.models or name["model"] in scope.models)
-        for name in series.names
-    ]
-    return np.array(passes, dtype=bool)[series.hours.series]
 
 
 class _Row(NamedTuple):

@@ -8,13 +8,15 @@ from byok.spikes.episodes import Spike
 from byok.store.engine import Engine
 from byok.store.scope import AnyScope
 
+_HOUR = timedelta(hours=1)
 ALL_ANEW = timedelta(hours=1)  # an import, a deletion or a change of zone changes what is usual, too
 
 
 class Watch:
     """Answers as `search` does, whose hours are judged by themselves and what was before them.
 
-    An hour in which nothing was booked (or deleted) since the last look is not judged again; everything is once an hour.
+    An hour before the last two in which nothing was booked (or deleted) since the last look is not judged again; everything is once an
+    hour.
     """
 
     def __init__(self, engine: Engine, search: Callable[[AnyScope], Iterable[Spike]]) -> None:
@@ -39,8 +41,13 @@ class Watch:
         if last is None or scope.until - last.until >= ALL_ANEW or replace(last, since=scope.since, until=scope.until) != scope:
             return scope.since
         hours = {hour for hour in self._records.keys() | records.keys() if hour >= scope.since}
-        return min((hour for hour in hours if self._records.get(hour) != records.get(hour)), default=None)
+        since = min((hour for hour in hours if self._records.get(hour) != records.get(hour)), default=None)
+        return since and max(scope.since, min(since, _hour(scope.until) - _HOUR))  # the same two hours again: much of them is known
 
     def _records_per_hour(self, scope: AnyScope) -> dict[datetime, int]:
         found = self._engine.ask("records_per_hour", scope).to_pydict()
         return {datetime.fromtimestamp(hour_s, UTC): calls for hour_s, calls in zip(found["hour_s"], found["calls"], strict=True)}
+
+
+def _hour(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)

@@ -93,6 +93,8 @@ def question(
     if priced:
         more, of_steps = (_SPLIT_SUMS, _SPLIT_OF_STEPS) if split else ("", "")
         places |= {"cost": cost + more, "cost_by_step": cost + more, "cost_of_steps": _COST_OF_STEPS + of_steps}
+    if name == "hours_of_keys" and priced:
+        places["chosen"] = f"({costed('chosen', '')})"
     if name == "what_if":
         places["repriced"] = costed("swapped", "was_vendor, was_model, was_usd,")
     return filled(name, places)

@@ -123,6 +123,7 @@ def test_key_add_reads_the_secret_from_standard_input_and_never_shows_it(ada):
         True,
     )
     assert SECRET not in done.output + ada.ok("key", "list", "ada@example.org")
+    assert [(one["id"], one["email"]) for one in ada.json("key", "list", "--json")] == [(key["id"], "ada@example.org")]
 
 
 @pytest.mark.parametrize("secret", ["", "   ", "two words", "sk-\x07bell"])
@@ -170,5 +171,6 @@ def test_access_tokens_are_made_listed_and_revoked(ada, with_email):
     listed = ada.json("access-token", "list", "ada@example.org", "--json")
     assert [entry["label"] for entry in listed] == ["first", "laptop"]
     assert token not in str(listed)
+    assert ada.json("access-token", "list", "--json") == listed, "without EMAIL everybody's"
     ada.ok("access-token", "revoke", *(["ada@example.org"] if with_email else []), listed[1]["id"])
     assert [entry["label"] for entry in ada.json("access-token", "list", "ada@example.org", "--json")] == ["first"]

@@ -61,7 +61,10 @@ def test_it_needs_no_key_and_is_always_listed(client: httpx.Client) -> None:
     assert client.post("/echo/v1/chat/completions", json=ask(model="echo-1")).status_code == 200
 
 
-def test_what_it_cannot_do_it_says(client: httpx.Client) -> None:
-    assert client.post("/v1/embeddings", json={"model": "echo/echo-1", "input": "x"}).status_code == 404
+def test_what_it_cannot_do_it_says(house: Any, client: httpx.Client) -> None:
+    for path in ("/v1/embeddings", "/v1/responses", "/v1/messages", "/echo/v1/responses"):
+        refused = client.post(path, json={"model": "echo/echo-1", "input": "x"})
+        assert refused.status_code == 404 and refused.json()["error"]["remedy"]
+    assert house.records() == [], "the gateway refused them, no vendor did"
     assert client.post(CHAT, json=ask(max_tokens=-1)).status_code == 400
     assert client.post(CHAT, json=ask(max_tokens="many")).status_code == 400

@@ -125,9 +125,11 @@ def test_hop_by_hop_headers_and_cookies_stay_here_both_ways(client: httpx.Client
     returned = [JSON, ("set-cookie", "a=b"), ("keep-alive", "timeout=5"), ("connection", "x-inner"), ("x-inner", "1"), ("x-byok-fake", "1")]
     vendor.script = Reply(headers=returned, body=ANSWER)
     sent = {"connection": "keep-alive, x-secret-hop", "x-secret-hop": "1", "cookie": "a=b", "te": "trailers", "x-byok-anything": "1"}
+    sent |= {"x-http-method-override": "DELETE", "x-method-override": "DELETE"}
     answer = client.post(CHAT, json=QUESTION, headers=sent | {"proxy-authorization": "x", "upgrade": "h2c", "x-api-key": "sk-other"})
     names = {name for name, _ in vendor.seen[0].headers}
     assert not names & {"x-secret-hop", "cookie", "te", "x-byok-anything", "proxy-authorization", "upgrade", "x-api-key", "connection"}
+    assert not names & {"x-http-method-override", "x-method-override"}
     assert not set(answer.headers) & {"set-cookie", "keep-alive", "x-inner", "x-byok-fake"}
 
 

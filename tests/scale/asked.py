@@ -28,7 +28,7 @@ DUCKDBS_OWN = {
     "view_held_costed",
     "view_held_usage",
 }
-IN_NO_ORDER = {"records_as_they_lie", "hourly", "hourly_by_key", "hours_of_keys", "all_prices", "could_have_spikes"}
+IN_NO_ORDER = {"records_as_they_lie", "hourly", "hourly_by_key", "hours_of_keys", "all_prices", "calls_by_key"}
 ZONED = {"usage_by_time"}
 STREAMED = {"records", "records_as_they_lie", "hourly", "hourly_by_key"}  # many rows: never asked of everyone
 
@@ -86,15 +86,10 @@ def _words(world: World) -> Iterator[tuple[str, dict[str, Any]]]:
     starts = [world.since, world.now, world.now + timedelta(minutes=10), world.now + timedelta(minutes=20)]
     hour = int(world.now.timestamp()) // 3600
     swapped = {"from_vendors": ["openai"], "from_models": ["gpt-4o"], "to_vendors": ["anthropic"], "to_models": ["claude-haiku-4"]}
-    could = {"priced": True, "asked_since": world.now, "hours_of_week": [hour % 168 for hour in range(hour - 1, hour + 4)]}
-    could |= {"min_failed": 1e9, "min_tokens": 1e18, "min_cost": 1e9, "calls_of_noise": 4.0}
     yield "first_uses", {"asked_since": world.now, "newcomers_h": 0}
     yield "first_uses", {"asked_since": world.now, "newcomers_h": 24}
     for share in (None, 0.0, 0.5):
         yield "what_if", swapped | {"cached_share": share}
-    for beyond in (0.1, 0.5, 2.0):
-        yield "could_have_spikes", could | {"min_calls": 5.0, "beyond": beyond}
-        yield "could_have_spikes", could | {"min_calls": 1e9, "min_cost": 1e-6, "min_tokens": 100.0, "beyond": beyond}
     yield "usage", {"group_by": ("vendor", "model"), "priced": True}
     for by in ((), *((name,) for name in wording.COLUMNS)):
         yield "usage", {"group_by": by}
@@ -107,7 +102,17 @@ def _words(world: World) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "waits", {"group_by": ("model",), "starts": starts}
     yield "cached_input", {"group_by": (), "starts": starts}
     yield "cached_input", {"group_by": ("vendor",), "starts": starts}
-    for question in ("summary", "facets", "extent", "records_per_hour", "speeds", "sources", "price_sources"):
+    for question in (
+        "summary",
+        "facets",
+        "extent",
+        "records_per_hour",
+        "calls_of_users",
+        "calls_by_key",
+        "speeds",
+        "sources",
+        "price_sources",
+    ):
         yield question, {}
     yield "moment_of_nth_newest", {"place": 3}
     yield "speeds_over_time", {"starts": starts}

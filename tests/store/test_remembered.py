@@ -91,6 +91,14 @@ def test_a_users_sums_are_those_of_the_files(pair, user_id, zone="Asia/Kathmandu
     assert bool(how(pair[0], scope).known) == (user_id == "usr_ada1")
 
 
+def test_large_files_are_remembered_before_anybody_asks(pair, monkeypatch):
+    monkeypatch.setattr("byok.store.remembered.AHEAD_ROWS", 300)
+    pair[0].remember_aside().settle(60)
+    for scope in (Scope("usr_ada1", EARLIEST, LATEST, "Europe/Berlin"), EVERYONE):
+        assert how(pair[0], scope).files == [] and how(pair[0], scope).known
+        same(pair, scope)
+
+
 def test_one_users_question_is_remembered_after_it(pair, world):
     scope = Scope("usr_ada1", EARLIEST, LATEST, "Europe/Berlin")
     questions.summary(pair[0], scope)

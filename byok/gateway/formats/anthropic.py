@@ -11,7 +11,7 @@ import msgspec
 
 from byok.errors import ByokError
 from byok.gateway.formats.failure import base_resp_status, error_status, first_status
-from byok.gateway.formats.shape import Format, Seen, add, first, mapping, number, whole
+from byok.gateway.formats.shape import Format, Seen, add, largest, mapping, number, whole
 from byok.usage import TokenCounts
 
 _TYPES = {
@@ -131,7 +131,7 @@ def _failure(event: _Event) -> int | None:
 def _written(usage: Mapping[str, Any]) -> int | None:
     by_age = mapping(usage.get("cache_creation"))
     split = add(number(by_age.get("ephemeral_5m_input_tokens")), number(by_age.get("ephemeral_1h_input_tokens")))
-    return first(number(usage.get("cache_creation_input_tokens")), split)
+    return largest(number(usage.get("cache_creation_input_tokens")), split)
 
 
 def _compactions(usage: Mapping[str, Any]) -> list[Mapping[str, Any]]:

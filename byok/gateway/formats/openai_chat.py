@@ -45,6 +45,7 @@ class _Top(msgspec.Struct):
     object: Any = None
     type: Any = None
     code: Any = None
+    success: Any = None  # false in Z.AI's errors that have no `error`
 
 
 class _Chunk(_Top):
@@ -138,7 +139,7 @@ def _read(chunk: _Chunk, seen: Seen) -> dict[str, Any] | None:
         error = error or choice.error
     if not usage and chunk.x_groq:
         usage = mapping(chunk.x_groq).get("usage")
-    if not error and "error" in (chunk.object, chunk.type):
+    if not error and (chunk.success is False or "error" in (chunk.object, chunk.type)):
         error = {"code": chunk.code, "type": chunk.type}
     if error or chunk.base_resp:
         seen.failure = first_status(error_status(error), base_resp_status(chunk.base_resp), seen.failure)

@@ -1,4 +1,9 @@
--- Chosen hours by key: where what was more than usual came from. In no order.
+-- Chosen hours by key: what an hour is compared with, and where what was more than usual came from. Chosen first, and only then priced. In no order.
+with chosen as (
+    select * from usage
+    where /*scope*/ user_id = $user_id and ts >= $since and ts < $until /*.*/
+        and epoch_us(ts) // 3600000000 in (select unnest($hours::bigint[]))
+)
 select
     make_timestamptz(epoch_us(ts) // 3600000000 * 3600000000) as hour,
     user_id,
@@ -9,7 +14,5 @@ select
     count(*) filter (where status not between 200 and 299) as failed,
     coalesce(sum(total_tokens), 0)::bigint as total_tokens
     /*cost*/ /*.*/
-from /*records*/ usage /*.*/
-where /*scope*/ user_id = $user_id and ts >= $since and ts < $until /*.*/
-    and epoch_us(ts) // 3600000000 in (select unnest($hours::bigint[]))
+from /*chosen*/ chosen /*.*/
 group by all

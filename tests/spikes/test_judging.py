@@ -1,0 +1,61 @@
+"""Who is left out of a search before all is read had no spike: each step finds all that the next one does."""
+
+import numpy as np
+import pytest
+
+from byok.spikes import judging
+from byok.spikes.hours import WEEK_H, Clock, Hours, clock
+from byok.store import zones
+
+SERIES, SPAN_H, ASKED_H = 60, 17 * WEEK_H, 3
+END = 495_600  # in July 2026
+
+
+def world(seed: int, end: int, zone: str) -> tuple[Hours, list[Clock]]:
+    """Series of all kinds of busy, some young, some with days off, a third of them with an hour that stands out."""
+    rng = np.random.default_rng(seed)
+    calls = rng.poisson(rng.choice([0.03, 0.3, 2, 9], (SERIES, 1)) * (1 + np.sin(np.arange(SPAN_H) / 24 * 2 * np.pi)), (SERIES, SPAN_H))
+    calls[np.arange(SPAN_H) < rng.choice([0, 0, SPAN_H - 60 * 24, SPAN_H - 20 * 24, SPAN_H - 10 * 24], (SERIES, 1))] = 0
+    calls[:, rng.integers(0, SPAN_H // 24) * 24 :][:, :48] = 0
+    calls[np.arange(SERIES) % 3 == 0, SPAN_H - rng.integers(1, ASKED_H + 1)] += rng.integers(5, 200)
+    series, at = np.nonzero(calls)
+    count = calls[series, at].astype(float)
+    tokens = np.rint(count * rng.lognormal(6.8, 1, len(count)))
+    values = {"tokens": tokens, "calls": count, "failed": np.rint(count * (rng.random(len(count)) < 0.03)), "cost": tokens * 1e-5}
+    hour = at.astype(np.int64) + end - SPAN_H
+    spans = zones.offsets(zone)
+    local, made = clock(hour, spans.starts, spans.seconds)
+    return Hours(series.astype(np.int64), series // 2, hour, local, np.zeros(len(hour), np.int64), values), [made]
+
+
+def of(hours: Hours, which: np.ndarray) -> Hours:
+    return Hours(*(part[which] for part in hours[:-1]), {name: values[which] for name, values in hours.values.items()})
+
+
+def places(hours: Hours, at: np.ndarray) -> set[tuple[int, int]]:
+    return set(zip(hours.series[at].tolist(), hours.hour[at].tolist(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("end", "zone"), [(END, "UTC"), (498_240 + 40, "Europe/Berlin"), (492_800, "America/New_York")], ids=["UTC", "Berlin", "New York"]
+)
+def test_each_step_finds_what_the_next_one_does(end, zone):
+    found = set()
+    for seed in range(2):
+        hours, clocks = world(seed, end, zone)
+        since = end - ASKED_H
+        cut = of(hours, hours.hour >= since - 8 * WEEK_H - 24)
+        same = (hours.hour >= since) | ((hours.hour - since + 1) % WEEK_H < ASKED_H + 2)
+        before = of(hours, (hours.hour < since) & (hours.hour >= since - 8 * WEEK_H))
+        sums = {name: np.bincount(before.series, values, SERIES) for name, values in before.values.items()}
+        a_call = np.ones((4, SERIES))
+        a_call[[0, 3]] = [sums[name] / np.maximum(sums["calls"], 1) for name in ("tokens", "cost")]
+        gaps = of(cut, same[hours.hour >= since - 8 * WEEK_H - 24])
+        sensitivity = judging.Sensitivity()
+        told = places(hours, judging.judge(hours, clocks, hours.hour >= since, sensitivity).at)
+        could = places(cut, judging.could_be(cut, clocks, cut.hour >= since, sensitivity))
+        might = places(gaps, judging.might_be(gaps, clocks, gaps.hour >= since, sensitivity, a_call))
+        assert told <= could <= might
+        found |= told
+        assert len(might) < len(places(gaps, gaps.hour >= since))
+    assert found, "nothing was told, so this test would prove nothing"
