@@ -116,7 +116,10 @@ def _reach(user: User) -> str:
 
 def _dates() -> None:
     today = session.now().date()
+    told = st.session_state.pop(filters.DAYS_CHOSEN, False)
     for key, label in (("from", "From"), ("to", "To")):
+        if told:
+            st.query_params[key] = st.session_state[key].isoformat()
         st.date_input(label, value=None, max_value=today, key=key, bind="query-params", width=140, format="YYYY-MM-DD")
 
 

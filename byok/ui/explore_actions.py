@@ -26,9 +26,8 @@ def deeper(chosen: Filters, bucket: datetime | None, otherwise: Callable[[], Non
         return
     first = bucket.astimezone(chosen.zone).date()
     last = first if chosen.grain == "day" else months.last_day(first)
-    values = {"range": "custom", "from": first, "to": last, "grain": "hour" if chosen.grain == "day" else "day"}
-    for word, value in values.items():
-        st.session_state[word] = value
+    filters.choose_days(first, last)
+    st.session_state["grain"] = "hour" if chosen.grain == "day" else "day"
 
 
 def narrow(chosen: Filters, names: Names, values: Sequence[str]) -> None:

@@ -27,6 +27,7 @@ COLUMN_OF: Mapping[By, str] = {"vendor": "vendor", "model": "model", "key": "key
 LISTS = ("vendor", "model", "key", "status", "user")
 # All that the bar keeps in the address.
 WORDS = ("range", "from", "to", "tz", *LISTS, "cmp", "by", "by2", "metric", "grain")
+DAYS_CHOSEN = "days-chosen"  # said to the bar, once: it is to write them into the address
 _DEEPER: Mapping[By, By] = {"user": "vendor", "vendor": "model", "model": "key", "status": "model"}
 
 
@@ -156,6 +157,12 @@ def clear() -> None:
     """Take back everything but the period and the zone (a callback)."""
     for key in LISTS:
         st.session_state[key] = []
+
+
+def choose_days(first: date, last: date) -> None:
+    """Make these days the period. The controls that say them may not have been drawn yet, and then do not bring them into the address."""
+    for word, value in {"range": "custom", "from": first, "to": last, DAYS_CHOSEN: True}.items():
+        st.session_state[word] = value
 
 
 def narrow(by: By, word: str) -> None:

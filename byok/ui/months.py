@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 import streamlit as st
 
-from byok.ui import session
+from byok.ui import filters, session
 from byok.ui.filters import Filters
 
 MOST = 12
@@ -39,5 +39,4 @@ def last_day(first: date) -> date:
 
 def show(first: date) -> None:
     """Make that month the period (a callback)."""
-    for word, value in {"range": "custom", "from": first, "to": last_day(first)}.items():
-        st.session_state[word] = value
+    filters.choose_days(first, last_day(first))

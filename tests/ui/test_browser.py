@@ -151,6 +151,7 @@ def test_explore_goes_deeper_by_a_click_and_back_undoes_it(site, visit, before):
     page.mouse.click(x, y)
     page.wait_for_function(_BUCKETS, arg=24)
     page.wait_for_url("**grain=hour*")
+    page.wait_for_url(re.compile(r"from=\d{4}-\d\d-\d\d.*to="))
     page.go_back()
     page.wait_for_function(_BUCKETS, arg=30)
     assert page.url == f"{site.url}/explore?range=30d"
