@@ -12,12 +12,11 @@ from byok.store.watch import Watch
 Spikes = Callable[[AnyScope], Iterable[Spike]]
 
 
-def spikes(services: Services) -> Spikes:
-    """The rows of a scope, newest first."""
-    return lambda scope: unusual.spikes(services.engine, scope)
+def spikes(services: Services, recollection: Recollection | None = None) -> Spikes:
+    """The rows of a scope, newest first; who asks the same again and again brings a recollection."""
+    return lambda scope: unusual.spikes(services.engine, scope, recollection=recollection)
 
 
 def watch(services: Services) -> Spikes:
     """The same for who asks again and again about the hours up to now."""
-    recollection = Recollection()
-    return Watch(services.engine, lambda scope: unusual.spikes(services.engine, scope, recollection=recollection))
+    return Watch(services.engine, spikes(services, Recollection()))
