@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -85,26 +85,31 @@ def _browser(url: str, cookie: str, settings: Settings, user_id: str, web: subpr
         loaded = _bytes_of(context, page)
         yield "Reliability, cold: three charts drawn (s)", f"{_drawn(page, f'{url}/reliability?{PERIOD}', 3):.2f}"
         yield "bytes loaded, cold: files, and by the socket (MB)", " ".join(f"{size / 1e6:.2f}" for size in loaded.values())
-        ours = {}
+        ours, used = {}, {}
         for name, (path, charts) in PAGES.items():
             loaded.update(files=0, socket=0)
-            before, runs = _processor_s(web.pid), ROUNDS + 1
+            before, runs, browsers = _processor_s(web.pid), ROUNDS + 1, _chromium_s()
             took = [_drawn(page, f"{url}/{path}?{PERIOD}", charts) for _ in range(runs)]
             page.wait_for_timeout(1000)
-            ours[name] = took[1:]
+            ours[name], used[name] = took[1:], (_chromium_s() - browsers) / runs
             yield f"{name}, warm: charts drawn (s)", _spread(took[1:])
             yield (
-                f"{name}, a visit: web's processor time (s), MB loaded",
-                f"{(_processor_s(web.pid) - before) / runs:.2f}, {sum(loaded.values()) / 1e6 / runs:.2f}",
+                f"{name}, a visit: processor time of web, of Chromium (s), MB loaded",
+                f"{(_processor_s(web.pid) - before) / runs:.2f}, {used[name]:.2f}, {sum(loaded.values()) / 1e6 / runs:.2f}",
             )
         page.goto(f"{url}/?{PERIOD}")
         clicks = [_click(page, word) for word in ("90d", "custom") * 3]
         yield "Overview, a click on a period until the page stands (s)", _spread(clicks)
         with _bare(settings, user_id) as bare:
+            browsers = _chromium_s()
             theirs = [_drawn(page, bare, 3) for _ in range(ROUNDS + 1)][1:]
+            page.wait_for_timeout(1000)
+            bare_used = (_chromium_s() - browsers) / (ROUNDS + 1)
         yield "bare page, warm: three charts drawn (s)", _spread(theirs)
+        yield "bare page, a visit: Chromium's processor time (s)", f"{bare_used:.2f}"
         for name, took in ours.items():
-            yield f"{name} / bare", f"{statistics.median(took) / statistics.median(theirs):.2f}"
+            of_time, of_use = statistics.median(took) / statistics.median(theirs), used[name] / bare_used
+            yield f"{name} / bare: time, Chromium's processor time", f"{of_time:.2f}, {of_use:.2f}"
 
 
 def _bytes_of(context: Any, page: Any) -> dict[str, int]:
@@ -234,6 +239,22 @@ def _memory_mb(pid: int) -> float:
 def _processor_s(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _chromium_s() -> float:
+    """Processor time so far of all of Chromium's processes that this one started, ended ones included."""
+    parents: dict[int, list[tuple[int, str, float]]] = {}
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            name, fields = (place / "stat").read_text().split("(", 1)[1].rsplit(")", 1)
+            said = fields.split()
+            parents.setdefault(int(said[1]), []).append((int(place.name), name, sum(map(int, said[11:15])) / os.sysconf("SC_CLK_TCK")))
+    total, left = 0.0, [os.getpid()]
+    while left:
+        for child, name, used in parents.get(left.pop(), ()):
+            left.append(child)
+            total += used if "chrom" in name else 0.0
+    return total
 
 
 def _spread(times: list[float]) -> str:
