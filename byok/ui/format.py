@@ -61,15 +61,15 @@ def short(number: Number | None) -> str:
 def percent(share: float | None) -> str:
     """A share of one as per cent.
 
-    >>> percent(0.5), percent(0.0123), percent(0.00004), percent(None)
-    ('50 %', '1.2 %', '<0.1 %', '—')
+    >>> percent(0.5), percent(0.0123), percent(0.00004), percent(12.34), percent(None)
+    ('50 %', '1.2 %', '<0.1 %', '1,234 %', '—')
     """
     if share is None:
         return DASH
     value = share * 100
     if 0 < abs(value) < 0.1:
         return "<0.1 %"
-    return f"{value:.0f} %" if abs(value) >= 10 or value == 0 else f"{value:.1f} %"
+    return f"{value:,.0f} %" if abs(value) >= 10 or value == 0 else f"{value:.1f} %"
 
 
 def seconds(ms: Number | None) -> str:
