@@ -61,10 +61,11 @@ def hours_to_judge(engine: Engine, scope: EveryonesScope, sensitivity: Sensitivi
 
 def read(engine: Engine, scope: AnyScope) -> pa.Table:
     """All hours of a scope by key, with their cost; its filters but that of users are not looked at."""
-    return pa.Table.from_batches(questions.hourly(engine, _unfiltered(scope), priced=True, by_key=True))
+    return pa.Table.from_batches(questions.hourly(engine, unfiltered(scope), priced=True, by_key=True))
 
 
-def _unfiltered(scope: T) -> T:
+def unfiltered(scope: T) -> T:
+    """The scope without its filters but that of users."""
     return replace(scope, vendors=(), models=(), key_ids=(), statuses=())
 
 
@@ -74,7 +75,7 @@ def earlier(moment: datetime, span: timedelta) -> datetime:
 
 
 def _read_whole(engine: Engine, scope: EveryonesScope) -> Iterator[pa.Table]:
-    counts = engine.ask("calls_of_users", _unfiltered(scope))
+    counts = engine.ask("calls_of_users", unfiltered(scope))
     for users in _together(list(zip(counts["user_id"].to_pylist(), counts["calls"].to_pylist(), strict=True)), _CALLS_AT_ONCE):
         yield read(engine, replace(scope, user_ids=users))
 
@@ -100,7 +101,7 @@ def _of_who_could(
 
 def _habits(engine: Engine, before: EveryonesScope, until: datetime) -> pa.Table:
     """The same hours of eight earlier weeks, those beside them, and an hour that is none: all calls of these weeks, without their cost."""
-    before, first, last = _unfiltered(before), _hour(before.until), -(-int(until.timestamp()) // HOUR_S)
+    before, first, last = unfiltered(before), _hour(before.until), -(-int(until.timestamp()) // HOUR_S)
     same = {hour % WEEK_H for hour in range(first - 1, last + 1)}
     begin = earlier(before.until, HISTORY)
     hours = [hour for hour in range(_hour(begin), first) if hour % WEEK_H in same]

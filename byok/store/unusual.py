@@ -74,7 +74,7 @@ def everyones(engine: Engine) -> pa.Table:
 
 def with_history(scope: AnyScope, span: timedelta = HISTORY) -> AnyScope:
     """The scope from as early as an hour of it is compared with, unfiltered."""
-    return replace(scope, since=earlier(scope.since, span), vendors=(), models=(), key_ids=(), statuses=())
+    return replace(screening.unfiltered(scope), since=earlier(scope.since, span))
 
 
 def _judged(engine: Engine, hours: pa.Table, scope: AnyScope, sensitivity: Sensitivity) -> "list[_Row]":
