@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,7 +14,7 @@ from byok.store.held import coded
 
 KEPT = timedelta(hours=6)  # an import, a deletion or a change of zone changes what was before, too
 _MOST_HOURS = 2_000_000  # of history, about 60 bytes each
-Rows = frozenset[tuple[object, ...]]
+Rows = frozenset[tuple[Any, ...]]
 
 
 @dataclass
