@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from byok.ui import bar, filters, saved, session, states, theme
+from byok.ui import bar, filters, saved, session, states, step_back, theme
 
 st.set_page_config(page_title="BYOK", page_icon=theme.MARK, layout="wide")
 
@@ -38,6 +38,7 @@ page = st.navigation(sections | ({"Admin": [users, system]} if user.admin else {
 with st.sidebar:
     session.account(user)
 states.demo_banner()
+step_back.keep_address()
 # Pages with the bar, and what each makes use of beside period and filters.
 parts: dict[str, tuple[bar.Part, ...]] = {
     overview.url_path: ("summed", "by", "cmp", "grain"),

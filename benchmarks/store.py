@@ -182,14 +182,21 @@ def _print_postgres(folder: Path, sizes: list[int], measured: dict[int, dict[str
     with store_postgres.loaded([file.path for file in files]) as server:
         ours, theirs = sum(file.bytes for file in files), server.bytes()
         print(f"  {theirs / size:,.0f} bytes a record with its indexes, {theirs / ours:,.0f} x ours")
-        for span, length in (("30 days", MONTH), ("a year", YEAR)):
-            during = f"\"startTime\" >= '{END - length:%Y-%m-%d}' and \"startTime\" < '{END:%Y-%m-%d}'"
-            users = {name: f"\"user\" = '{who.ranked(place)}' and {during}" for name, place in PLACES.items()}
-            for name, where in (users | {"everyone": during}).items():
-                for question, mine in (("usage", "usage"), ("series", "series by day and model")):
-                    found = statistics.median(server.ms(question, where)[1:])
-                    own = measured[size][f"{name}, {span}: {mine}"].warm
-                    print(
-                        f"  {name + ', ' + span + ': ' + mine:55}{found:>10,.1f}{own:>10,.1f}   theirs / ours {found / own:,.1f}",
-                        flush=True,
-                    )
+        print("  with LiteLLM's own indexes:")
+        _print_beside(server, measured[size], who, everyone=True)
+        server.favour()
+        print("  and with one by user and time, which it does not have:")
+        _print_beside(server, measured[size], who, everyone=False)
+
+
+def _print_beside(server: store_postgres.Postgres, measured: dict[str, Took], who: People, *, everyone: bool) -> None:
+    for span, length in (("30 days", MONTH), ("a year", YEAR)):
+        during = f"\"startTime\" >= '{END - length:%Y-%m-%d}' and \"startTime\" < '{END:%Y-%m-%d}'"
+        asked = {name: f"\"user\" = '{who.ranked(place)}' and {during}" for name, place in PLACES.items()}
+        for name, where in (asked | ({"everyone": during} if everyone else {})).items():
+            for question, mine in (("usage", "usage"), ("series", "series by day and model")):
+                found = statistics.median(server.ms(question, where)[1:])
+                own = measured[f"{name}, {span}: {mine}"].warm
+                print(
+                    f"    {name + ', ' + span + ': ' + mine:53}{found:>10,.1f}{own:>10,.1f}   theirs / ours {found / own:,.1f}", flush=True
+                )

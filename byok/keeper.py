@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -15,6 +16,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from byok import logs
 from byok.accounts import hosts
 from byok.accounts.database import Database, open_database
+from byok.accounts.errors import AccountsUnavailable
 from byok.budgets.counting import EVERY_S as COUNT_EVERY_S
 from byok.budgets.counting import Counting
 from byok.erasures import cuts, kept_after
@@ -35,6 +37,7 @@ FINISH_EVERY_S = 20
 EVERYWHERE = frozenset(("publish", "tidy"))  # what each machine does for itself; all else is done by one
 LOOK_AGAIN_S = 1.0
 PURGES_PER_REWRITE = 12  # rows past retention are hidden at once; a month's file need not be rewritten every hour for the newest of them
+T = TypeVar("T")
 log = structlog.get_logger("byok.keeper")
 
 
@@ -59,8 +62,10 @@ def once(settings: Settings, db: Database) -> None:
 
 
 def _work(settings: Settings, stop: threading.Event) -> None:
-    db = _accounts(settings, stop)
-    if db is None:
+    db = _as_soon_as(lambda: open_database(settings.accounts_database), stop, Exception)
+    # They open the accounts for themselves, which may have gone away since.
+    notifications = _as_soon_as(lambda: Notifications(settings), stop, AccountsUnavailable)
+    if db is None or notifications is None:
         return
     table = Table(settings.usage_dir)
     retention = Retention(db, settings.usage_dir, settings.journal_dir, settings.exports_dir)
@@ -84,7 +89,6 @@ def _work(settings: Settings, stop: threading.Event) -> None:
         ("finish", FINISH_EVERY_S, lambda: retention.finish(now=datetime.now(UTC))),
         ("purge", settings.purge_every_s, lambda: retention.purge(now=datetime.now(UTC), overdue=overdue)),
     ]
-    notifications = Notifications(settings)
     counting = Counting(db, lambda: notifications.services.engine)
     budgets = [("budgets", COUNT_EVERY_S, lambda: counting.count(now=datetime.now(UTC)))]
     # One thread: the jobs take turns anyway, at the table's writer lock. What is told to people has its own, and so has
@@ -129,12 +133,12 @@ def _guarded(name: str, job: Callable[[], object]) -> Callable[[], None]:
     return run_once
 
 
-def _accounts(settings: Settings, stop: threading.Event) -> Database | None:
-    """The accounts database, as soon as it can be opened; None when the stop came first."""
+def _as_soon_as(opened: Callable[[], T], stop: threading.Event, away: type[Exception]) -> T | None:
+    """What is on the accounts database, as soon as that can be used; None when the stop came first."""
     while not stop.is_set():
         try:
-            return open_database(settings.accounts_database)
-        except Exception as error:
+            return opened()
+        except away as error:
             log.error("accounts_unavailable", exc_info=error)
             stop.wait(LOOK_AGAIN_S)
     return None

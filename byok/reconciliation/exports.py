@@ -131,11 +131,11 @@ def read(lines: Iterable[str], *, name_of: Callable[[str, str], str]) -> Export:
     names = [name.strip().lower() for name in header]
     layout = _layout(names)
     found = Export(layout.vendor, layout.kind, {}, 0, layout.requests in names)
-    count = 0
+    count, least = 0, 1 + max(names.index(name) for name in layout.needed)
     for at, values in rows:
         if not any(value.strip() for value in values):
             continue
-        if len(values) > len(names):
+        if len(values) > len(names) or len(values) < least:  # cut off within: what is missing is not nothing
             raise _fault(at, "", f"has {len(values)} cells under {len(names)} columns")
         cells = {name: value.strip() for name, value in zip(names, values, strict=False)}
         count += 1

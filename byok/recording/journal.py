@@ -23,7 +23,7 @@ from byok.usage import UsageRecord
 
 SYNC_EVERY_S = 0.1
 SEAL_AFTER_BYTES = 16 << 20
-RETRY_OPEN_S = 0.5
+RETRY_S = 0.5
 LEFT_OVER_S = 60
 PROBE = b" " * 8192  # more than fits into a block that is already ours; without a newline readers take it for a torn line
 
@@ -105,7 +105,7 @@ class Journal:
         self._number = 0
         self._segment: _OpenSegment | None = None
         self._retired: list[_OpenSegment] = []
-        self._retry_at = 0.0
+        self._open_at = self._probe_at = 0.0
         self._lock = threading.Lock()
         self._stop = threading.Event()
         with self._lock:
@@ -134,7 +134,7 @@ class Journal:
             self._end_retired()
             while self._segment is not None:  # a failed sync moves lines into one more segment
                 self._seal()
-            self._retry_at = float("inf")
+            self._open_at = float("inf")
             self.fault = "the journal is closed"
 
     # -- below: all under the lock, but for the sync itself --
@@ -142,15 +142,14 @@ class Journal:
     def _ready(self) -> bool:
         if self._segment is not None:
             return True
-        if time.monotonic() < self._retry_at:
+        if time.monotonic() < self._open_at:
             return False
         try:
             self._segment = self._open()
         except OSError as error:
             self._fail(error)
-            self._retry_at = time.monotonic() + RETRY_OPEN_S
+            self._open_at = time.monotonic() + RETRY_S
             return False
-        self.fault = self.fault if self._full else None
         return True
 
     def _open(self) -> _OpenSegment:
@@ -193,14 +192,15 @@ class Journal:
 
     def _probe(self, segment: _OpenSegment) -> None:
         """Try whether writing works again, with blanks that are cut off again: as long as we say that we cannot, perhaps nobody calls."""
-        if time.monotonic() < self._retry_at:
+        if time.monotonic() < self._probe_at:
             return
-        self._retry_at = time.monotonic() + RETRY_OPEN_S
+        self._probe_at = time.monotonic() + RETRY_S
         try:
             self._write_whole(segment, PROBE)
-            self.fault = None
         except OSError as error:
             self._fail(error)
+        else:
+            self.fault = None
         self._cut_back(segment)
 
     def _cut_back(self, segment: _OpenSegment) -> None:

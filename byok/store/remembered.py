@@ -24,6 +24,7 @@ from byok.recording.reader import View
 from byok.store import wording
 from byok.store.aside import Aside
 from byok.store.desk import Desk
+from byok.store.edges import Edge, Edges
 from byok.store.shelf import Shelf, rows_of
 
 FROM_ROWS = 10_000
@@ -79,6 +80,7 @@ class _File:
     users: pa.Table
     names: frozenset[str]
     busy: frozenset[str]
+    edges: Edges
     sums: dict[int, int] = field(default_factory=dict)
     all: dict[int, int] = field(default_factory=dict)
     judged: pa.Table | None = None
@@ -102,7 +104,7 @@ class Remembered:
     ) -> None:
         self._shelf = Shelf(database)
         self._aside = aside
-        self._begun: set[tuple[str, int]] = set()
+        self._begun: set[tuple[str, int, tuple[str, datetime] | None]] = set()
         self._learning: Desk | None = None
         self._sit_down = sit_down
         self._from_rows, self._busy_rows = from_rows, busy_rows
@@ -120,18 +122,24 @@ class Remembered:
         `learn`: have what is missing for the next time, if there is anyone who does it aside.
         """
         mark, direct, parts, done = self.mark, [], [], set()
+        edges: list[str] = []
         for file in files:
-            mine = self._files.get(file.path)
-            if learn and summed and file.rows >= self._from_rows and _fits(file, asked):
-                self._learn_aside(file, asked.step_s)
+            mine, edge = self._files.get(file.path), _edge(file, asked)
+            fits = edge is None and _fits(file, asked)
+            if learn and summed and file.rows >= self._from_rows and (fits or edge):
+                self._learn_aside(file, asked.step_s, edge)
             if mine is None or asked.user_id is None:
                 direct.append(file.path)
-            elif asked.user_id in mine.busy and summed and asked.step_s in mine.sums and _fits(file, asked):
-                parts.append(mine.sums[asked.step_s])
+                continue
+            by_step = mine.sums.get(asked.step_s) if summed and asked.user_id in mine.busy else None
+            rest = mine.edges.rows(edge) if edge else None
+            if by_step is not None and (fits or rest):
+                parts.append(by_step)
+                edges += [rest] if rest else []
                 done.add(file.path)
             elif asked.user_id in mine.names:
                 direct.append(file.path)
-        return Part(direct, [rows_of(f"sums_{asked.step_s}", parts)] if parts else [], mark, frozenset(done))
+        return Part(direct, [*([rows_of(f"sums_{asked.step_s}", parts)] if parts else []), *edges], mark, frozenset(done))
 
     def part_of_all(self, files: Sequence[TableFile], asked: Asked, days: pa.Table, now: datetime) -> Part:
         """Everyone's: large files are remembered now if they are not yet. `days` says how long each user's rows are kept."""
@@ -179,6 +187,7 @@ class Remembered:
                     for step_s, part in parts.items():
                         self._shelf.drop(f"{kind}_{step_s}", [part])
                 self._forget_leaving(gone)
+                gone.edges.forget()
                 self._shelf.drop("users", gone.of_users.values())
         finally:
             self._lock.release()
@@ -189,17 +198,25 @@ class Remembered:
             if file.rows >= AHEAD_ROWS:
                 self._learn_aside(file, LONGEST_STEP_S)
 
-    def _learn_aside(self, file: TableFile, step_s: int) -> None:
-        mine, begun = self._files.get(file.path), (file.path, step_s)
-        if self._aside is None or (mine and step_s in mine.sums) or begun in self._begun:
+    def _learn_aside(self, file: TableFile, step_s: int, edge: Edge | None = None) -> None:
+        mine, begun = self._files.get(file.path), (file.path, step_s, edge and (edge.user_id, edge.day))
+        if self._aside is None or (mine and step_s in mine.sums and (edge is None or mine.edges.rows(edge))) or begun in self._begun:
             return
         self._begun.add(begun)
 
         def learn() -> None:
             with self._lock:
-                self._learn(file, step_s)
+                mine = self._learn(file, step_s)
+                if mine and edge and edge.user_id in mine.busy:
+                    self._learn_edge(file, mine, edge)
+                    self._begun.discard(begun)  # it may be dropped for others, and be wanted again
 
         self._aside.later(learn)
+
+    def _learn_edge(self, file: TableFile, mine: _File, edge: Edge) -> None:
+        desk = self._desk(file)
+        self._everything_kept(desk, mine)
+        mine.edges.keep(desk, edge)
 
     def interrupt(self) -> None:
         """End what is being learned just now: the process is stopping."""
@@ -216,7 +233,7 @@ class Remembered:
             users = desk.ask(wording.text("users_of_file"), {}).to_arrow_table()
             least = max(self._busy_rows, file.rows // BUSY_SHARE)
             busy = users.filter(pc.greater_equal(users["rows"], least))["user_id"].to_pylist()
-            mine = _File(users, frozenset(users["user_id"].to_pylist()), frozenset(busy))
+            mine = _File(users, frozenset(users["user_id"].to_pylist()), frozenset(busy), Edges(self._shelf))
         self._everything_kept(desk, mine)
         try:
             desk.gather("learned", wording.text("sums_of_file"), {"step_s": step_s, "busy": sorted(mine.busy)})
@@ -299,11 +316,22 @@ class Remembered:
 
 def _fits(file: TableFile, asked: Asked) -> bool:
     """Whether neither bound cuts a step of this file in two."""
-    if asked.step_s < SHORTEST_STEP_S:
-        return False
-    step = asked.step_s * _SECOND
+    return asked.step_s >= SHORTEST_STEP_S and not any(_cuts(bound, file, asked.step_s) for bound in (asked.since, asked.until))
+
+
+def _cuts(bound: datetime, file: TableFile, step_s: int) -> bool:
+    step = step_s * _SECOND
     first, last = (moment - (moment - _EPOCH) % step for moment in (file.first_ts, file.last_ts))
-    return not any(first < bound < last + step and (bound - _EPOCH) % step for bound in (asked.since, asked.until))
+    return first < bound < last + step and bool((bound - _EPOCH) % step)
+
+
+def _edge(file: TableFile, asked: Asked) -> Edge | None:
+    """Where one user's period begins within a step of this file; None if it does not, or also ends within one."""
+    if asked.user_id is None or asked.step_s < SHORTEST_STEP_S or _cuts(asked.until, file, asked.step_s):
+        return None
+    step = asked.step_s * _SECOND
+    ends = asked.since - (asked.since - _EPOCH) % step + step
+    return Edge(asked.user_id, asked.since, ends) if _cuts(asked.since, file, asked.step_s) else None
 
 
 def _first_us(mine: _File) -> pa.ChunkedArray:

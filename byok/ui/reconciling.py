@@ -98,7 +98,7 @@ def _table(found: Reconciliation) -> pd.DataFrame:
 
 
 def _share(captured: float | None) -> str:
-    return format.DASH if captured is None else f"{captured:.1%}".replace("%", " %")
+    return format.DASH if captured is None else f"{captured * 100:,.1f} %"
 
 
 def _amount(value: Decimal, found: Reconciliation) -> str:

@@ -87,6 +87,7 @@ def test_without_models_or_line_items_a_day_is_one_row():
         ("usage_date_utc,cost_usd\n2026-11-22,much\n", "Line 2, column cost_usd, is not an amount"),
         ("usage_date_utc,cost_usd\n2026-11-22,NaN\n", "Line 2, column cost_usd, is not an amount"),
         ("usage_date_utc,cost_usd\n2026-11-22,1,2,3\n", "Line 2 has 4 cells under 2 columns"),
+        ("usage_date_utc,model,cost_usd\n2026-11-22,Claude\n", "Line 2 has 2 cells under 3 columns"),
         ('usage_date_utc,cost_usd\n2026-11-22,"1\n', "is not CSV"),
         ("usage_date_utc,cost_usd,cost_usd\n2026-11-22,1,1\n", "stands twice"),
         (OPENAI_USAGE.replace("4212", "4212.5"), "Line 2, column input_tokens, is not a whole number"),

@@ -35,6 +35,17 @@ class SyncFails(journal.RealDisk):
         super().sync(fd)
 
 
+class FullDisk(journal.RealDisk):
+    """While `full`, no byte can be written."""
+
+    full = False
+
+    def write(self, fd: int, data: bytes) -> int:
+        if self.full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().write(fd, data)
+
+
 def stored(directory: Path) -> list[int]:
     lines = [line for segment in journal.segments(directory) for line in journal.read_lines(segment.path).good]
     return sorted((msgspec.json.decode(line, type=UsageRecord).prompt_tokens or 0) - 100 for line in lines)
@@ -162,6 +173,38 @@ def test_a_really_full_disk_loses_what_it_says_it_lost_and_nothing_else(small_di
     assert stored(small_disk / "journal") == [*written, 300], "no torn record, none doubled"
     shutil.rmtree(small_disk / "usage", ignore_errors=True)
     assert publish(Table(small_disk / "usage"), small_disk / "journal", lambda _: {}).rows == len(written) + 1
+
+
+@pytest.fixture
+def by_hand(tmp_path):
+    """A journal whose disk is full, after one record, and that does what is to be done every 100 ms only when it is told."""
+    log = Journal(tmp_path, seal_every_s=0, disk=FullDisk())
+    log._stop.set()
+    log._thread.join()
+    assert log.append(usage_record(0))
+    log._disk.full = True
+    assert not log.append(usage_record(1))
+    yield log
+    log.close()
+
+
+def test_a_segment_that_ends_as_the_disk_is_well_again_costs_no_record(by_hand):
+    """The probe that found it well has just been made, so the next is not due: a new segment must not wait for it."""
+    by_hand._disk.full = False
+    by_hand._tend_once()
+    assert by_hand.fault is None
+    assert by_hand.append(usage_record(2))
+    assert by_hand.lost == 1
+
+
+def test_a_new_segment_on_a_full_disk_does_not_say_that_it_is_well(by_hand):
+    """An empty file can be made where no byte can be written."""
+    by_hand._tend_once()
+    assert len(journal.segments(by_hand.directory)) == 2
+    assert by_hand.fault
+    by_hand._disk.full = False
+    assert by_hand.append(usage_record(2)), "and each record tries for itself"
+    assert by_hand.fault is None
 
 
 def test_a_line_that_moves_while_a_reader_looks_is_not_missed(tmp_path, monkeypatch):

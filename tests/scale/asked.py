@@ -1,6 +1,6 @@
 """Every question of the store as it is asked of two engines that must agree; a new file in sql/ that is not among them fails a test."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib import resources
@@ -30,15 +30,17 @@ DUCKDBS_OWN = {
 }
 IN_NO_ORDER = {"records_as_they_lie", "hourly", "hourly_by_key", "hours_of_keys", "all_prices", "calls_by_key"}
 ZONED = {"usage_by_time"}
+CHOSEN = {"summary", "hourly_by_key", "hours_of_keys", "records"}  # with the filters that the others do without
 STREAMED = {"records", "records_as_they_lie", "hourly", "hourly_by_key"}  # many rows: never asked of everyone
 
 
 @dataclass(frozen=True)
 class World:
-    """What the records in question hold: two users, a stretch of time, and the moment from which something counts as new."""
+    """What the records in question hold: two users, keys of the first, a stretch of time, and the moment from which something is new."""
 
     user: str
     other: str
+    key_ids: Sequence[str]
     since: datetime
     until: datetime
     now: datetime
@@ -50,6 +52,7 @@ class World:
             "everyone": EveryonesScope(*around),
             "one": Scope(self.user, *around),
             "two, filtered": EveryonesScope(*around, vendors=("openai",), statuses=(200, 429), user_ids=(self.user, self.other)),
+            "one, chosen": Scope(self.user, *around, models=("gpt-4o", "claude-haiku-4"), key_ids=tuple(self.key_ids)),
             "everyone, Berlin": EveryonesScope(*around, tz="Europe/Berlin"),
             "one, Kathmandu": Scope(self.user, *around, tz="Asia/Kathmandu"),
             "nobody": Scope("usr_nobody", *around),
@@ -77,6 +80,8 @@ def asked(world: World) -> Iterator[tuple[str, str, dict[str, Any]]]:
             scopes = ["one", "two, filtered", "nobody"]
         else:
             scopes = list(world.scopes) if question in ZONED else ["everyone", "one", "two, filtered", "nobody"]
+        if question in CHOSEN - before:
+            scopes = [*scopes, "one, chosen"]
         before.add(question)
         for name in scopes:
             yield question, name, words

@@ -28,7 +28,7 @@ from tests.scale.test_s3 import as_table
 needs_sqlglot = pytest.mark.skipif(find_spec("sqlglot") is None, reason="sqlglot is not installed (make install-scale)")
 needs_spark = pytest.mark.skipif(bool(spark_cluster.missing()), reason=spark_cluster.missing())
 ADA, BOB = "usr_ada1", "usr_bob1"
-WORLD = World(ADA, BOB, NOON - timedelta(days=60), NOON + timedelta(days=40), NOON)
+WORLD = World(ADA, BOB, ("key_main0",), NOON - timedelta(days=60), NOON + timedelta(days=40), NOON)
 EVERYTHING = EveryonesScope(WORLD.since, WORLD.until)
 
 

@@ -117,6 +117,22 @@ def test_one_users_question_is_remembered_after_it(pair, world):
     assert how(pair[0], elsewhere).known == []
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu"])
+def test_a_period_that_begins_within_an_hour_needs_no_file_either(pair, world, zone):
+    """As a plan's does: it moves on with the clock."""
+    aside, begins = pair[0].remember_aside(), world.now - timedelta(days=40, minutes=17)
+    for _ in range(3):
+        questions.summary(pair[0], Scope("usr_ada1", begins, LATEST, zone))
+        aside.settle(60)
+    for minutes in (0, 1, 43, 60, 600):
+        scope = Scope("usr_ada1", begins + timedelta(minutes=minutes, microseconds=1), LATEST, zone)
+        same(pair, scope)
+        assert how(pair[0], scope).files == [], "all of it was kept"
+    same(pair, Scope("usr_ada1", begins - timedelta(days=2), LATEST, zone))
+    same(pair, Scope("usr_ada1", begins, begins + timedelta(minutes=9), zone))
+    same(pair, Scope("usr_bob1", begins, LATEST, zone))
+
+
 @pytest.mark.parametrize(("minutes", "zone"), [(0, "UTC"), (30, "Asia/Kolkata"), (60 * 24 * 21 + 30, "UTC"), (17, "Asia/Kathmandu")])
 def test_any_bound_cuts_the_same_rows(pair, minutes, zone):
     border = FIRST + timedelta(days=8, minutes=minutes)

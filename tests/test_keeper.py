@@ -1,0 +1,28 @@
+"""What the keeper does at its start."""
+
+import base64
+import threading
+
+from byok import keeper
+from byok import settings as settings_room
+from byok.accounts.errors import AccountsUnavailable
+
+
+def test_a_keeper_whose_accounts_go_away_while_it_starts_waits_for_them(tmp_path, monkeypatch):
+    stop, tries = threading.Event(), []
+
+    class Away(keeper.Notifications):
+        def __init__(self, settings):
+            tries.append(1)
+            if len(tries) < 3:
+                raise AccountsUnavailable("it was stopped")
+            stop.set()
+            super().__init__(settings)
+
+    monkeypatch.setattr(keeper, "Notifications", Away)
+    monkeypatch.setattr(keeper, "LOOK_AGAIN_S", 0)
+    key = tmp_path / "master.key"
+    key.write_text(base64.b64encode(bytes(range(32))).decode())
+    key.chmod(0o600)
+    keeper._work(settings_room.load({"BYOK_DATA": str(tmp_path / "data"), "BYOK_MASTER_KEY_FILE": str(key)}), stop)
+    assert len(tries) == 3
