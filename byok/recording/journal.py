@@ -312,7 +312,8 @@ class Journal:
             sealing = aged or segment.size >= SEAL_AFTER_BYTES
             if sealing:
                 self._segment = None
-                self._ready()
+                if not self._ready():  # as long as no new one can be made, the old one serves
+                    self._segment, sealing = segment, False
             upto, lines = segment.size, segment.unsynced
             segment.unsynced = []
         if lines:

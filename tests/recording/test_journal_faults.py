@@ -207,6 +207,18 @@ def test_a_new_segment_on_a_full_disk_does_not_say_that_it_is_well(by_hand):
     assert by_hand.fault is None
 
 
+def test_while_no_new_segment_can_be_made_the_old_one_serves(by_hand, monkeypatch):
+    by_hand._disk.full = False
+    with monkeypatch.context() as patch:
+        patch.setattr(by_hand, "_open", lambda: (_ for _ in ()).throw(OSError(errno.EMFILE, os.strerror(errno.EMFILE))))
+        by_hand._tend_once()
+        assert by_hand.append(usage_record(2))
+    by_hand._open_at = 0
+    by_hand._tend_once()
+    assert by_hand.append(usage_record(3))
+    assert stored(by_hand.directory) == [0, 2, 3] and len(journal.segments(by_hand.directory)) == 2
+
+
 def test_a_line_that_moves_while_a_reader_looks_is_not_missed(tmp_path, monkeypatch):
     """A failed sync moves it into a new segment after the reader listed the segments and before it reads the old one."""
     log = Journal(tmp_path / "journal", disk=SyncFails(0))
