@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -47,9 +48,17 @@ async def _person(client: aiohttp.ClientSession, url: str, crowd: Crowd, end: fl
                     crowd.took.append(time.monotonic() - started)
                 else:
                     crowd.failed += 1
-                await asyncio.sleep(rng.uniform(*PAUSE_S))
+                await _look(socket, rng.uniform(*PAUSE_S))
     except (aiohttp.ClientError, TimeoutError):
         crowd.failed += 1
+
+
+async def _look(socket: aiohttp.ClientWebSocketResponse, seconds: float) -> None:
+    """Pause as a browser does, which goes on reading: a server hangs up on whom its pings do not bring an answer from for 20 s."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            async for _ in socket:
+                pass
 
 
 async def _finished(socket: aiohttp.ClientWebSocketResponse) -> bool:

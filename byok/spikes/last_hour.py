@@ -115,13 +115,12 @@ def _mean_of_day(values: Floats) -> Floats:
 def _before(values: Floats) -> _Middle:
     """The median of the known values in the memory before each hour, as seldom renewed as `series` does."""
     renewals = _renewals(len(values))
-    low, high = np.full(len(values), np.nan), np.full(len(values), np.nan)
-    for row, following in zip(renewals, np.r_[renewals[1:], len(values)], strict=True):
-        before = _known(values[max(row - _MEMORY, 0) : row])
-        if len(before):
-            places = ((len(before) - 1) // 2, len(before) // 2)
-            ordered = np.partition(before, places)
-            low[row:following], high[row:following] = ordered[places[0]], ordered[places[1]]
+    padded = np.concatenate([np.full(_MEMORY, np.nan), values])
+    before = np.sort(sliding_window_view(padded, _MEMORY)[renewals], axis=1)
+    count = (~np.isnan(before)).sum(axis=1)
+    every, lasting = np.arange(len(renewals)), np.diff(np.r_[renewals, len(values)])
+    places = np.maximum(count - 1, 0) // 2, np.minimum(count // 2, _MEMORY - 1)
+    low, high = (np.r_[np.full(renewals[0], np.nan), np.repeat(before[every, place], lasting)] for place in places)
     return _Middle(low, high)
 
 

@@ -23,7 +23,7 @@ from byok.spikes.judging import Sensitivity, could_be, might_be
 from byok.store import questions
 from byok.store.arranging import HOUR_S, Series, hours_within, of_all_kinds
 from byok.store.engine import Engine
-from byok.store.recollection import Known
+from byok.store.recollection import KEPT, Known
 from byok.store.scope import AnyScope, EveryonesScope
 from byok.store.zones import EARLIEST
 
@@ -43,18 +43,20 @@ def hours_to_judge(engine: Engine, scope: EveryonesScope, sensitivity: Sensitivi
 
     Whoever is left out has no spike, or the same hours as `known`.
     """
-    since, until = _whole_hours(scope, engine.now())
+    since, until = whole_hours(scope, engine.now())
     whole = replace(scope, since=since)
     if until - since > _SHORT:
         yield from _read_whole(engine, replace(whole, since=earlier(since, WHOLE_HISTORY)))
         return
-    asked = read(engine, whole)
-    changed = known.changed(asked)
+    begin = known.begin or since
+    recent = read(engine, replace(whole, since=begin))
+    asked = recent if begin == since else recent.filter(pc.greater_equal(recent["hour"], since))
+    changed = known.changed(asked, since)
+    if changed and known.begin and known.habits is None:
+        known.habits = _habits(engine, replace(whole, until=begin), begin + KEPT)
     counts = Counter(asked["user_id"].to_pylist())
-    if changed and known.repeats and known.habits is None:
-        known.habits = _habits(engine, replace(whole, until=since), until)
     for users in _together([(user_id, counts[user_id]) for user_id in sorted(changed)], _HOURS_AT_ONCE):
-        found = _of_who_could(engine, replace(whole, user_ids=users), _of(asked, users), until, sensitivity, known)
+        found = _of_who_could(engine, replace(whole, user_ids=users), _of(recent, users), until, sensitivity, known)
         if found is not None:
             yield found
 
@@ -62,6 +64,13 @@ def hours_to_judge(engine: Engine, scope: EveryonesScope, sensitivity: Sensitivi
 def read(engine: Engine, scope: AnyScope) -> pa.Table:
     """All hours of a scope by key, with their cost; its filters but that of users are not looked at."""
     return pa.Table.from_batches(questions.hourly(engine, unfiltered(scope), priced=True, by_key=True))
+
+
+def whole_hours(scope: EveryonesScope, now: datetime) -> tuple[datetime, datetime]:
+    """From the first hour that begins within the scope until its end, no later than an hour from now."""
+    since = scope.since.astimezone(UTC)
+    hour = since.replace(minute=0, second=0, microsecond=0)
+    return hour if hour == since else hour + _HOUR, min(scope.until, now + _HOUR)
 
 
 def unfiltered(scope: T) -> T:
@@ -81,21 +90,24 @@ def _read_whole(engine: Engine, scope: EveryonesScope) -> Iterator[pa.Table]:
 
 
 def _of_who_could(
-    engine: Engine, scope: EveryonesScope, asked: pa.Table, until: datetime, sensitivity: Sensitivity, known: Known
+    engine: Engine, scope: EveryonesScope, recent: pa.Table, until: datetime, sensitivity: Sensitivity, known: Known
 ) -> pa.Table | None:
-    """The hours of those among the users of `scope` who could have spikes in the hours `asked`, with all that these are judged by."""
-    before = replace(scope, until=scope.since)
+    """The hours of those among the users of `scope` who could have spikes in its hours, with all that these are judged by.
+
+    `recent` are their hours since what was before is known, or since the scope begins."""
+    begin = known.begin or scope.since
+    before = replace(scope, until=begin)
     habits = _of(known.habits, scope.user_ids) if known.habits is not None else _habits(engine, before, until)
-    users = _who_might(engine, scope, pa.concat_tables([asked, habits]), sensitivity)
+    users = _who_might(engine, scope, pa.concat_tables([recent, habits]), sensitivity, begin)
     if not users:
         return None
-    history = known.history_of(users, lambda unknown: read(engine, replace(before, since=earlier(scope.since, HISTORY), user_ids=unknown)))
-    later = pa.concat_tables([history, _of(asked, users)])
+    history = known.history_of(users, lambda unknown: read(engine, replace(before, since=earlier(begin, HISTORY), user_ids=unknown)))
+    later = pa.concat_tables([history, _of(recent, users)])
     series = of_all_kinds(engine, later)
     users = _users(series, could_be(series.hours, series.clocks, hours_within(series, scope), sensitivity))
     if not users:
         return None
-    farther = replace(scope, since=earlier(scope.since, WHOLE_HISTORY), until=earlier(scope.since, HISTORY), user_ids=users)
+    farther = replace(scope, since=earlier(scope.since, WHOLE_HISTORY), until=earlier(begin, HISTORY), user_ids=users)
     return pa.concat_tables([read(engine, farther), _of(later, users)])
 
 
@@ -113,19 +125,20 @@ def _habits(engine: Engine, before: EveryonesScope, until: datetime) -> pa.Table
     return pa.concat_tables([past, pa.table({name: columns[name] for name in past.column_names}).cast(past.schema)])
 
 
-def _who_might(engine: Engine, scope: EveryonesScope, hours: pa.Table, sensitivity: Sensitivity) -> tuple[str, ...]:
+def _who_might(engine: Engine, scope: EveryonesScope, hours: pa.Table, sensitivity: Sensitivity, begin: datetime) -> tuple[str, ...]:
     series = of_all_kinds(engine, hours)
-    places = might_be(series.hours, series.clocks, hours_within(series, scope), sensitivity, _a_call(series, scope.since))
+    places = might_be(series.hours, series.clocks, hours_within(series, scope), sensitivity, _a_call(series, begin))
     return _users(series, places)
 
 
-def _a_call(series: Series, since: datetime) -> Floats:
-    """What a call of each series amounted to in eight weeks, [metric, series]; 0 where that is not known. A call and a failure are one.
+def _a_call(series: Series, begin: datetime) -> Floats:
+    """What a call of each series amounted to in eight weeks before `begin`, [metric, series]; 0 where not known. A call, a failure are one.
 
     The cost is that of as many tokens in the same hours.
     """
     hours, values = series.hours, series.hours.values
-    sums, same = (np.flatnonzero(which) for which in (hours.hour == _hour(_no_hour(since)), _within_weeks_before(hours.hour, _hour(since))))
+    of_sums, of_same = hours.hour == _hour(_no_hour(begin)), _within_weeks_before(hours.hour, _hour(begin))
+    sums, same = np.flatnonzero(of_sums), np.flatnonzero(of_same)
     calls, tokens, of_calls, of_tokens, cost = (
         np.bincount(hours.series[at], values[metric][at], len(series.names))
         for at, metric in ((sums, "calls"), (sums, "tokens"), (same, "calls"), (same, "tokens"), (same, "cost"))
@@ -153,13 +166,6 @@ def _together(counts: Sequence[tuple[str, int]], most: int) -> Iterator[tuple[st
     ends = np.cumsum([count for _, count in counts]) // most
     for _, group in itertools.groupby(zip(ends, counts, strict=True), key=lambda pair: pair[0]):
         yield tuple(user_id for _, (user_id, _) in group)
-
-
-def _whole_hours(scope: EveryonesScope, now: datetime) -> tuple[datetime, datetime]:
-    """From the first hour that begins within the scope until its end, no later than an hour from now."""
-    since = scope.since.astimezone(UTC)
-    hour = since.replace(minute=0, second=0, microsecond=0)
-    return hour if hour == since else hour + _HOUR, min(scope.until, now + _HOUR)
 
 
 def _no_hour(since: datetime) -> datetime:

@@ -37,15 +37,15 @@ def spikes(engine: Engine, scope: AnyScope, *, sensitivity: Sensitivity = DEFAUL
     Each hour is judged by what its series did before it, in the eight weeks before (at least 14 days), by the user's own clock. Series
     are a user's calls of one model, those by one key (`model` is empty) and all of them (`vendor`, too), told where no part of them is.
 
-    `recollection` is for who asks again and again about everyone's last hours: who called nothing since is not judged anew.
+    `recollection` is for who asks again and again about everyone's last hours: those in which nothing was booked are not judged anew.
     """
     if isinstance(scope, Scope):
         hours = screening.read(engine, with_history(scope, WHOLE_HISTORY))
         return _told(engine, scope, _judged(engine, hours, scope, sensitivity))
     known = Known()
     if recollection and scope.until - scope.since <= _REPEATED:
-        ends = -(-_seconds(scope.until) // _HOUR_S)
-        known = recollection.of((replace(scope, until=scope.since), ends, sensitivity), engine.now())
+        about = replace(scope, since=EARLIEST, until=EARLIEST), sensitivity, engine.catalogue
+        known = recollection.of(about, *screening.whole_hours(scope, engine.now()))
     rows: list[_Row] = []
     for hours in screening.hours_to_judge(engine, scope, sensitivity, known):
         rows += _judged(engine, hours, scope, sensitivity)

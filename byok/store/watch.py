@@ -9,14 +9,14 @@ from byok.store.engine import Engine
 from byok.store.scope import AnyScope
 
 _HOUR = timedelta(hours=1)
-ALL_ANEW = timedelta(hours=1)  # an import, a deletion or a change of zone changes what is usual, too
+ALL_ANEW = timedelta(days=1)  # an import, a deletion or a change of zone changes what is usual, too
 
 
 class Watch:
     """Answers as `search` does, whose hours are judged by themselves and what was before them.
 
-    An hour before the last two in which nothing was booked (or deleted) since the last look is not judged again; everything is once an
-    hour.
+    An hour before the last two in which nothing was booked (or deleted) since the last look is not judged again; everything is once a
+    day.
     """
 
     def __init__(self, engine: Engine, search: Callable[[AnyScope], Iterable[Spike]]) -> None:

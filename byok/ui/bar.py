@@ -120,7 +120,7 @@ def _dates() -> None:
     for key, label in (("from", "From"), ("to", "To")):
         if told:
             st.query_params[key] = st.session_state[key].isoformat()
-        st.date_input(label, value=None, max_value=today, key=key, bind="query-params", width=140, format="YYYY-MM-DD")
+        st.date_input(label, value=None, max_value=today, key=key, bind="query-params", width=165, format="YYYY-MM-DD")
 
 
 def _segments(label: str, options: Sequence[str], key: str, *, default: str | None = None, help: str | None = None) -> None:

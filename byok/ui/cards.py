@@ -1,16 +1,16 @@
 """The four cards of a period: cost, requests, tokens, error rate, each with its change and its course."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
 import streamlit as st
 
-from byok.ui import format
+from byok.ui import format, spark, theme
 
 Summary = Mapping[str, Any]
-HEIGHT = 148  # of a row of them, in pixels
+HEIGHT = 166  # of a row of them, in pixels
 DeltaColour = Literal["normal", "inverse", "off"]
 
 
@@ -25,6 +25,7 @@ class Card:
     colour: DeltaColour
     chart: Literal["area", "bar"]
     help: str
+    write: Callable[[float], str]  # a value of the course
 
 
 def cards(now: Summary, before: Summary | None, courses: Mapping[str, Sequence[float]]) -> list[Card]:
@@ -41,6 +42,7 @@ def cards(now: Summary, before: Summary | None, courses: Mapping[str, Sequence[f
             "inverse",
             "area",
             "At the vendors' official prices in force when each call was made." + left_out,
+            format.money,
         ),
         Card(
             "Requests",
@@ -50,6 +52,7 @@ def cards(now: Summary, before: Summary | None, courses: Mapping[str, Sequence[f
             "off",
             "area",
             "Calls that reached a vendor, failed ones included.",
+            format.short,
         ),
         Card(
             "Tokens",
@@ -59,6 +62,7 @@ def cards(now: Summary, before: Summary | None, courses: Mapping[str, Sequence[f
             "off",
             "area",
             f"{format.count(now['total_tokens'])} tokens: input and output, as the vendors report them.",
+            format.short,
         ),
         Card(
             "Error rate",
@@ -68,30 +72,26 @@ def cards(now: Summary, before: Summary | None, courses: Mapping[str, Sequence[f
             "inverse",
             "bar",
             f"{format.count(now['failed'])} of {format.plural(now['calls'], 'call')} did not end with a 2xx status.",
+            lambda value: format.percent(value / 100),
         ),
     ]
 
 
 def draw(found: Sequence[Card]) -> None:
     """Show the cards in one row of equal height, fewer per row on narrow screens."""
+    colour = theme.palette(st.context.theme.type).primary
     with st.grid(4, min_column_width=165, gap="small"):
         for card in found:
-            st.metric(
-                card.label,
-                card.value,
-                card.delta,
-                delta_color=card.colour,
-                chart_data=_course(card.course),
-                chart_type=card.chart,
-                border=True,
-                height="stretch",
-                help=card.help,
-            )
+            with st.container(border=True, height="stretch", gap="small", vertical_alignment="distribute"):
+                st.metric(card.label, card.value, card.delta, delta_color=card.colour, help=card.help)
+                if card.course:
+                    spark.draw(card.course, card.chart, colour=colour, alt=_in_words(card))
 
 
-def _course(values: Sequence[float]) -> Sequence[float] | None:
-    """A single value is no line; none at all is no chart."""
-    return values if len(values) > 1 else [0.0, *values] if values else None
+def _in_words(card: Card) -> str:
+    """The small chart's lowest, highest and newest value."""
+    low, high, newest = (card.write(value) for value in (min(card.course), max(card.course), card.course[-1]))
+    return f"{card.label} over the period: lowest {low}, highest {high}, newest {newest}."
 
 
 def _of(summary: Summary | None, name: str) -> int | Decimal | None:

@@ -29,6 +29,7 @@ def draw_cards(totals: Row, before: Row | None, course: Sequence[Row]) -> None:
                 "inverse",
                 "area",
                 "At the vendors' official prices in force when each call was made.",
+                format.money,
             ),
             Card(
                 "Per 1,000 calls",
@@ -38,6 +39,7 @@ def draw_cards(totals: Row, before: Row | None, course: Sequence[Row]) -> None:
                 "inverse",
                 "area",
                 "Of the calls whose cost is known.",
+                format.money,
             ),
             Card(
                 "Saved by caching",
@@ -48,6 +50,7 @@ def draw_cards(totals: Row, before: Row | None, course: Sequence[Row]) -> None:
                 "area",
                 "What the same calls would have cost more with no input cached, less what writing into the cache cost more. Only where a "
                 "price names a rate for cached input.",
+                format.money,
             ),
             Card(
                 "Without a cost",
@@ -58,6 +61,7 @@ def draw_cards(totals: Row, before: Row | None, course: Sequence[Row]) -> None:
                 "bar",
                 f"{format.count(unpriced)} of {format.plural(calls, 'call')}: no price of the model is known, or the vendor reported no "
                 "counts (failed calls mostly). They are in no sum.",
+                format.short,
             ),
         ]
     )

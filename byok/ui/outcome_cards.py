@@ -17,8 +17,8 @@ def draw(found: Endings, before: Row | None, speeds: Row, pace: Sequence[Row]) -
     rate_before = before["failed"] / before["calls"] if before and before["calls"] else None
     measured = {row["place"]: row for row in pace}
 
-    def seconds(name: str) -> list[float]:
-        return [(measured.get(place, {}).get(name) or 0) / 1000 for place in range(len(found.buckets))]
+    def paces(name: str) -> list[float]:
+        return [float(measured.get(place, {}).get(name) or 0) for place in range(len(found.buckets))]
 
     cards.draw(
         [
@@ -30,6 +30,7 @@ def draw(found: Endings, before: Row | None, speeds: Row, pace: Sequence[Row]) -
                 "inverse",
                 "bar",
                 f"{format.count(failed)} of {format.plural(calls, 'call')} did not end with a 2xx status.",
+                lambda value: format.percent(value / 100),
             ),
             Card(
                 "Rate limited",
@@ -39,24 +40,27 @@ def draw(found: Endings, before: Row | None, speeds: Row, pace: Sequence[Row]) -
                 "inverse",
                 "bar",
                 "The share of calls that a vendor refused with 429: too many at once, or a quota used up.",
+                format.short,
             ),
             Card(
                 "First token",
                 format.seconds(speeds.get("ttft_p50_ms")),
                 None,
-                seconds("ttft_p50_ms"),
+                paces("ttft_p50_ms"),
                 "off",
                 "bar",
                 "Half of the successes had one by then.",
+                format.seconds,
             ),
             Card(
                 "Whole answer, p95",
                 format.seconds(speeds.get("latency_p95_ms")),
                 None,
-                seconds("latency_p95_ms"),
+                paces("latency_p95_ms"),
                 "off",
                 "bar",
                 "19 of 20 successful calls were done by then: an exact percentile of the times measured.",
+                format.seconds,
             ),
         ]
     )

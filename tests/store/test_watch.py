@@ -45,7 +45,7 @@ def test_only_hours_in_which_something_was_booked_are_judged_again(world, record
     assert asked == []
 
 
-def test_everything_is_judged_anew_once_an_hour_and_for_other_users(world, record, watch):
+def test_everything_is_judged_anew_once_a_day_and_for_other_users(world, record, watch):
     search, asked = watch
     for later, users, anew in (
         (MINUTE, (), True),
@@ -75,6 +75,24 @@ def test_looks_that_remember_find_what_a_fresh_one_does(world, record, watch):
         assert found == unusual.spikes(world.engine, EveryonesScope(END - 24 * HOUR, END + (minute + 1) * MINUTE))
         seen.append({spike.user_id for spike in found})
     assert [len(users) for users in seen] == [0, 1, 2, 2, 2]
+
+
+def test_what_is_remembered_outlasts_the_hour(world, record, monkeypatch):
+    """Over the hours' changes, also until all is read anew, with calls that are booked an hour late."""
+    world.reader.publish(steady(record, 40) + steady(record, 40, user_id=BOB))
+    monkeypatch.setattr("byok.store.recollection.KEPT", 4 * HOUR)
+    recollection, seen = Recollection(), []
+    for minutes, calls, ago, user_id in (
+        (-3, 90, 1, BOB), (-1, 4, 1, ADA), (2, 0, 1, ADA), (3, 60, 4, ADA), (58, 70, 2, ADA), (61, 1, 1, BOB), (62, 90, 30, BOB),
+        (122, 0, 1, BOB), (190, 80, 1, ADA), (250, 80, 1, ADA),
+    ):  # fmt: skip
+        now = END + minutes * MINUTE
+        world.reader.append(burst(record, now - ago * MINUTE, calls, user_id))
+        scope = EveryonesScope((now - HOUR).replace(minute=0), now)
+        found = unusual.spikes(world.engine, scope, recollection=recollection)
+        assert found == unusual.spikes(world.engine, scope)
+        seen.append({spike.user_id for spike in found})
+    assert {ADA} in seen and {BOB} in seen and {ADA, BOB} in seen
 
 
 @pytest.mark.parametrize("span", [timedelta(hours=20), timedelta(days=20)], ids=["screened", "read whole"])
