@@ -35,7 +35,7 @@ _CALLS_TO_KNOW = 10  # of fewer the price of a token is not known
 _NO_HOUR = timedelta(weeks=20)  # before a period: no hour is compared with that one
 _HOUR = timedelta(hours=1)
 T = TypeVar("T", bound=AnyScope)
-_HOURS_AT_ONCE, _CALLS_AT_ONCE = 60_000, 3_000_000
+_HOURS_AT_ONCE, _CALLS_AT_ONCE = 60_000, 500_000
 
 
 def hours_to_judge(engine: Engine, scope: EveryonesScope, sensitivity: Sensitivity, known: Known) -> Iterator[pa.Table]:

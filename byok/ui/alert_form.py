@@ -24,6 +24,7 @@ _KINDS = {"spike": "Spikes", "above": "Threshold", "silence": "Silence", "first_
 _SENSITIVITY = {"every": "Every spike", "strong": "Strong ones", "extreme": "Extreme ones"}
 _METRICS = ("tokens", "calls", "failed", "cost")
 _MOST_SHOWN = 5
+_MOST_AT_ONCE = 5_000_000  # records of everybody that are searched without asking: half a minute
 
 
 def heading(user: User) -> None:
@@ -136,7 +137,12 @@ def _terms() -> Terms:
 
 def _preview(user: User, terms: Terms) -> None:
     """How many messages this rule would have sent in the last 30 days."""
-    found = [spike for spike in _past_spikes(_past(user, terms)) if _would_tell(spike, terms)]
+    scope = _past(user, terms)
+    if isinstance(scope, EveryonesScope) and not _worth_waiting():
+        return
+    with st.spinner("Searching the last 30 days …"):
+        past = _past_spikes(scope)
+    found = [spike for spike in past if _would_tell(spike, terms)]
     told = episodes.in_a_row(found)
     st.caption(f"In the last 30 days this rule would have told of **{format.plural(len(told), 'spike')}**.")
     for hours in told[:_MOST_SHOWN]:
@@ -144,6 +150,15 @@ def _preview(user: User, terms: Terms) -> None:
         times = f", {peak.times:,.1f}x" if peak.times is not None else ""
         what = format.literal(f"{named(peak.vendor, peak.model)} · {findings.amount(peak.metric, peak.actual)}{times}")
         st.caption(f"{format.minute(peak.hour.astimezone(zone))} · {what}")
+
+
+def _worth_waiting() -> bool:
+    """Whether to search everybody's calls at once: where there are many, only who asks for it waits."""
+    records = sum(file.rows for file in services.current().engine.view().files)
+    if records <= _MOST_AT_ONCE:
+        return True
+    st.caption(f"What it would have told of everybody in the last 30 days takes minutes to find out: {format.count(records)} records.")
+    return st.button("Find out", key="rule-find-out", icon=":material/hourglass_top:")
 
 
 def _past(user: User, terms: Terms) -> AnyScope:

@@ -22,6 +22,7 @@ DUCKDBS_OWN = {
     "leaving_of_file",
     "sums_of_file",
     "sums_of_all",
+    "rows_of_day",
     "sums_of_users",
     "users_of_file",
     "held_rows",
