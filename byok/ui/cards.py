@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from byok.ui import format, spark, theme
+from byok.ui import format, sparkline, theme
 
 Summary = Mapping[str, Any]
 HEIGHT = 166  # of a row of them, in pixels
@@ -21,7 +21,7 @@ class Card:
     label: str
     value: str
     delta: str | int | None
-    course: Sequence[float]
+    course: Sequence[float | None]
     colour: DeltaColour
     chart: Literal["area", "bar"]
     help: str
@@ -84,13 +84,14 @@ def draw(found: Sequence[Card]) -> None:
         for card in found:
             with st.container(border=True, height="stretch", gap="small", vertical_alignment="distribute"):
                 st.metric(card.label, card.value, card.delta, delta_color=card.colour, help=card.help)
-                if card.course:
-                    spark.draw(card.course, card.chart, colour=colour, alt=_in_words(card))
+                if any(value is not None for value in card.course):
+                    sparkline.draw([value or 0.0 for value in card.course], card.chart, colour=colour, alt=_in_words(card))
 
 
 def _in_words(card: Card) -> str:
     """The small chart's lowest, highest and newest value."""
-    low, high, newest = (card.write(value) for value in (min(card.course), max(card.course), card.course[-1]))
+    known = [value for value in card.course if value is not None]
+    low, high, newest = (card.write(value) for value in (min(known), max(known), known[-1]))
     return f"{card.label} over the period: lowest {low}, highest {high}, newest {newest}."
 
 

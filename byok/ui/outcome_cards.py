@@ -17,8 +17,8 @@ def draw(found: Endings, before: Row | None, speeds: Row, pace: Sequence[Row]) -
     rate_before = before["failed"] / before["calls"] if before and before["calls"] else None
     measured = {row["place"]: row for row in pace}
 
-    def paces(name: str) -> list[float]:
-        return [float(measured.get(place, {}).get(name) or 0) for place in range(len(found.buckets))]
+    def paces(name: str) -> list[float | None]:
+        return [measured.get(place, {}).get(name) for place in range(len(found.buckets))]
 
     cards.draw(
         [
@@ -40,7 +40,7 @@ def draw(found: Endings, before: Row | None, speeds: Row, pace: Sequence[Row]) -
                 "inverse",
                 "bar",
                 "The share of calls that a vendor refused with 429: too many at once, or a quota used up.",
-                format.short,
+                lambda count: format.plural(int(count), "call"),
             ),
             Card(
                 "First token",

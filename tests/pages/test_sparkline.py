@@ -4,11 +4,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from byok.ui import spark
+from byok.ui import sparkline
 
 
 def paths(values, kind):
-    drawn = ElementTree.fromstring(spark.svg(values, kind, colour="#0B6BB8"))
+    drawn = ElementTree.fromstring(sparkline.svg(values, kind, colour="#0B6BB8"))
     return [path.attrib["d"] for path in drawn]
 
 
