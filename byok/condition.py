@@ -12,7 +12,7 @@ from pathlib import Path
 from byok import doctor
 from byok.accounts import jobs, receipts
 from byok.doctor import Finding
-from byok.recording import journal
+from byok.recording import segments
 from byok.recording.publisher import by_month
 from byok.recording.reader import View
 from byok.services import Services
@@ -60,7 +60,7 @@ class Condition:
 def condition(services: Services) -> Condition:
     """Look at files, journal, keeper and disk."""
     place, view = services.settings, services.engine.view()
-    segments = journal.segments(place.journal_dir)
+    waiting = segments.listed(place.journal_dir)
     disk = shutil.disk_usage(next(path for path in (place.data, *place.data.resolve().parents) if path.exists()))
     purged = next((one["at"] for one in receipts.latest(services.db, _LATEST_RECEIPTS) if one["kind"] == "purge"), None)
     return Condition(
@@ -70,8 +70,8 @@ def condition(services: Services) -> Condition:
         usage_bytes=sum(file.bytes for file in view.files),
         months=_months(view),
         pending=view.tail.num_rows,
-        segments=len(segments),
-        journal_bytes=sum(_size(segment.path) for segment in segments),
+        segments=len(waiting),
+        journal_bytes=sum(_size(segment.path) for segment in waiting),
         bad_lines=view.bad_lines,
         quarantined_lines=_quarantined_lines(place.journal_dir),
         broken_files=tuple(Path(path).name for path in services.engine.quarantined),
@@ -127,7 +127,7 @@ def _months(view: View) -> tuple[Month, ...]:
 
 
 def _quarantined_lines(journal_dir: Path) -> int:
-    folder = journal_dir / journal.QUARANTINE
+    folder = journal_dir / segments.QUARANTINE
     return sum(len(path.read_bytes().splitlines()) for path in folder.iterdir()) if folder.exists() else 0
 
 

@@ -265,16 +265,15 @@ def _records(settings: Settings, now: datetime) -> Iterator[Finding]:
 
 
 def _journal(settings: Settings, now: datetime) -> Iterator[Finding]:
-    from byok.recording import journal
-    from byok.recording.journal import QUARANTINE
+    from byok.recording import segments
 
-    aside = settings.journal_dir / QUARANTINE
+    aside = settings.journal_dir / segments.QUARANTINE
     kept = sum(len(path.read_bytes().splitlines()) for path in aside.iterdir()) if aside.exists() else 0
     if kept:
         remedy = "Look at them, then delete the directory; check disk and memory."
         yield _fault("journal", f"{kept:,} damaged lines in {aside}", remedy)
-    waiting = journal.segments(settings.journal_dir)
-    ages = [now.timestamp() - segment.path.stat().st_mtime for segment in waiting if journal.is_sealed(segment.path)]
+    waiting = segments.listed(settings.journal_dir)
+    ages = [now.timestamp() - segment.path.stat().st_mtime for segment in waiting if segments.is_sealed(segment.path)]
     if ages and max(ages) > LONGEST_BACKLOG_S:
         remedy = "Start the keeper: byok keeper (or byok up). Nothing is lost meanwhile."
         yield _fault("journal", f"{len(ages)} sealed segments wait, the oldest for {max(ages) / 60:,.0f} min", remedy)

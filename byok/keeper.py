@@ -24,7 +24,7 @@ from byok.errors import ByokError
 from byok.leading import Leading
 from byok.notify import keeping
 from byok.notify.keeping import Notifications
-from byok.recording.journal import sealed
+from byok.recording import segments
 from byok.recording.publisher import merge, merge_hot, publish
 from byok.recording.table import Table
 from byok.retention import Retention
@@ -78,7 +78,7 @@ def _work(settings: Settings, stop: threading.Event) -> None:
             publish(table, settings.journal_dir, lambda ids: kept_after(db, ids), cuts=lambda ids: cuts(db, ids))
         finally:
             if not db.is_sqlite:
-                hosts.report(db, host, now=datetime.now(UTC), segments=len(sealed(settings.journal_dir)), stopped=stopped)
+                hosts.report(db, host, now=datetime.now(UTC), segments=len(segments.sealed(settings.journal_dir)), stopped=stopped)
 
     overdue = PURGES_PER_REWRITE * timedelta(seconds=settings.purge_every_s)
     jobs: list[tuple[str, float, Callable[[], object]]] = [

@@ -29,7 +29,7 @@ from byok.accounts.jobs import PURGE_PENDING as _PURGE
 from byok.erasures import ALL
 from byok.errors import ByokError
 from byok.notify import outbox
-from byok.recording import journal
+from byok.recording import segments
 from byok.recording.cut import Cut
 from byok.recording.files import TableFile, WrittenFile
 from byok.recording.publisher import publish
@@ -175,12 +175,12 @@ class Retention:
     # -- steps --
 
     def _finish_users(self, started: float, now: datetime) -> Receipt:
-        dropped = self._publish_until(lambda: not self._erased(self._journal_users(journal.segments(self._journal_dir))))
+        dropped = self._publish_until(lambda: not self._erased(self._journal_users(segments.listed(self._journal_dir))))
         self._begin_erasure()
         limits = dict.fromkeys(self._erased(self._users_in_table()), ALL)
         past, touched = self._remove(limits, whatever_it_takes=True)
         self._clear_exports()
-        shutil.rmtree(self._journal_dir / journal.QUARANTINE, ignore_errors=True)  # damaged lines cannot be told apart by user
+        shutil.rmtree(self._journal_dir / segments.QUARANTINE, ignore_errors=True)  # damaged lines cannot be told apart by user
         erasures.forget_pending(self._db, limits)
         receipt = _receipt("erase", dropped + sum(found.rows for found in past), touched, started, now)
         receipts.keep(self._db, receipt)
@@ -212,7 +212,7 @@ class Retention:
         self._begin_erasure()
         past, touched = self._remove(limits, whatever_it_takes=True)
         self._clear_exports()
-        shutil.rmtree(self._journal_dir / journal.QUARANTINE, ignore_errors=True)
+        shutil.rmtree(self._journal_dir / segments.QUARANTINE, ignore_errors=True)
         receipt = _receipt("erase", sum(found.rows for found in past), touched, started, now)
         receipts.keep(self._db, receipt)
         return receipt
@@ -225,8 +225,8 @@ class Retention:
 
     def _publish_all_of(self, user_id: str) -> None:
         """Publish every segment that there is now and that holds rows of the user."""
-        there = set(journal.segments(self._journal_dir))
-        self._publish_until(lambda: user_id not in self._journal_users(there.intersection(journal.segments(self._journal_dir))))
+        there = set(segments.listed(self._journal_dir))
+        self._publish_until(lambda: user_id not in self._journal_users(there.intersection(segments.listed(self._journal_dir))))
 
     def _publish(self) -> int:
         """How many rows of what was erased were dropped on the way."""
@@ -244,11 +244,11 @@ class Retention:
                 raise StillWritten
             time.sleep(0.2)
 
-    def _journal_users(self, segments: Iterable[journal.Segment]) -> set[str]:
+    def _journal_users(self, waiting: Iterable[segments.Segment]) -> set[str]:
         found: set[str] = set()
-        for segment in segments:
+        for segment in waiting:
             try:
-                lines = journal.read_lines(segment.path)
+                lines = segments.read_lines(segment.path)
             except FileNotFoundError:
                 continue
             found.update(json.loads(line)["user_id"] for line in lines.good)

@@ -12,9 +12,10 @@ import pytest
 
 from byok.accounts import jobs, plans, users
 from byok.erasures import kept_after
-from byok.recording.journal import QUARANTINE, Journal
+from byok.recording.journal import Journal
 from byok.recording.publisher import merge, publish
 from byok.recording.reader import Reader
+from byok.recording.segments import QUARANTINE
 from byok.retention import ClockSuspicious
 from tests.samples import NOON, usage_record
 from tests.soak.steps import ERASING, Step, _resolve

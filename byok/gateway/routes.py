@@ -29,7 +29,8 @@ from byok.gateway.routing import MODELS_PATH, Arrival, Routing
 from byok.gateway.sent import SENT, Sent
 from byok.gateway.upstream import Upstream
 from byok.gateway.vendors import ECHO
-from byok.recording.journal import QUARANTINE, Journal, waiting_bytes
+from byok.recording import segments
+from byok.recording.journal import Journal
 from byok.services import Services
 from byok.settings import Settings
 from byok.usage import UsageRecord
@@ -210,8 +211,8 @@ class Gateway:
         self.metrics.settle(self._journal)
         if self.settings.gateway_workers > 1:  # the others settle in their own time
             await asyncio.sleep(TEND_EVERY_S + 0.05)
-        self.metrics.waiting(await asyncio.to_thread(waiting_bytes, self.settings.journal_dir))
-        self.metrics.quarantined(await asyncio.to_thread(_lines_set_aside, self.settings.journal_dir / QUARANTINE))
+        self.metrics.waiting(await asyncio.to_thread(segments.waiting_bytes, self.settings.journal_dir))
+        self.metrics.quarantined(await asyncio.to_thread(_lines_set_aside, self.settings.journal_dir / segments.QUARANTINE))
         await _page(arrival, send, 200, self.metrics.page(), CONTENT_TYPE)
 
     _PAGES: ClassVar[Mapping[str, Any]] = {"/healthz": _healthz, "/readyz": _readyz, "/metrics": _metrics}

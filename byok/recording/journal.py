@@ -1,55 +1,25 @@
-"""The journal: one line per call, appended by the gateway, safe against kill -9.
+"""The journal's writer: one line per call, appended by the gateway, safe against kill -9 (the files: `segments`)."""
 
-A writer appends to one open segment `<writer>-<number>.jsonl` on which it holds a lock. A lock-free segment is sealed: its writer went on
-to the next one, or died. A line is one JSON object of the record's fields with `crc`, the CRC-32 of all that stands before it.
-"""
-
-import contextlib
 import errno
 import fcntl
 import os
-import re
 import secrets
 import threading
 import time
-import zlib
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
-import msgspec
 import structlog
 
+from byok.recording import segments
 from byok.usage import UsageRecord
 
 SYNC_EVERY_S = 0.1
 SEAL_AFTER_BYTES = 16 << 20
 RETRY_S = 0.5
-LEFT_OVER_S = 60
 PROBE = b" " * 8192  # more than fits into a block that is already ours; without a newline readers take it for a torn line
 
-QUARANTINE = "quarantine"  # the folder for damaged lines, beside the segments
-
-_NAME = re.compile(r"^(w[0-9a-f]{12})-(\d{8})\.jsonl$")
-_HIDDEN = ".new"
-_CRC = b',"crc":"'
-_encode = msgspec.json.Encoder().encode
 log = structlog.get_logger("byok.journal")
-
-
-class Segment(NamedTuple):
-    """One file of the journal. Segments of a writer are filled in the order of their numbers."""
-
-    writer: str
-    number: int
-    path: Path
-
-
-class Lines(NamedTuple):
-    """What a stretch of a segment holds: the JSON of its good records, its bad lines, and the offset after its last whole line."""
-
-    good: list[bytes]
-    bad: list[bytes]
-    end: int
 
 
 class Disk(Protocol):
@@ -115,7 +85,7 @@ class Journal:
 
     def append(self, record: UsageRecord) -> bool:
         """Write one record; True when a kill -9 from now on cannot lose it."""
-        line = encode_line(record)
+        line = segments.encode_line(record)
         with self._lock:
             done = not self._full and (self._segment is not None or self._ready()) and self._write(line)
             if done and self._always:
@@ -155,8 +125,8 @@ class Journal:
     def _open(self) -> _OpenSegment:
         """Lock the new segment before it can be seen: one without a lock would count as sealed."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        path = self.directory / f"{self._writer}-{self._number:08}.jsonl"
-        hidden = path.with_suffix(_HIDDEN)
+        path = self.directory / segments.name(self._writer, self._number)
+        hidden = path.with_suffix(segments.HIDDEN)
         fd = os.open(hidden, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
@@ -293,7 +263,7 @@ class Journal:
 
     def _tend_once(self) -> None:
         """Every 100 ms: sync what was written, seal what is old, open what could not be opened."""
-        full = 0 < self._most_bytes <= waiting_bytes(self.directory)
+        full = 0 < self._most_bytes <= segments.waiting_bytes(self.directory)
         with self._lock:
             self._mind_bound(full)
             self._end_retired()
@@ -351,89 +321,6 @@ class Journal:
         if self.fault is None:
             log.error("journal_cannot_write", reason=reason)
         self.fault = f"the journal cannot be written: {reason}"
-
-
-def encode_line(record: UsageRecord) -> bytes:
-    """One journal line, newline included."""
-    body = _encode(record)[:-1]
-    return b'%b%b%08x"}\n' % (body, _CRC, zlib.crc32(body))
-
-
-def checked(line: bytes) -> bytes | None:
-    """The record's JSON in one line (without its newline), or None if the line is not as it was written."""
-    cut = line.rfind(_CRC)
-    if cut < 0 or line[cut + len(_CRC) :] != b'%08x"}' % zlib.crc32(line[:cut]):
-        return None
-    return line[:cut] + b"}"
-
-
-def segments(directory: Path) -> list[Segment]:
-    """All segments, by writer and number; an absent directory has none."""
-    try:
-        names = [entry.name for entry in os.scandir(directory)]
-    except FileNotFoundError:
-        return []
-    found = (Segment(m[1], int(m[2]), directory / m[0]) for name in names if (m := _NAME.match(name)))
-    return sorted(found)
-
-
-def waiting_bytes(directory: Path) -> int:
-    """How many bytes wait to be published."""
-    found = 0
-    for segment in segments(directory):
-        with contextlib.suppress(FileNotFoundError):
-            found += segment.path.stat().st_size
-    return found
-
-
-def read_lines(path: Path, offset: int = 0) -> Lines:
-    """Read whole lines from `offset` on; a torn last line is left for later. Raises FileNotFoundError when it was published meanwhile."""
-    with path.open("rb") as file:
-        file.seek(offset)
-        data = file.read()
-    end = data.rfind(b"\n") + 1
-    good, bad = [], []
-    if checked(data[end:-1]) is not None:  # a whole line whose last byte, the newline, was damaged
-        data, end = data[:-1] + b"\n", len(data)
-    for line in data[:end].split(b"\n"):
-        if not line:
-            continue
-        record = checked(line)
-        if record is None:
-            bad.append(line)
-        else:
-            good.append(record)
-    return Lines(good, bad, offset + end)
-
-
-def sweep(directory: Path) -> None:
-    """Delete the empty files of writers that were killed while they opened a segment."""
-    for path in directory.glob(f"*{_HIDDEN}"):
-        with contextlib.suppress(FileNotFoundError):
-            if path.stat().st_mtime < time.time() - LEFT_OVER_S:
-                path.unlink()
-
-
-def is_sealed(path: Path) -> bool:
-    """Whether nobody writes this segment any more."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(fd)
-    return True
-
-
-def sealed(directory: Path) -> list[Segment]:
-    """The segments that wait to be published."""
-    found = []
-    for segment in segments(directory):
-        with contextlib.suppress(FileNotFoundError):
-            if is_sealed(segment.path):
-                found.append(segment)
-    return found
 
 
 def _sync_directory(directory: Path) -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import structlog
 
-from byok.recording import journal
+from byok.recording import segments
 from byok.recording.cut import Cut
 from byok.recording.files import PARTITION, SCHEMA, TableFile, WrittenFile, month_of, to_arrow, write_month
 from byok.recording.rewriting import FilesUnreadable, kept_rows, merged
@@ -139,21 +139,21 @@ def write_by_month(table_dir: Path, rows: pa.Table) -> list[WrittenFile]:
 
 
 def _publish_some(table: Table, journal_dir: Path, keep_after: KeepAfter, rows_per_commit: int, cuts: Cuts = no_cuts) -> Published | None:
-    journal.sweep(journal_dir)
-    segments = journal.segments(journal_dir)
-    done = dict(table.snapshot([segment.writer for segment in segments]).done)
+    segments.sweep(journal_dir)
+    waiting = segments.listed(journal_dir)
+    done = dict(table.snapshot([segment.writer for segment in waiting]).done)
     parts, finished, bad, blocked = [SCHEMA.empty_table()], [], 0, set()
     rows = 0
-    for segment in segments:
+    for segment in waiting:
         if segment.number <= done.get(segment.writer, -1):
             segment.path.unlink(missing_ok=True)  # published before the last keeper was killed
             continue
         if segment.writer in blocked or rows >= rows_per_commit:
             continue
-        if not journal.is_sealed(segment.path):
+        if not segments.is_sealed(segment.path):
             blocked.add(segment.writer)  # a writer's segments are published in order
             continue
-        lines = journal.read_lines(segment.path)
+        lines = segments.read_lines(segment.path)
         bad += _quarantine(journal_dir, segment, lines.bad)
         parts.append(to_arrow(lines.good))
         rows += len(lines.good)
@@ -173,10 +173,10 @@ def _publish_some(table: Table, journal_dir: Path, keep_after: KeepAfter, rows_p
     return Published(len(finished), kept.num_rows, found.num_rows - kept.num_rows, bad)
 
 
-def _quarantine(journal_dir: Path, segment: journal.Segment, bad: list[bytes]) -> int:
+def _quarantine(journal_dir: Path, segment: segments.Segment, bad: list[bytes]) -> int:
     """Keep damaged lines where an operator can look at them; the name makes a second try harmless."""
     if bad:
-        folder = journal_dir / journal.QUARANTINE
+        folder = journal_dir / segments.QUARANTINE
         folder.mkdir(exist_ok=True, mode=0o700)
         (folder / f"{segment.path.stem}.bad").write_bytes(b"\n".join(bad) + b"\n")
         log.error("journal_lines_quarantined", segment=segment.path.stem, quarantined_lines=len(bad))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from byok.recording import journal
+from byok.recording import segments
 from byok.recording.files import SCHEMA, TableFile, to_arrow
 from byok.recording.table import Snapshot, Table
 from byok.settings import RemoteStore
@@ -42,13 +42,13 @@ class _Followed:
         self.bad = 0
         self.parts: list[pa.Table] = []
 
-    def read_on(self, segment: journal.Segment) -> None:
+    def read_on(self, segment: segments.Segment) -> None:
         size = segment.path.stat().st_size
         if size < self.end:  # its writer took lines back after a disk fault
             self.forget()
         if size == self.end:
             return
-        lines = journal.read_lines(segment.path, self.end)
+        lines = segments.read_lines(segment.path, self.end)
         if lines.good:
             self.parts.append(to_arrow(lines.good))
         self.end, self.bad = lines.end, self.bad + len(lines.bad)
@@ -68,15 +68,15 @@ class Reader:
         """The records acknowledged up to now, each exactly once."""
         with self._lock:
             while True:
-                segments = journal.segments(self._journal_dir)
-                snapshot = self._table.snapshot([segment.writer for segment in segments])
-                pending = [segment for segment in segments if segment.number > snapshot.done.get(segment.writer, -1)]
+                waiting = segments.listed(self._journal_dir)
+                snapshot = self._table.snapshot([segment.writer for segment in waiting])
+                pending = [segment for segment in waiting if segment.number > snapshot.done.get(segment.writer, -1)]
                 try:
                     self._read(pending)
                 except FileNotFoundError:  # published and deleted just now
                     continue
                 # A new segment may hold lines that a failed sync moved out of one that was read after they went.
-                appeared = set(journal.segments(self._journal_dir)).difference(segments)
+                appeared = set(segments.listed(self._journal_dir)).difference(waiting)
                 if not appeared and not self._table.changed_since(snapshot.version):
                     return self._assemble(snapshot, pending)
 
@@ -84,13 +84,13 @@ class Reader:
         """Have these files of a view on this machine. Raises `StoreAway`."""
         self._table.place.fetch(paths)
 
-    def _read(self, pending: list[journal.Segment]) -> None:
+    def _read(self, pending: list[segments.Segment]) -> None:
         wanted = {(segment.writer, segment.number) for segment in pending}
         self._followed = {key: followed for key, followed in self._followed.items() if key in wanted}
         for segment in pending:
             self._followed.setdefault((segment.writer, segment.number), _Followed()).read_on(segment)
 
-    def _assemble(self, snapshot: Snapshot, pending: list[journal.Segment]) -> View:
+    def _assemble(self, snapshot: Snapshot, pending: list[segments.Segment]) -> View:
         ends = tuple((s.writer, s.number, f.end) for s in pending if (f := self._followed[s.writer, s.number]).end)
         stamp = (snapshot.version, ends)
         if self._view is None or self._view.stamp != stamp:

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from byok.pricing.tables import PriceTables
-from byok.recording import journal
+from byok.recording import segments
 from byok.recording.table import Snapshot, Table
 from byok.settings import RemoteStore
 from byok.store import tables, wording
@@ -39,14 +39,14 @@ def init_sql(
 ) -> str:
     """Return the text. `prices` are the catalogue's tables, `keys` and `spikes` those views' rows, `retention` says user id -> days."""
     table = Table(usage_dir)
-    snapshot, segments = _settled(table, journal_dir)
+    snapshot, waiting = _settled(table, journal_dir)
     table.fetch(snapshot.files)
     files = [file.path for file in snapshot.files]
     days = ", ".join(f"({_literal(user_id)}, {days:d})" for user_id, days in sorted(retention.items()))
     parts = [
         "set TimeZone = 'UTC'",
         f"set variable usage_files = {_list(files)}",
-        f"create or replace temp table usage_tail as {_tail(segments)}",
+        f"create or replace temp table usage_tail as {_tail(waiting)}",
         _small_table("usage_prices", prices.prices),
         _small_table("usage_price_spans", prices.spans),
         _small_table("usage_price_steps", prices.steps),
@@ -64,17 +64,17 @@ def init_sql(
 def _settled(table: Table, journal_dir: Path) -> tuple[Snapshot, list[Path]]:
     """A snapshot and the journal segments that are not in it."""
     while True:
-        segments = journal.segments(journal_dir)
-        snapshot = table.snapshot([segment.writer for segment in segments])
-        if journal.segments(journal_dir) == segments:
-            return snapshot, [s.path for s in segments if s.number > snapshot.done.get(s.writer, -1)]
+        waiting = segments.listed(journal_dir)
+        snapshot = table.snapshot([segment.writer for segment in waiting])
+        if segments.listed(journal_dir) == waiting:
+            return snapshot, [s.path for s in waiting if s.number > snapshot.done.get(s.writer, -1)]
 
 
-def _tail(segments: Sequence[Path]) -> str:
+def _tail(paths: Sequence[Path]) -> str:
     columns = ", ".join(f"{column.name}: '{column.type}'" for column in COLUMNS)
-    if not segments:
+    if not paths:
         return f"select {', '.join(f'null::{column.type} as {column.name}' for column in COLUMNS)} where false"
-    return f"select * from read_json({_list(segments)}, format = 'newline_delimited', ignore_errors = true, columns = {{{columns}}})"  # noqa: S608
+    return f"select * from read_json({_list(paths)}, format = 'newline_delimited', ignore_errors = true, columns = {{{columns}}})"  # noqa: S608
 
 
 def _small_table(name: str, table: pa.Table) -> str:

@@ -10,7 +10,7 @@ import pytest
 from byok import doctor, settings
 from byok.accounts import budgets
 from byok.accounts.database import open_database
-from byok.recording.journal import QUARANTINE
+from byok.recording.segments import QUARANTINE
 from tests.web.sign_on import Service
 
 

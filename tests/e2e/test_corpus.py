@@ -19,7 +19,7 @@ import pytest
 from byok import settings as settings_room
 from byok.accounts import access_tokens, users
 from byok.gateway.vendors import ECHO, Route, one_api_route
-from byok.recording import journal
+from byok.recording import segments
 from byok.services import Services
 from byok.settings import Settings
 from byok.usage import UsageRecord
@@ -176,7 +176,7 @@ def gateway_of(install: Any) -> Callable[[LoopbackVendor], tuple[Installation, S
 
 
 def recorded_by(settings: Settings, user_id: str) -> list[UsageRecord]:
-    lines = [line for segment in journal.segments(settings.journal_dir) for line in journal.read_lines(segment.path).good]
+    lines = [line for segment in segments.listed(settings.journal_dir) for line in segments.read_lines(segment.path).good]
     found = [record for line in lines if (record := msgspec.json.decode(line, type=UsageRecord)).user_id == user_id]
     return sorted(found, key=lambda record: record.ts)
 

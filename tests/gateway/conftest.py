@@ -18,7 +18,7 @@ from byok import settings as settings_room
 from byok.accounts import access_tokens, key_vault, users
 from byok.gateway.routes import Gateway, create_app
 from byok.gateway.run import server
-from byok.recording import journal
+from byok.recording import segments
 from byok.services import Services
 from byok.settings import Settings
 from byok.usage import UsageRecord
@@ -46,7 +46,7 @@ class House:
 
     def records(self) -> list[UsageRecord]:
         """Everything in the journal, by time."""
-        lines = [line for segment in journal.segments(self.settings.journal_dir) for line in journal.read_lines(segment.path).good]
+        lines = [line for segment in segments.listed(self.settings.journal_dir) for line in segments.read_lines(segment.path).good]
         found = [msgspec.json.decode(line, type=UsageRecord) for line in lines]
         return sorted(found, key=lambda record: record.ts)
 

@@ -7,7 +7,7 @@ import pytest
 
 from byok import condition
 from byok.accounts import key_vault, users
-from byok.recording.journal import QUARANTINE
+from byok.recording.segments import QUARANTINE
 from tests.pages.conftest import NOW
 from tests.pages.reading import headings, text_of
 

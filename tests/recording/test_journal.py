@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from byok.recording import journal
+from byok.recording import journal, segments
 from byok.recording.journal import Journal
 from byok.usage import COLUMN_NAMES, UsageRecord
 from tests.samples import usage_record
@@ -46,12 +46,12 @@ def disk():
 
 
 def stored(directory: Path) -> list[UsageRecord]:
-    lines = [line for segment in journal.segments(directory) for line in journal.read_lines(segment.path).good]
+    lines = [line for segment in segments.listed(directory) for line in segments.read_lines(segment.path).good]
     return [msgspec.json.decode(line, type=UsageRecord) for line in lines]
 
 
 def bad_lines(directory: Path) -> int:
-    return sum(len(journal.read_lines(segment.path).bad) for segment in journal.segments(directory))
+    return sum(len(segments.read_lines(segment.path).bad) for segment in segments.listed(directory))
 
 
 def wait_until(condition, seconds: float = 5):
@@ -71,44 +71,44 @@ def test_a_record_comes_back_as_it_was_written(tmp_path):
 
 
 def test_a_line_holds_the_columns_and_its_checksum_and_nothing_else():
-    line = msgspec.json.decode(journal.encode_line(usage_record()))
+    line = msgspec.json.decode(segments.encode_line(usage_record()))
     assert list(line) == [*COLUMN_NAMES, "crc"]
 
 
 def test_an_open_segment_is_not_sealed_and_a_closed_one_is(tmp_path):
     log = Journal(tmp_path)
     log.append(usage_record())
-    (segment,) = journal.segments(tmp_path)
-    assert not journal.is_sealed(segment.path)
+    (segment,) = segments.listed(tmp_path)
+    assert not segments.is_sealed(segment.path)
     log.close()
-    assert journal.is_sealed(segment.path)
+    assert segments.is_sealed(segment.path)
 
 
 def test_an_idle_journal_seals_what_it_has(tmp_path):
     log = Journal(tmp_path, seal_every_s=0.2)
     log.append(usage_record())
-    first = journal.segments(tmp_path)[0].path
-    wait_until(lambda: journal.is_sealed(first))
-    assert not journal.is_sealed(journal.segments(tmp_path)[1].path), "the next segment must already be open"
+    first = segments.listed(tmp_path)[0].path
+    wait_until(lambda: segments.is_sealed(first))
+    assert not segments.is_sealed(segments.listed(tmp_path)[1].path), "the next segment must already be open"
     log.close()
 
 
 def test_every_flipped_bit_of_a_line_is_noticed():
-    line = journal.encode_line(usage_record())[:-1]
-    assert journal.checked(line) is not None
+    line = segments.encode_line(usage_record())[:-1]
+    assert segments.checked(line) is not None
     for place in range(len(line)):
         for bit in range(8):
             damaged = bytearray(line)
             damaged[place] ^= 1 << bit
-            assert journal.checked(bytes(damaged)) is None
+            assert segments.checked(bytes(damaged)) is None
 
 
 def test_a_segment_cut_at_any_byte_yields_its_whole_lines(tmp_path):
-    lines = [journal.encode_line(usage_record(n)) for n in range(3)]
+    lines = [segments.encode_line(usage_record(n)) for n in range(3)]
     path = tmp_path / "cut.jsonl"
     for cut in range(sum(map(len, lines)) + 1):
         path.write_bytes(b"".join(lines)[:cut])
-        found = journal.read_lines(path)
+        found = segments.read_lines(path)
         whole = sum(cut >= len(b"".join(lines[: n + 1])) for n in range(3))
         assert (len(found.good), found.bad) == (whole, [])
         assert found.end == len(b"".join(lines[:whole]))
@@ -116,9 +116,9 @@ def test_a_segment_cut_at_any_byte_yields_its_whole_lines(tmp_path):
 
 def test_a_bad_line_in_the_middle_costs_only_itself(tmp_path):
     path = tmp_path / "bad.jsonl"
-    lines = [journal.encode_line(usage_record(n)) for n in range(3)]
+    lines = [segments.encode_line(usage_record(n)) for n in range(3)]
     path.write_bytes(lines[0] + b'{"ts":"not what was written"}\n\x00\xff\n' + lines[2])
-    found = journal.read_lines(path)
+    found = segments.read_lines(path)
     assert (len(found.good), len(found.bad)) == (2, 2)
 
 
@@ -145,7 +145,7 @@ def test_a_failed_sync_moves_the_lines_at_risk_into_a_new_segment(tmp_path, disk
     log.append(usage_record(10))
     log.close()
     assert sorted(record.ts for record in stored(tmp_path)) == [usage_record(n).ts for n in range(11)], "each exactly once"
-    assert len(journal.segments(tmp_path)) == 2
+    assert len(segments.listed(tmp_path)) == 2
 
 
 def test_always_reports_a_record_only_when_it_is_synced(tmp_path, disk):
@@ -175,7 +175,7 @@ def test_a_directory_that_is_removed_is_made_again(tmp_path):
     for path in directory.iterdir():
         path.unlink()
     directory.rmdir()
-    wait_until(lambda: journal.segments(directory))
+    wait_until(lambda: segments.listed(directory))
     assert log.append(usage_record(0))
     log.close()
     assert stored(directory) == [usage_record(0)]

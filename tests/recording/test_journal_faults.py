@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from byok.recording import journal
+from byok.recording import journal, segments
 from byok.recording.journal import Journal
 from byok.recording.publisher import publish
 from byok.recording.reader import Reader
@@ -47,7 +47,7 @@ class FullDisk(journal.RealDisk):
 
 
 def stored(directory: Path) -> list[int]:
-    lines = [line for segment in journal.segments(directory) for line in journal.read_lines(segment.path).good]
+    lines = [line for segment in segments.listed(directory) for line in segments.read_lines(segment.path).good]
     return sorted((msgspec.json.decode(line, type=UsageRecord).prompt_tokens or 0) - 100 for line in lines)
 
 
@@ -67,7 +67,7 @@ def test_lines_move_on_until_a_sync_is_believed(tmp_path, times):
     assert log.append(usage_record(10))
     log.close()
     assert stored(tmp_path) == list(range(11)), "each exactly once"
-    holding = {os.stat(segment.path).st_ino for segment in journal.segments(tmp_path) if segment.path.stat().st_size}
+    holding = {os.stat(segment.path).st_ino for segment in segments.listed(tmp_path) if segment.path.stat().st_size}
     assert holding <= set(disk.synced), "a segment whose sync failed once is never believed again"
     assert (log.written, log.lost) == (11, 0)
 
@@ -87,7 +87,7 @@ def test_close_syncs_also_what_had_to_move(tmp_path):
     log.append(usage_record(0))
     log.close()
     assert stored(tmp_path) == [0]
-    assert all(journal.is_sealed(segment.path) for segment in journal.segments(tmp_path))
+    assert all(segments.is_sealed(segment.path) for segment in segments.listed(tmp_path))
 
 
 def test_a_disk_that_answers_nothing_stops_no_thread(tmp_path, monkeypatch):
@@ -100,16 +100,16 @@ def test_a_disk_that_answers_nothing_stops_no_thread(tmp_path, monkeypatch):
         patch.setattr(Path, "exists", no_answer)
         wait_until(lambda: log.fault is not None)
     log.append(usage_record(0))
-    wait_until(lambda: any(journal.is_sealed(segment.path) for segment in journal.segments(tmp_path)))
+    wait_until(lambda: any(segments.is_sealed(segment.path) for segment in segments.listed(tmp_path)))
     assert log.fault is None
     log.close()
 
 
 def test_a_line_whose_end_was_damaged_is_still_a_line(tmp_path):
-    lines = [journal.encode_line(usage_record(number)) for number in range(3)]
+    lines = [segments.encode_line(usage_record(number)) for number in range(3)]
     path = tmp_path / "w000000000000-00000000.jsonl"
     path.write_bytes(b"".join(lines)[:-1] + b"\x8a")
-    found = journal.read_lines(path)
+    found = segments.read_lines(path)
     assert (len(found.good), found.bad, found.end) == (3, [], path.stat().st_size)
 
 
@@ -120,7 +120,7 @@ def test_flipped_bits_cost_only_the_lines_they_hit_and_are_counted(tmp_path):
     for number in range(200):
         log.append(usage_record(number))
     log.close()
-    (segment,) = journal.segments(tmp_path / "journal")
+    (segment,) = segments.listed(tmp_path / "journal")
     data = bytearray(segment.path.read_bytes())
     for start in range(0, len(data), 1024):
         data[rng.randrange(start, min(start + 1024, len(data)))] ^= 1 << rng.randrange(8)
@@ -139,7 +139,7 @@ def test_what_a_killed_writer_left_unnamed_is_cleared_away(tmp_path):
     (tmp_path / "w000000000000-00000003.new").touch()
     (tmp_path / "w000000000001-00000000.new").touch()
     os.utime(tmp_path / "w000000000000-00000003.new", (0, 0))
-    journal.sweep(tmp_path)
+    segments.sweep(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["w000000000001-00000000.new"], "a young one is being opened"
 
 
@@ -200,7 +200,7 @@ def test_a_segment_that_ends_as_the_disk_is_well_again_costs_no_record(by_hand):
 def test_a_new_segment_on_a_full_disk_does_not_say_that_it_is_well(by_hand):
     """An empty file can be made where no byte can be written."""
     by_hand._tend_once()
-    assert len(journal.segments(by_hand.directory)) == 2
+    assert len(segments.listed(by_hand.directory)) == 2
     assert by_hand.fault
     by_hand._disk.full = False
     assert by_hand.append(usage_record(2)), "and each record tries for itself"
@@ -216,7 +216,7 @@ def test_while_no_new_segment_can_be_made_the_old_one_serves(by_hand, monkeypatc
     by_hand._open_at = 0
     by_hand._tend_once()
     assert by_hand.append(usage_record(3))
-    assert stored(by_hand.directory) == [0, 2, 3] and len(journal.segments(by_hand.directory)) == 2
+    assert stored(by_hand.directory) == [0, 2, 3] and len(segments.listed(by_hand.directory)) == 2
 
 
 def test_a_line_that_moves_while_a_reader_looks_is_not_missed(tmp_path, monkeypatch):
@@ -226,7 +226,7 @@ def test_a_line_that_moves_while_a_reader_looks_is_not_missed(tmp_path, monkeypa
     log._thread.join()  # so that only this test syncs
     assert log.append(usage_record(0))
     reader = Reader(tmp_path / "usage", tmp_path / "journal")
-    listed, moves = journal.segments, [lambda: log._sync_segment(log._segment)]
+    listed, moves = segments.listed, [lambda: log._sync_segment(log._segment)]
 
     def list_then_move(directory):
         found = listed(directory)
@@ -235,7 +235,7 @@ def test_a_line_that_moves_while_a_reader_looks_is_not_missed(tmp_path, monkeypa
             moves.pop()()
         return found
 
-    monkeypatch.setattr("byok.recording.journal.segments", list_then_move)
+    monkeypatch.setattr("byok.recording.segments.listed", list_then_move)
     assert reader.view().tail.num_rows == 1
     log.close()
     assert log.sync_errors == 1 and reader.view().tail.num_rows == 1
@@ -247,8 +247,8 @@ def test_beyond_its_bound_the_journal_takes_nothing_until_something_was_publishe
         wait_until(lambda: not journal_.append(usage_record()), 60)
         assert "full" in (journal_.fault or "")
         assert journal_.lost >= 1
-        assert journal.waiting_bytes(tmp_path) >= 2000
-        wait_until(lambda: all(journal.is_sealed(segment.path) for segment in journal.segments(tmp_path)[:-1]), 60)
+        assert segments.waiting_bytes(tmp_path) >= 2000
+        wait_until(lambda: all(segments.is_sealed(segment.path) for segment in segments.listed(tmp_path)[:-1]), 60)
         table = Table(tmp_path / "usage")
         wait_until(lambda: publish(table, tmp_path, lambda _: {}) and journal_.fault is None, 60)
         assert journal_.append(usage_record())

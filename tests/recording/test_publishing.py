@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from byok.recording import journal, publisher
+from byok.recording import publisher, segments
 from byok.recording.files import SCHEMA
 from byok.recording.journal import Journal
 from byok.recording.publisher import merge, publish
@@ -57,7 +57,7 @@ def test_records_are_readable_before_and_after_publication(place):
     done = publish(table, directory, nobody)
     after = reader.view()
     assert (done.segments, done.rows) == (1, 20)
-    assert (rows(after), after.tail.num_rows, journal.segments(directory)) == (rows(before), 0, [])
+    assert (rows(after), after.tail.num_rows, segments.listed(directory)) == (rows(before), 0, [])
     assert before.stamp != after.stamp and after.stamp == reader.view().stamp
 
 
@@ -122,10 +122,10 @@ def test_publishing_again_after_a_kill_before_the_clean_up_doubles_nothing(place
         patch.setattr(Path, "unlink", lambda *_, **__: None)  # killed between commit and deletion
         with table.writing():
             publisher._publish_some(table, directory, nobody, 1000)
-    assert len(journal.segments(directory)) == 1
+    assert len(segments.listed(directory)) == 1
     assert rows(reader.view()) == [100 + n for n in range(10)]
     assert publish(table, directory, nobody).rows == 0
-    assert (journal.segments(directory), rows(reader.view())) == ([], [100 + n for n in range(10)])
+    assert (segments.listed(directory), rows(reader.view())) == ([], [100 + n for n in range(10)])
 
 
 def test_a_backlog_is_published_in_bounded_commits(place):
@@ -148,7 +148,7 @@ def test_rows_of_erased_users_are_dropped(place):
 def test_bad_lines_are_set_aside_and_counted(place):
     table, directory, reader = place
     write(directory, range(3))
-    (segment,) = journal.segments(directory)
+    (segment,) = segments.listed(directory)
     damaged = segment.path.read_bytes().replace(b'"prompt_tokens":101', b'"prompt_tokens":191')
     segment.path.write_bytes(damaged)
     assert reader.view().bad_lines == 1

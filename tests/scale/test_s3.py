@@ -20,9 +20,9 @@ from byok import settings as settings_room
 from byok.accounts import database, users
 from byok.erasures import kept_after
 from byok.pricing import catalogue
-from byok.recording import places, remote
+from byok.recording import places, remote, segments
 from byok.recording.files import SCHEMA
-from byok.recording.journal import Journal, segments
+from byok.recording.journal import Journal
 from byok.recording.places import StoreAway, StoreUnsafe
 from byok.recording.publisher import merge, publish, write_by_month
 from byok.recording.reader import Reader
@@ -109,7 +109,7 @@ def test_what_one_machine_publishes_another_reads(at, tmp_path):
     merge(one.table)
     assert len(two.table.snapshot().files) == 1
     assert one.numbers() == two.numbers() == [1, 2, 3, 4]
-    assert segments(one.journal_dir) == segments(two.journal_dir) == []
+    assert segments.listed(one.journal_dir) == segments.listed(two.journal_dir) == []
 
 
 def test_machines_that_publish_and_merge_at_once_lose_and_double_nothing(at, tmp_path):
@@ -155,7 +155,7 @@ def test_an_answer_that_is_lost_on_the_way_doubles_nothing(real, tmp_path, monke
     assert machine.numbers() == [1, 2]
     machine.publish()
     assert machine.numbers() == [1, 2]
-    assert segments(machine.journal_dir) == []
+    assert segments.listed(machine.journal_dir) == []
 
 
 def test_no_table_is_made_on_a_store_that_lets_a_second_writer_overwrite_the_first(any_s3, tmp_path, monkeypatch):
@@ -306,7 +306,7 @@ def test_a_store_that_is_away_is_said_in_words_without_its_address(real, tmp_pat
     with pytest.raises(StoreAway) as caught:
         machine.publish()
     assert "127.0.0.1" not in caught.value.message
-    assert len(segments(machine.journal_dir)) == 1
+    assert len(segments.listed(machine.journal_dir)) == 1
 
 
 @pytest.mark.parametrize(
@@ -357,7 +357,7 @@ def test_while_the_store_is_away_calls_go_on_and_all_are_published_afterwards(re
             real.start()
         wait_until(lambda: told("/readyz").status_code == 200, 90)
         wait_until(lambda: told("/usage").json().get("total_calls") == 6, 60)
-        wait_until(lambda: not [s for s in segments(home.data / "journal") if s.path.stat().st_size], 60)
+        wait_until(lambda: not [s for s in segments.listed(home.data / "journal") if s.path.stat().st_size], 60)
         assert told("/usage").json()["total_calls"] == 6
         assert "byok_store_reachable 1.0" in told("/metrics").text
         logs = "".join((home.root / f"{name}.log").read_text() for name in ("gateway", "web", "keeper"))
