@@ -24,6 +24,11 @@ class Crowd:
     failed: int = 0
 
 
+def look_around(url: str, cookie: str, sessions: int, seconds: float) -> Crowd:
+    """As `visit`, in a process of its own."""
+    return asyncio.run(visit(url, cookie, sessions, seconds))
+
+
 async def visit(url: str, cookie: str, sessions: int, seconds: float) -> Crowd:
     """Let so many people look at the dashboard for so long."""
     crowd, end = Crowd(), time.monotonic() + seconds
@@ -70,5 +75,7 @@ async def _finished(socket: aiohttp.ClientWebSocketResponse) -> bool:
             said = ForwardMsg()
             said.ParseFromString(message.data)
             if said.WhichOneof("type") == "script_finished":
+                if said.script_finished == ForwardMsg.FINISHED_EARLY_FOR_RERUN:
+                    continue  # the page asked to be drawn anew: what follows is the answer
                 return said.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY
     return False

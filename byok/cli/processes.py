@@ -1,5 +1,6 @@
 """`byok up`, and the processes it starts: gateway, web, keeper."""
 
+import contextlib
 import os
 import sys
 from importlib.abc import MetaPathFinder
@@ -8,6 +9,8 @@ import click
 
 from byok.cli.frame import DATA, Command
 from byok.settings import Settings
+
+BEHIND_THE_GATEWAY = 5  # of `nice`: a quarter of a processor that the gateway wants whole
 
 
 @click.command(cls=Command)
@@ -51,6 +54,7 @@ def web(settings: Settings) -> None:
     from byok import web
 
     _begin(settings, "web")
+    _stand_back()
     web.run(settings)
 
 
@@ -66,6 +70,7 @@ def keeper(settings: Settings) -> None:
     from byok import keeper
 
     _begin(settings, "keeper")
+    _stand_back()
     keeper.run(settings)
 
 
@@ -92,6 +97,12 @@ def _finish_deletions(settings: Settings) -> None:
     if pending:
         command = [sys.executable, "-m", "byok", "compact", "--data", str(settings.data)]
         subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+
+def _stand_back() -> None:
+    """Where processors are short the gateway goes first: calls wait for no page and no search."""
+    with contextlib.suppress(OSError):
+        os.nice(BEHIND_THE_GATEWAY)
 
 
 def _begin(settings: Settings, process: str) -> None:

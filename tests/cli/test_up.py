@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from byok.cli.processes import BEHIND_THE_GATEWAY
+
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 READY_WITHIN_S, STOP_WITHIN_S = 180, 35
@@ -74,6 +76,9 @@ def test_the_printed_call_works_and_one_signal_ends_all(up, installation):
         assert page.status == 200
     children = up.children()
     assert set(children) == {"gateway", "web", "keeper"}
+    ours, behind = os.getpriority(os.PRIO_PROCESS, 0), BEHIND_THE_GATEWAY
+    priorities = {name: os.getpriority(os.PRIO_PROCESS, pid) for name, pid in children.items()}
+    assert priorities == {"gateway": ours, "web": min(ours + behind, 19), "keeper": min(ours + behind, 19)}
 
     started = time.monotonic()
     up.process.send_signal(signal.SIGTERM)
