@@ -63,7 +63,7 @@ def no_data_yet(user: User) -> None:
         "Send the first one through the gateway: the built-in model `echo/echo-1` answers without any vendor key. "
         "This page fills by itself as soon as the call arrives."
     )
-    st.code(links.first_call(services.current().settings.gateway_url), language="bash", wrap_lines=True)
+    st.code(links.first_call(services.current().settings.programs_url), language="bash", wrap_lines=True)
     with st.container(horizontal=True, gap="small"):
         st.page_link("pages/keys.py", label="Make an access token and store a vendor key", icon=":material/key:")
         st.page_link("pages/what_we_store.py", label="What is stored of a call", icon=":material/visibility:")
@@ -132,7 +132,7 @@ def freshness(user: User, chosen: Filters, *, compared: bool) -> None:
         words.append(f"Data to {_clock(newest, chosen.zone)}, {in_words.ago(session.now() - newest)}")
     if missing:
         words.append(f":red[{in_words.plural(missing, 'file')} cannot be read: numbers are incomplete]")
-    if lost := losses.lost(services.current().settings.gateway_url):
+    if lost := losses.lost(services.current().settings.gateway_here):
         words.append(f":red[{in_words.plural(lost, 'call')} of this installation could not be recorded: numbers are incomplete]")
     st.caption(" · ".join(words))
 

@@ -28,7 +28,7 @@ def standing(admin: User) -> None:
     session.still(admin)
     book = services.current()
     now, found = session.now(), condition.condition(book)
-    lost = losses.lost(book.settings.gateway_url)
+    lost = losses.lost(book.settings.gateway_here)
     _faults(found, lost)
     age = in_words.ago(now - found.newest) if found.newest else in_words.DASH
     with st.grid(4, min_column_width=165, gap="small"):

@@ -57,7 +57,7 @@ def _show_once(token: str) -> None:
         st.markdown("**Your new token.** This is the only time that it is shown, so copy it now:")
         st.code(token, language=None, wrap_lines=True)
         st.markdown("Try it:")
-        st.code(links.first_call(services.current().settings.gateway_url, token), language="bash", wrap_lines=True)
+        st.code(links.first_call(services.current().settings.programs_url, token), language="bash", wrap_lines=True)
 
 
 @session.checked
