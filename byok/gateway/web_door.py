@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 Send = Callable[[Any], Awaitable[None]]
 
 _ROUTES = ("/usage", "/auth", "/costs", "/models", "/me", "/admin", "/openapi.json", "/docs")
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S104 - where web listens, as seen from here
 _NOT_SENT = frozenset(
     (b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"expect", b"proxy-connection", b"x-forwarded-for")
 )
@@ -44,9 +43,7 @@ class WebDoor:
     """Streams requests to web and its answers back, cookies included: to a browser both ports are one site."""
 
     def __init__(self, settings: Settings) -> None:
-        host = _EVERYWHERE.get(settings.host, settings.host)
-        here = f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{settings.web_port}"
-        self._settings, self._origin = settings, settings.web_url or here
+        self._settings, self._origin = settings, settings.web_url or settings.web_here
         self._client: httpx.AsyncClient | None = None
 
     async def pass_on(self, scope: dict[str, Any], path: str, receive: Receive, send: Send, request_id: bytes) -> None:
