@@ -16,11 +16,12 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from byok.api_paths import API_PATHS, SIGN_IN
 from byok.errors import SettingsInvalid
 from byok.listening import url_of
 
 CONFIG_FILE = "byok.toml"
-_OUR_PATHS = frozenset(("v1", "usage", "auth", "healthz", "readyz", "metrics"))  # of the gateway: no vendor's own could lie under them
+_OUR_PATHS = API_PATHS | {SIGN_IN, "v1", "healthz", "readyz", "metrics"}  # of the gateway: no vendor's own could lie under them
 _BASE_URL = re.compile(r"^BYOK_([A-Z0-9_]+)_BASE_URL$")
 
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.IGNORECASE)
