@@ -95,6 +95,9 @@ def _settings(settings: Settings, environ: Mapping[str, str]) -> Iterator[Findin
     yield Finding("settings", True, "; ".join(["make sense", *strangers]), "Check these names." if strangers else "")
     if settings.master_key is not None:
         yield Finding("settings", True, "BYOK_MASTER_KEY is in the environment", "Safer in a file: BYOK_MASTER_KEY_FILE.")
+    if settings.public_url and not settings.public_gateway_url:
+        said = f"the Keys page tells people to call {settings.programs_url}"
+        yield Finding("settings", True, said, "If programs reach the gateway under another address: BYOK_PUBLIC_GATEWAY_URL.")
 
 
 def _clock(now: datetime) -> Iterator[Finding]:

@@ -44,8 +44,9 @@ def _token(db: Database, user_id: str, now: datetime) -> str | None:
     return access_tokens.create(db, user_id, now=now, label=_LABEL)
 
 
-def welcome(settings: Settings, steps: FirstSteps, *, gateway: str, dashboard: str) -> str:
+def welcome(settings: Settings, steps: FirstSteps) -> str:
     """The text that `byok up` prints while the processes start: what to open, how to get in, a first call."""
+    gateway, dashboard = settings.programs_url, settings.dashboard_url
     lines = ["", f"  Dashboard  {dashboard}", f"  Gateway    {gateway}"]
     lines += [f"  Data       {settings.data}" + (" (sample usage of a year)" if settings.demo else ""), ""]
     if steps.link_secret:

@@ -16,7 +16,7 @@ from byok.errors import ByokError, PortTaken
 from byok.first_steps import FirstSteps
 from byok.services import Services
 from byok.settings import Settings, load
-from byok.supervisor import Program, Supervisor, port_is_free, reachable
+from byok.supervisor import Program, Supervisor, port_is_free
 
 
 class NotSampleData(ByokError):
@@ -33,11 +33,9 @@ def up(settings: Settings, environ: Mapping[str, str]) -> int:
         if not port_is_free(settings.host, port):
             raise PortTaken(settings.host, port, name)
     steps = _prepare(settings)
-    gateway = _url(settings.host, settings.gateway_port)
-    dashboard = settings.public_url.rstrip("/") or _url(settings.host, settings.web_port)
-    click.echo(first_steps.welcome(settings, steps, gateway=gateway, dashboard=dashboard))
+    click.echo(first_steps.welcome(settings, steps))
     children = {**environ, "BYOK_DATA": str(settings.data), **({"BYOK_DEMO": "true"} if settings.demo else {})}
-    return Supervisor(_programs(settings), children).run(on_ready=lambda: click.echo(first_steps.ready(steps, dashboard)))
+    return Supervisor(_programs(settings), children).run(on_ready=lambda: click.echo(first_steps.ready(steps, settings.dashboard_url)))
 
 
 def demo_settings(settings: Settings, *, chosen: bool) -> Settings:
@@ -69,8 +67,3 @@ def _programs(settings: Settings) -> list[Program]:
     return [
         Program(name, (sys.executable, "-m", "byok", name), None if port is None else (settings.host, port)) for name, port in ports.items()
     ]
-
-
-def _url(host: str, port: int) -> str:
-    shown = reachable(host)
-    return f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"

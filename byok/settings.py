@@ -16,10 +16,12 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from byok.api_paths import API_PATHS, SIGN_IN
 from byok.errors import SettingsInvalid
+from byok.listening import url_of
 
 CONFIG_FILE = "byok.toml"
-_OUR_PATHS = frozenset(("v1", "usage", "auth", "healthz", "readyz", "metrics"))  # of the gateway: no vendor's own could lie under them
+_OUR_PATHS = API_PATHS | {SIGN_IN, "v1", "healthz", "readyz", "metrics"}  # of the gateway: no vendor's own could lie under them
 _BASE_URL = re.compile(r"^BYOK_([A-Z0-9_]+)_BASE_URL$")
 
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.IGNORECASE)
@@ -79,6 +81,9 @@ class Settings(BaseSettings):
         description="Comma-separated hosts (https) or origins (http://127.0.0.1:9009) that Slack and other webhooks may point to.",
     )
     public_url: str = Field("", description="Address under which people open the dashboard; default: http://host:web_port.")
+    public_gateway_url: str = Field(
+        "", description="Address under which people's programs call the gateway; default: http://host:gateway_port."
+    )
     fsync: Literal["batch", "always"] = Field("batch", description="batch: at most 100 ms at risk on power loss; always: nothing.")
     journal_max_mb: int = Field(
         0, ge=0, le=10_000_000, description="Most MB of journal that may wait; beyond it records are lost and counted; 0: the disk's room."
@@ -143,7 +148,23 @@ class Settings(BaseSettings):
 
     @property
     def dashboard_url(self) -> str:
-        return (self.public_url or f"http://{self.host}:{self.web_port}").rstrip("/")
+        """Where people open the dashboard, without a slash at its end."""
+        return self.public_url.rstrip("/") or self.web_here
+
+    @property
+    def programs_url(self) -> str:
+        """Where people's programs call the gateway, without a slash at its end: for what is shown."""
+        return self.public_gateway_url.rstrip("/") or self.gateway_here
+
+    @property
+    def web_here(self) -> str:
+        """Where web answers on this machine."""
+        return url_of(self.host, self.web_port)
+
+    @property
+    def gateway_here(self) -> str:
+        """Where the gateway answers on this machine."""
+        return url_of(self.host, self.gateway_port)
 
     @property
     def webhook_hosts(self) -> tuple[str, ...]:
@@ -155,21 +176,17 @@ class Settings(BaseSettings):
         """The entries of `trusted_proxies`."""
         return tuple(_entries(self.trusted_proxies))
 
-    @property
-    def gateway_url(self) -> str:
-        return f"http://{self.host}:{self.gateway_port}"
-
     @field_validator("data", "master_key_file", "jwt_secret_file", "oidc_client_secret_file", mode="after")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else Path(os.path.abspath(value.expanduser()))
 
-    @field_validator("log_level", "fsync", "sql_console", "oidc_join", "oidc_plan", mode="before")
+    @field_validator("log_level", "fsync", "engine", "sql_console", "oidc_join", "oidc_plan", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
 
-    @field_validator("public_url")
+    @field_validator("public_url", "public_gateway_url")
     @classmethod
     def _public(cls, value: str) -> str:
         if value and not _is_http(value):

@@ -20,6 +20,8 @@ from types import FrameType
 
 import structlog
 
+from byok.listening import reachable
+
 ALIVE_FD = "_BYOK_ALIVE_FD"  # not BYOK_…: it is no setting
 STOP_WITHIN_S = 33.0  # processes finish open streams for up to 30 s
 FIRST_PAUSE_S, LONGEST_PAUSE_S, STEADY_S = 1.0, 30.0, 60.0
@@ -183,11 +185,6 @@ def answers_ready(host: str, port: int) -> bool:
         return False
     finally:
         connection.close()
-
-
-def reachable(host: str) -> str:
-    """The address under which a process that listens on `host` is reached from this machine."""
-    return {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - no binding happens here
 
 
 def port_is_free(host: str, port: int) -> bool:

@@ -63,6 +63,25 @@ def test_every_fault_is_reported_at_once_by_name():
     assert len(found) == 6
 
 
+@pytest.mark.parametrize(("host", "reached"), [("::", "[::1]"), ("0.0.0.0", "127.0.0.1"), ("fd00::7", "[fd00::7]"), ("gw", "gw")])
+def test_a_listening_address_becomes_one_that_can_be_opened(host: str, reached: str):
+    settings = load({"BYOK_HOST": host})
+    assert (settings.gateway_here, settings.programs_url) == (f"http://{reached}:8080",) * 2
+    assert (settings.web_here, settings.dashboard_url) == (f"http://{reached}:8501",) * 2
+
+
+def test_what_people_are_shown_is_the_public_address():
+    settings = load({"BYOK_PUBLIC_URL": "https://byok.test/", "BYOK_PUBLIC_GATEWAY_URL": "https://gateway.test/"})
+    assert (settings.dashboard_url, settings.programs_url) == ("https://byok.test", "https://gateway.test")
+    assert (settings.web_here, settings.gateway_here) == ("http://127.0.0.1:8501", "http://127.0.0.1:8080")
+    assert "BYOK_PUBLIC_GATEWAY_URL" in faults({"BYOK_PUBLIC_GATEWAY_URL": "gateway.test"})[0]
+
+
+def test_words_may_be_written_large():
+    settings = load({"BYOK_ENGINE": "DuckDB", "BYOK_FSYNC": "Always", "BYOK_LOG_LEVEL": "INFO"})
+    assert (settings.engine, settings.fsync, settings.log_level) == ("duckdb", "always", "info")
+
+
 def test_a_fault_never_repeats_the_value():
     assert "hunter2" not in str(faults({"BYOK_WEB_PORT": "hunter2", "BYOK_ENGINE": "hunter2"}))
 
@@ -129,6 +148,8 @@ def test_vendors_of_the_operator():
         ('[vendors.lab]\nbase_url = "https://user:secret@host/v1"', "vendors.lab.base_url"),
         ('[vendors.Lab]\nbase_url = "http://10.0.0.7/v1"', "'Lab'"),
         ('[vendors.usage]\nbase_url = "http://10.0.0.7/v1"', "'usage'"),
+        ('[vendors.models]\nbase_url = "http://10.0.0.7/v1"', "'models'"),
+        ('[vendors.docs]\nbase_url = "http://10.0.0.7/v1"', "'docs'"),
         ('[vendors.lab]\nbase_url = "http://10.0.0.7/v1"\ncolour = "red"', "vendors.lab.colour"),
         ('[vendors.lab]\nbase_url = "http://10.0.0.7/v1"\nleave = "wait"', "vendors.lab.leave"),
         ('[vendors.lab]\nbase_url = "http://10.0.0.7/v1"\nformat = "other"', "vendors.lab.format"),

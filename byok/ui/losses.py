@@ -14,7 +14,7 @@ def lost(gateway_url: str) -> int:
     """Records lost since the gateway started; 0 when it cannot be asked."""
     try:
         page = _client().get(f"{gateway_url}/metrics").text
-    except httpx.HTTPError:
+    except (httpx.HTTPError, httpx.InvalidURL):
         return 0
     found = _LOST.search(page)
     return int(float(found[1])) if found else 0

@@ -51,7 +51,7 @@ def test_no_comparison_with_a_time_that_is_not_kept(book, record, open_app):
 def test_before_the_first_call_the_page_shows_how_to_make_it(book, ada, open_app):
     app = open_app(ada)
     assert headings(app) == ["No calls yet"]
-    assert f"curl {book.settings.gateway_url}/v1/chat/completions" in app.code[-1].value
+    assert f"curl {book.settings.programs_url}/v1/chat/completions" in app.code[-1].value
     assert '"model": "echo/echo-1"' in app.code[-1].value
 
 
