@@ -10,11 +10,10 @@ import pytest
 
 from byok.accounts import jobs, receipts, users
 from byok.accounts.database import open_database
-from byok.erasures import kept_after
+from byok.erasures import publish
 from byok.recording.files import SCHEMA
 from byok.recording.importer import Rounds, import_file
 from byok.recording.journal import Journal
-from byok.recording.publisher import publish
 from byok.recording.reader import Reader
 from byok.recording.table import Table
 from byok.retention import ClockSuspicious, Retention
@@ -137,7 +136,7 @@ def test_a_late_record_of_an_erased_user_is_dropped(house):
     user = house.add("late")
     house.retention.erase_user(user, now=NOON)
     house.log(user, 2)
-    publish(house.table, house.root / "journal", lambda ids: kept_after(house.db, ids))
+    publish(house.table, house.root / "journal", house.db)
     assert house.rows() == {} and house.bytes_with(user) == []
 
 

@@ -91,8 +91,7 @@ async def erase(me: Me, query: Annotated[shapes.EraseQuery, Query()], request: R
     tz = query.tz or me.user.tz
     zones.zone(tz)
     before = None if query.before is None else parse_instant(query.before, tz, name="before")
-    place = me.services.settings
-    retention = Retention(me.services.db, place.usage_dir, place.journal_dir, place.exports_dir)
+    retention = Retention.of(me.services.settings, me.services.db)
     if query.confirm != "true":
         raise ConfirmRequired(await me.ask(retention.preview, me.user.id, now=me.now, before=before))
     async with request.app.state.erasing:  # one after the other: each may wait for a gateway, and must not take all threads

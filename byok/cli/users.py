@@ -201,7 +201,7 @@ def erase(settings: Settings, email: str, yes: bool, as_json: bool) -> None:
 
     now = utc_now()
     with Services(settings) as services:
-        rooms = Retention(services.db, settings.usage_dir, settings.journal_dir, settings.exports_dir)
+        rooms = Retention.of(settings, services.db)
         try:
             found = users.by_email(services.db, email)
         except UserUnknown:

@@ -135,8 +135,7 @@ def _say_what_was_done() -> None:
 
 def _retention() -> Retention:
     book = services.current()
-    place = book.settings
-    return Retention(book.db, place.usage_dir, place.journal_dir, place.exports_dir)
+    return Retention.of(book.settings, book.db)
 
 
 @session.checked
