@@ -140,7 +140,7 @@ def test_a_late_record_of_an_erased_user_is_dropped(house):
     assert house.rows() == {} and house.bytes_with(user) == []
 
 
-STEPS = [f"byok.retention.{step}" for step in ("users.remove", "publish", "without", "Table.commit", "scrub")]
+STEPS = [f"byok.retention.{step}" for step in ("users.remove", "erasures.publish", "without", "Table.commit", "scrub")]
 
 
 @pytest.mark.parametrize("step", STEPS)
