@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -69,6 +69,7 @@ def add(
 ) -> User:
     """Make a user. Raises `UserExists`, `UserErased` (that id is spent), or `BadRequest` for a value that makes no sense.
 
+    >>> from datetime import UTC
     >>> from byok.accounts.database import open_database
     >>> with open_database("sqlite://") as db:
     ...     add(db, " Ada@Example.org ", now=datetime(2026, 11, 22, tzinfo=UTC), plan="team").email
@@ -220,7 +221,7 @@ def zones(db: Database, user_ids: Collection[str]) -> dict[str, str]:
         return {user_id: tz for user_id, tz in connection.execute(asked) if user_id in wanted}
 
 
-def remove(db: Database, user_id: str, *, now: datetime | None = None) -> None:
+def remove(db: Database, user_id: str, *, now: datetime) -> None:
     """Delete the user with all sessions, tokens, passwords, keys and facts of jobs, and set the tombstone, in one transaction.
 
     Repeating it, or removing an id that never was, only sets the tombstone. `now` is the tombstone's time.
@@ -233,7 +234,7 @@ def remove(db: Database, user_id: str, *, now: datetime | None = None) -> None:
         saved_views.forget(connection, user_id)
         connection.execute(sa.delete(users).where(users.c.id == user_id))  # the rest goes by foreign key
         jobs.forget(connection, user_id)
-        tombstones.bury(connection, user_id, now or datetime.now(UTC))
+        tombstones.bury(connection, user_id, now)
 
 
 def from_row(row: Any) -> User:
