@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from byok import services
+from byok import in_words, links, services
 from byok.store import questions
-from byok.ui import filters, format, links, months, offers, session, states
+from byok.ui import filters, months, offers, session, states
 from byok.ui.names import names_of
 from byok.usage import COLUMNS
 
@@ -37,7 +37,7 @@ if not summary["calls"]:
 group_by: tuple[str, ...] = ()
 with states.Card("A file"):
     st.markdown(
-        f"**{format.plural(summary['calls'], 'record')}** from {chosen.period.words()} ({chosen.zone.key}). Times in records are UTC."
+        f"**{in_words.plural(summary['calls'], 'record')}** from {chosen.period.words()} ({chosen.zone.key}). Times in records are UTC."
     )
     content = st.segmented_control(
         "What", list(CONTENTS), default="records", required=True, key="content", bind="query-params", label_visibility="collapsed"

@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from byok import services
+from byok import in_words, services
 from byok.store import questions, reliability
 from byok.store.reliability import Speeds
-from byok.ui import charts, explored, filters, format, outcome_cards, outcome_charts, outcome_tables, outcomes, session, states, table
+from byok.ui import charts, explored, filters, outcome_cards, outcome_charts, outcome_tables, outcomes, session, states, table
 from byok.ui.cards import HEIGHT as CARDS_HEIGHT
 from byok.ui.filters import COLUMN_OF
 from byok.ui.names import names_of
@@ -37,7 +37,7 @@ if failed:
     week = states.Card("Hours of the week", height=outcome_charts.HEIGHT, column=right)
     who = states.Card("Who fails most", height=TABLE_HEIGHT)
 else:
-    st.success(f"Nothing failed: all {format.plural(calls, 'call')} ended with a 2xx status.", icon=":material/check_circle:")
+    st.success(f"Nothing failed: all {in_words.plural(calls, 'call')} ended with a 2xx status.", icon=":material/check_circle:")
 fast = states.Card("How fast models answer", height=TABLE_HEIGHT) if failed < calls else None
 trust = states.Card("How far the counts can be trusted", height=80)
 
@@ -120,4 +120,4 @@ if failed:
         newest = reliability.recent_failures(engine, chosen.scope, most=NEWEST)
         outcome_tables.failures(newest, zone=chosen.zone, key_shown=lambda value: names.shown("key_id", value))
         if failed > NEWEST:
-            st.caption(f"The newest {NEWEST} of {format.plural(failed, 'failed call')} in this period.")
+            st.caption(f"The newest {NEWEST} of {in_words.plural(failed, 'failed call')} in this period.")

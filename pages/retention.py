@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from byok import services
+from byok import in_words, services
 from byok.accounts import users
-from byok.ui import deleting, filters, format, keeping, session, states
+from byok.ui import deleting, filters, keeping, session, states
 from byok.ui.names import names_of
 
 user = session.require_user()
@@ -20,7 +20,7 @@ if user.admin:
     whose = everyone.get(chosen, user)
     if whose.id != user.id:
         st.error(
-            f"You are looking at the records of **{format.literal(whose.email)}**, and what you delete below is theirs.",
+            f"You are looking at the records of **{in_words.literal(whose.email)}**, and what you delete below is theirs.",
             icon=":material/admin_panel_settings:",
         )
 

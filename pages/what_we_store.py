@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import streamlit as st
 
-from byok import services
+from byok import in_words, services
 from byok.store import questions
 from byok.store.scope import Scope
-from byok.ui import format, session, states
+from byok.ui import session, states
 from byok.usage import COLUMNS
 
 NEVER = (
@@ -38,10 +38,10 @@ with states.Card("Stored"):
     st.table(
         [
             {
-                "Column": f"**{format.literal(column.name)}**",
+                "Column": f"**{in_words.literal(column.name)}**",
                 "Meaning": column.meaning,
                 "Type": column.type,
-                heading: format.literal(format.cell(example[column.name]) if example else column.example),
+                heading: in_words.literal(in_words.cell(example[column.name]) if example else column.example),
             }
             for column in COLUMNS
         ],
@@ -55,7 +55,7 @@ with states.Card("Never stored", column=left):
     st.markdown("\n".join(f"- {line}" for line in NEVER))
 with states.Card("For how long", column=right):
     st.markdown(
-        f"Your plan ({user.plan}) keeps a record for {format.plural(user.retention_days, 'day')}. After that it is invisible at once "
+        f"Your plan ({user.plan}) keeps a record for {in_words.plural(user.retention_days, 'day')}. After that it is invisible at once "
         "and deleted from every file within a day."
     )
     st.markdown("Records lie on this installation's own disk, or in the bucket that its operator named. They are sent nowhere else.")

@@ -160,11 +160,12 @@ class Relay:
         """What follows the format's last event: nearly always the end of the body, b"". None: nothing for a while, and the call is booked.
 
         The client gets that event only when the call is booked; but a body that goes on may tell more, so it is not booked too early.
+        If the vendor breaks off here, the next read says so again, when the client has that event.
         """
         try:
             async with asyncio.timeout(HOLD_S):
                 return await answer.read()
-        except TimeoutError:
+        except (TimeoutError, Broken, Silent):
             await self._finish(self.status)
             return None
 
@@ -180,7 +181,12 @@ class Relay:
         await self._send({"type": "http.response.trailers", "headers": trailers})
 
     async def _cut(self, status: int, told: bytes = b"") -> None:
-        """The vendor broke off: so does our answer, after what is `told` to the client, without the end that would make it look whole."""
+        """The vendor broke off: so does our answer, after what is `told` to the client, without the end that would make it look whole.
+
+        A stream whose last event came was a whole answer all the same.
+        """
+        if self._reading is not None and self._reading.complete:
+            status, told = self.status, b""
         rest = self._reading.finish() if self._reading is not None else b""
         await self._finish(status)
         if (rest or told) and not self._left:

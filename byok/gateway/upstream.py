@@ -42,7 +42,7 @@ class Answer(Protocol):
         ...
 
     async def read(self) -> bytes:
-        """The next bytes as they came, b"" at the clean end; raises `Silent` or `Broken`. Cancelling it loses nothing."""
+        """The next bytes as they came, b"" at the clean end; raises `Silent` or `Broken`, each time. Cancelling it loses nothing."""
         ...
 
     def close(self) -> None:

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from byok import links
 from byok.spikes.episodes import named
-from byok.ui import links
 
 _UNITS = {"tokens": "tokens", "calls": "calls", "failed": "failed calls", "cost": "USD"}
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)

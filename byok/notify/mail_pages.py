@@ -4,7 +4,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from byok.ui import format
+from byok import in_words
 
 if TYPE_CHECKING:
     from css_inline import CSSInliner
@@ -33,7 +33,9 @@ def _change(figure: Any) -> str:
         return ""
     if figure.change is None:
         return f"before: {figure.before}"
-    return f"{format.signed_percent(figure.change)} from {figure.before}" if abs(figure.change) >= 0.0005 else f"as before: {figure.before}"
+    if abs(figure.change) < 0.0005:
+        return f"as before: {figure.before}"
+    return f"{in_words.signed_percent(figure.change)} from {figure.before}"
 
 
 @cache

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
-from byok import export
+from byok import export, in_words, links
 from byok.accounts import access_tokens, key_vault
 from byok.accounts.plans import keep_after
 from byok.accounts.users import User
@@ -24,7 +24,6 @@ from byok.store import questions, zones
 from byok.store.outlook import outlook
 from byok.store.scope import Scope
 from byok.store.zones import EARLIEST, LATEST
-from byok.ui import format, links
 
 _MOST_MODELS, _MOST_MOVERS, _MOST_SPIKES = 10, 5, 8
 _SOON = timedelta(days=14)
@@ -134,7 +133,7 @@ def _scope(user: User, period: Period) -> Scope:
 def _figures(now: Row, before: Row | None) -> tuple[Figure, ...]:
     def figure(name: str, field: str, said: Callable[[Any], str]) -> Figure:
         earlier = before[field] if before else None
-        return Figure(name, said(now[field]), "" if before is None else said(earlier), format.change(now[field], earlier))
+        return Figure(name, said(now[field]), "" if before is None else said(earlier), in_words.change(now[field], earlier))
 
     counted = [figure(name, field, _count) for name, field in (("Calls", "calls"), ("Failed", "failed"), ("Tokens", "total_tokens"))]
     return (*counted, figure("Cost", "cost_usd", usd))
@@ -147,7 +146,7 @@ def _count(value: int) -> str:
 def _cut(user: User, period: Period, kept_from: datetime) -> str:
     if period.since >= kept_from:
         return ""
-    kept = format.plural(user.retention_days, "day")
+    kept = in_words.plural(user.retention_days, "day")
     return f"Your plan ({user.plan}) keeps {kept}; what lies before {window(kept_from, timedelta(hours=1), _zone(period))} is not in here."
 
 
@@ -203,8 +202,8 @@ def _movers(rows: Sequence[Row], before: Sequence[Row]) -> tuple[Line, ...]:
     moved = sorted(((name, by) for name, by in moved if by), key=lambda one: (-abs(one[1]), one[0]))[:_MOST_MOVERS]
 
     def change(name: str) -> str:
-        share = format.change(now.get(name, 0), then.get(name))
-        return "new" if name not in then else "gone" if name not in now else format.signed_percent(share) if share is not None else ""
+        share = in_words.change(now.get(name, 0), then.get(name))
+        return "new" if name not in then else "gone" if name not in now else in_words.signed_percent(share) if share is not None else ""
 
     return tuple(
         Line(name, (f"{'+' if by > 0 else '-'}{said(abs(by))}", change(name), said(then.get(name, 0)), said(now.get(name, 0))))

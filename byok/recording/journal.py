@@ -75,7 +75,7 @@ class Journal:
         self._number = 0
         self._segment: _OpenSegment | None = None
         self._retired: list[_OpenSegment] = []
-        self._open_at = self._probe_at = 0.0
+        self._open_at = self._probe_at = self._prove_at = 0.0
         self._lock = threading.Lock()
         self._stop = threading.Event()
         with self._lock:
@@ -101,8 +101,8 @@ class Journal:
         self._stop.set()
         self._thread.join()
         with self._lock:
-            self._end_retired()
-            while self._segment is not None:  # a failed sync moves lines into one more segment
+            while self._segment is not None or self._retired:  # a failed sync may have moved lines into one more segment
+                self._end_retired()
                 self._seal()
             self._open_at = float("inf")
             self.fault = "the journal is closed"
@@ -149,7 +149,8 @@ class Journal:
             return False
         segment.size += len(line)
         segment.unsynced.append(line)
-        self.fault = None
+        if not segment.doubtful:
+            self.fault = None
         return True
 
     def _write_whole(self, segment: _OpenSegment, data: bytes) -> None:
@@ -162,7 +163,7 @@ class Journal:
 
     def _probe(self, segment: _OpenSegment) -> None:
         """Try whether writing works again, with blanks that are cut off again: as long as we say that we cannot, perhaps nobody calls."""
-        if time.monotonic() < self._probe_at:
+        if segment.doubtful or time.monotonic() < self._probe_at:
             return
         self._probe_at = time.monotonic() + RETRY_S
         try:
@@ -183,16 +184,17 @@ class Journal:
 
     def _seal(self) -> None:
         segment, self._segment = self._segment, None
-        if segment is None:
-            return
-        self._sync_segment(segment)
-        os.close(segment.fd)
+        if segment is not None:
+            self._end(segment)
 
     def _end_retired(self) -> None:
-        for segment in self._retired:
+        while self._retired:
+            self._end(self._retired.pop())
+
+    def _end(self, segment: _OpenSegment) -> None:
+        if segment.unsynced:
             self._sync_segment(segment)
-            os.close(segment.fd)
-        self._retired.clear()
+        os.close(segment.fd)
 
     def _sync_now(self) -> bool:
         segment = self._segment
@@ -218,21 +220,42 @@ class Journal:
             raise
 
     def _rescue(self, segment: _OpenSegment, error: OSError) -> bool:
-        """Go on in a new segment, and write there anew what the failed sync leaves at risk."""
+        """Go on in a new segment, and write there anew what the failed sync leaves at risk.
+
+        Until a sync is seen to work the lines stay where they are: a kill does not lose them, a power cut may.
+        """
         self._fail(error)
-        current = self._segment is segment
-        if current:
-            self._segment = None
+        if time.monotonic() < self._prove_at and not self._always:
+            return False
+        before = self._segment
         try:
-            if self._segment is None:
-                self._segment = self._open()
-            safe = self._move(segment, self._segment)
-        except OSError as again:  # the lines stay where they are: a kill does not lose them, a power cut may
+            fresh = self._proven(segment)
+            if before is not None and before is not fresh:
+                self._retired.append(before)  # the thread may be syncing it just now, so the thread closes it
+            self._segment = fresh
+            return self._move(segment, fresh)
+        except OSError as again:
             self._fail(again)
-            safe = False
-        if current:
-            os.close(segment.fd)
-        return safe
+            self._prove_at = time.monotonic() + RETRY_S
+            return False
+
+    def _proven(self, failed: _OpenSegment) -> _OpenSegment:
+        """Another segment than the failed one, after a sync of some blanks in it succeeded."""
+        ours = self._segment
+        there = ours if ours is not failed and ours is not None and not ours.doubtful else None
+        found = there or self._open()
+        try:
+            self._write_whole(found, PROBE)
+            self._sync(found)
+        except OSError:
+            if there is None:
+                os.close(found.fd)
+                found.path.unlink(missing_ok=True)
+            else:
+                self._cut_back(found)
+            raise
+        os.ftruncate(found.fd, found.size)
+        return found
 
     def _move(self, old: _OpenSegment, fresh: _OpenSegment) -> bool:
         os.ftruncate(old.fd, old.synced)
@@ -312,6 +335,8 @@ class Journal:
 
     def _abandon(self, segment: _OpenSegment) -> None:
         """Somebody removed the directory under us: start anew."""
+        self.lost += len(segment.unsynced)
+        self.written -= len(segment.unsynced)
         os.close(segment.fd)
         self._segment = None
         self._ready()

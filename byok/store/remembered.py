@@ -205,11 +205,17 @@ class Remembered:
         self._begun.add(begun)
 
         def learn() -> None:
+            too_large = False
             with self._lock:
-                mine = self._learn(file, step_s)
-                if mine and edge and edge.user_id in mine.busy:
-                    self._learn_edge(file, mine, edge)
-                    self._begun.discard(begun)  # it may be dropped for others, and be wanted again
+                try:
+                    mine = self._learn(file, step_s)
+                    too_large = mine is None
+                    if mine and edge and edge.user_id in mine.busy:
+                        self._learn_edge(file, mine, edge)
+                finally:
+                    self._learning = None
+                    if not too_large:  # what failed, or is dropped for others, may be wanted again
+                        self._begun.discard(begun)
 
         self._aside.later(learn)
 
@@ -242,7 +248,6 @@ class Remembered:
             return None
         busy_users, _ = self._shelf.put(desk, f"sums_{step_s}", "select * from learned where user_id is not null")
         self._shelf.compress(desk)
-        self._learning = None
         mine.all[step_s], mine.sums[step_s] = all_users, busy_users
         self._files[file.path] = mine
         return mine

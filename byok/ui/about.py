@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from byok import services
+from byok import in_words, services
 from byok.accounts import key_vault, users
 from byok.accounts.users import User
-from byok.ui import format, session
+from byok.ui import session
 from byok.ui.filters import Filters
 
 
@@ -22,10 +22,10 @@ def _person(user_id: str) -> None:
     if found is None:
         return
     state = " · disabled" if found.disabled else ""
-    kept = format.plural(found.retention_days, "day")
-    words = f"**{format.literal(found.name or found.email)}** · {found.plan} plan, keeps {kept}{state} · since "
+    kept = in_words.plural(found.retention_days, "day")
+    words = f"**{in_words.literal(found.name or found.email)}** · {found.plan} plan, keeps {kept}{state} · since "
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f":material/person: {words}{format.day(found.created_at, year=True)}", width="content")
+        st.markdown(f":material/person: {words}{in_words.day(found.created_at, year=True)}", width="content")
         st.page_link("pages/users.py", label="Users", icon=":material/group:")
 
 
@@ -35,10 +35,10 @@ def _key(user: User, chosen: Filters) -> None:
     found = next((key for key in keys if key.id == chosen.key_ids[0]), None)
     if found is None:
         return
-    name = " · ".join(filter(None, (found.vendor, format.literal(found.label), f"…{format.literal(found.last_four)}")))
-    used = f"last used {format.ago(session.now() - found.last_used_at)}" if found.last_used_at else "never used"
+    name = " · ".join(filter(None, (found.vendor, in_words.literal(found.label), f"…{in_words.literal(found.last_four)}")))
+    used = f"last used {in_words.ago(session.now() - found.last_used_at)}" if found.last_used_at else "never used"
     refused = " · :red[refused by the vendor]" if found.refused_at else ""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f":material/key: **{name}** · added {format.day(found.created_at, year=True)} · {used}{refused}", width="content")
+        st.markdown(f":material/key: **{name}** · added {in_words.day(found.created_at, year=True)} · {used}{refused}", width="content")
         if not chosen.everyone:
             st.page_link("pages/keys.py", label="Keys", icon=":material/key:")

@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from byok import services
+from byok import in_words, services
 from byok.accounts import alert_rules
 from byok.accounts.alert_rules import Terms
 from byok.accounts.users import User
@@ -14,7 +14,7 @@ from byok.notify import alerts, episodes, findings, listing
 from byok.spikes.episodes import Spike, named
 from byok.store import unusual
 from byok.store.scope import AnyScope, EveryonesScope, Scope
-from byok.ui import format, session
+from byok.ui import session
 from byok.ui.names import names_of
 
 PREVIEW = timedelta(days=30)
@@ -144,12 +144,12 @@ def _preview(user: User, terms: Terms) -> None:
         past = _past_spikes(scope)
     found = [spike for spike in past if _would_tell(spike, terms)]
     told = episodes.in_a_row(found)
-    st.caption(f"In the last 30 days this rule would have told of **{format.plural(len(told), 'spike')}**.")
+    st.caption(f"In the last 30 days this rule would have told of **{in_words.plural(len(told), 'spike')}**.")
     for hours in told[:_MOST_SHOWN]:
         peak, zone = max(hours, key=lambda spike: (spike.score, spike.actual)), session.zone(user)
         times = f", {peak.times:,.1f}x" if peak.times is not None else ""
-        what = format.literal(f"{named(peak.vendor, peak.model)} · {findings.amount(peak.metric, peak.actual)}{times}")
-        st.caption(f"{format.minute(peak.hour.astimezone(zone))} · {what}")
+        what = in_words.literal(f"{named(peak.vendor, peak.model)} · {findings.amount(peak.metric, peak.actual)}{times}")
+        st.caption(f"{in_words.minute(peak.hour.astimezone(zone))} · {what}")
 
 
 def _worth_waiting() -> bool:
@@ -157,7 +157,7 @@ def _worth_waiting() -> bool:
     records = sum(file.rows for file in services.current().engine.view().files)
     if records <= _MOST_AT_ONCE:
         return True
-    st.caption(f"What it would have told of everybody in the last 30 days takes minutes to find out: {format.count(records)} records.")
+    st.caption(f"What it would have told of everybody in the last 30 days takes minutes to find out: {in_words.count(records)} records.")
     return st.button("Find out", key="rule-find-out", icon=":material/hourglass_top:")
 
 

@@ -3,14 +3,14 @@
 import pandas as pd
 import streamlit as st
 
-from byok import services
+from byok import in_words, services
 from byok.accounts import alert_rules, users
 from byok.accounts.alert_rules import Rule
 from byok.accounts.users import User
 from byok.errors import ByokError
 from byok.notify import delivery, findings, listing, outbox, schedules
 from byok.notify.outbox import Delivery
-from byok.ui import format, session
+from byok.ui import session
 
 MOST = 20
 _SAID, _REFUSED = "alert-said", "alert-refused"
@@ -58,7 +58,7 @@ def deliveries(user: User) -> None:
         frame,
         column_config=config,
         hide_index=True,
-        placeholder=format.DASH,
+        placeholder=in_words.DASH,
         alt="The last messages: time, kind, subject, state and tries.",
     )
 
@@ -87,9 +87,9 @@ def _row(user: User, rule: Rule, last: Delivery | None) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", border=True):
         with st.container(width="content", gap=None):
             badge = ":orange-badge[paused]" if rule.paused else _badge(last)
-            st.markdown(f"{_ICONS[rule.channel]} **{format.literal(rule.to)}** {badge}")
+            st.markdown(f"{_ICONS[rule.channel]} **{in_words.literal(rule.to)}** {badge}")
             quiet = f" · quiet {rule.terms.quiet_from}–{rule.terms.quiet_until}" if rule.terms.quiet_from else ""
-            st.caption(format.literal(listing.when(rule)) + quiet)
+            st.caption(in_words.literal(listing.when(rule)) + quiet)
         with st.container(horizontal=True, width="content", gap="small"):
             word, icon = ("Resume", ":material/play_arrow:") if rule.paused else ("Pause", ":material/pause:")
             st.button(word, key=f"pause-{rule.id}", type="tertiary", icon=icon, on_click=_pause, args=(user, rule))
@@ -102,7 +102,7 @@ def _row(user: User, rule: Rule, last: Delivery | None) -> None:
 def _badge(last: Delivery | None) -> str:
     if last is None:
         return ":gray-badge[nothing sent yet]"
-    ago = format.ago(session.now() - (last.ended_at or last.last_try_at or last.created_at))
+    ago = in_words.ago(session.now() - (last.ended_at or last.last_try_at or last.created_at))
     return f":{_COLOURS[last.status]}-badge[{last.status}{f' ({last.result})' if last.result else ''}, {ago}]"
 
 
@@ -120,7 +120,7 @@ def _test(user: User, rule: Rule) -> None:
     except ByokError as error:
         st.session_state[_REFUSED] = f"{error.message} {error.remedy}"
         return
-    where = format.literal(rule.to)
+    where = in_words.literal(rule.to)
     if outcome.sent:
         st.session_state[_SAID] = f"The sample arrived at {where}."
     else:

@@ -5,9 +5,10 @@ from typing import Any, Literal
 
 import streamlit as st
 
+from byok import in_words
 from byok.accounts.users import User
 from byok.store import zones
-from byok.ui import filters, format, measures, session
+from byok.ui import filters, measures, session
 from byok.ui.filters import BYS, LISTS, NO_BY, STATUS_WORDS
 from byok.ui.names import EVERYONE, Names, names_of
 from byok.ui.periods import COMPARED, GRAINS, RANGES
@@ -111,7 +112,7 @@ def _reach(user: User) -> str:
     beyond = [word for word, days in _REACH_DAYS.items() if days > user.retention_days]
     if not beyond:
         return ""
-    return f"\n\nYour plan keeps {format.plural(user.retention_days, 'day')}: {', '.join(beyond)} can show no more than that."
+    return f"\n\nYour plan keeps {in_words.plural(user.retention_days, 'day')}: {', '.join(beyond)} can show no more than that."
 
 
 def _dates() -> None:
@@ -160,7 +161,7 @@ def _chips() -> None:
     """What is filtered by now, each with a cross that takes it back."""
     for key in LISTS:
         for word in st.session_state.get(key, []):
-            label = f"{key} {format.literal(word)}"
+            label = f"{key} {in_words.literal(word)}"
             st.button(label, key=f"drop-{key}-{word}", on_click=_drop, args=(key, word), icon=":material/close:", type="tertiary")
 
 

@@ -6,14 +6,14 @@ from decimal import Decimal, InvalidOperation
 
 import streamlit as st
 
-from byok import services
+from byok import in_words, services
 from byok.accounts import budgets, key_vault
 from byok.accounts.budgets import Budget
 from byok.accounts.users import User
 from byok.budgets.warnings import outlook_of, reached_on
 from byok.errors import ByokError
 from byok.gateway.vendors import ECHO, vendors
-from byok.ui import format, session
+from byok.ui import session
 from byok.ui.filters import Filters
 from byok.ui.names import key_words
 
@@ -59,7 +59,8 @@ def _row(user: User, budget: Budget, words: dict[str, str]) -> None:
     marks += " :red-badge[used up]" if share is not None and share >= 1 else ""
     with st.container(border=True, gap="small"):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-            st.markdown(f"**{format.literal(subject(budget, words))}** · {format.literal(_amount(budget, budget.limit))} a month{marks}")
+            limit = in_words.literal(_amount(budget, budget.limit))
+            st.markdown(f"**{in_words.literal(subject(budget, words))}** · {limit} a month{marks}")
             if not budget.by_admin:
                 with st.popover("Remove", key=f"remove-{budget.id}", icon=":material/delete:", type="tertiary"):
                     st.markdown("The budget no longer warns, and no longer stops anything.")
@@ -67,7 +68,7 @@ def _row(user: User, budget: Budget, words: dict[str, str]) -> None:
         if share is None:
             st.caption("Counted within seconds, while the keeper runs.")
             return
-        st.progress(min(share, 1.0), text=f"{format.literal(_amount(budget, budget.spent(now)))} used, {format.percent(share)}")
+        st.progress(min(share, 1.0), text=f"{in_words.literal(_amount(budget, budget.spent(now)))} used, {in_words.percent(share)}")
         st.caption(_small_print(budget))
 
 
@@ -79,9 +80,9 @@ def _small_print(budget: Budget) -> str:
     if not used_up and (day := _reached_on(replace(budget, figure=None))):
         parts.append(f"at this pace used up around {day:%b} {day.day}")
     if figure and figure.unpriced_calls and budget.metric == "usd":
-        parts.append(f"{format.plural(figure.unpriced_calls, 'call')} without a known cost not counted")
+        parts.append(f"{in_words.plural(figure.unpriced_calls, 'call')} without a known cost not counted")
     if figure:
-        parts.append(f"counted {format.ago(now - figure.counted_at)}")
+        parts.append(f"counted {in_words.ago(now - figure.counted_at)}")
     return " · ".join(parts)
 
 
@@ -153,4 +154,4 @@ def _words(user: User) -> dict[str, str]:
 
 
 def _amount(budget: Budget, value: Decimal | int | None) -> str:
-    return format.money(value) if budget.metric == "usd" else f"{format.short(value)} tokens"
+    return in_words.money(value) if budget.metric == "usd" else f"{in_words.short(value)} tokens"

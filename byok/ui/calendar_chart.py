@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from byok.ui import charts, figure, format, theme
+from byok import in_words
+from byok.ui import charts, figure, theme
 
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MOST_ROWS = 10  # weeks below each other; more stand side by side
@@ -66,14 +67,14 @@ def draw(counts: Mapping[date, int], first: date, last: date, *, mode: str | Non
     """Show the calendar, with the same in a sentence."""
     busiest = max(counts, key=lambda day: counts[day])
     alt = (
-        f"Calendar of stored days from {first:%Y-%m-%d} to {last:%Y-%m-%d}: calls on {format.plural(len(counts), 'day')}, "
-        f"most on {busiest:%Y-%m-%d} ({format.count(counts[busiest])})."
+        f"Calendar of stored days from {first:%Y-%m-%d} to {last:%Y-%m-%d}: calls on {in_words.plural(len(counts), 'day')}, "
+        f"most on {busiest:%Y-%m-%d} ({in_words.count(counts[busiest])})."
     )
     charts.draw(calendar(counts, first, last, mode=mode), alt=alt, key=f"calendar-{first}-{last}")
 
 
 def _told(day: date, count: int) -> str:
-    return f"<b>{format.plural(count, 'record')}</b><br>{day:%a %b} {day.day}, {day.year}"
+    return f"<b>{in_words.plural(count, 'record')}</b><br>{day:%a %b} {day.day}, {day.year}"
 
 
 def _month(day: date) -> str:

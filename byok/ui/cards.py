@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from byok.ui import format, sparkline, theme
+from byok import in_words
+from byok.ui import sparkline, theme
 
 Summary = Mapping[str, Any]
 HEIGHT = 166  # of a row of them, in pixels
@@ -32,47 +33,47 @@ def cards(now: Summary, before: Summary | None, courses: Mapping[str, Sequence[f
     """The cards of two summaries (calls, failed, total_tokens, cost_usd, unpriced_calls); `before` None where it is no longer kept."""
     rate, rate_before = _failed_share(now), _failed_share(before)
     unpriced = now["unpriced_calls"]
-    left_out = f" Not included: {format.plural(unpriced, 'call')} whose price or token counts are not known." if unpriced else ""
+    left_out = f" Not included: {in_words.plural(unpriced, 'call')} whose price or token counts are not known." if unpriced else ""
     return [
         Card(
             "Cost",
-            format.money(now["cost_usd"]),
+            in_words.money(now["cost_usd"]),
             _relative(now["cost_usd"], _of(before, "cost_usd")),
             courses["cost"],
             "inverse",
             "area",
             "At the vendors' official prices in force when each call was made." + left_out,
-            format.money,
+            in_words.money,
         ),
         Card(
             "Requests",
-            format.count(now["calls"]),
+            in_words.count(now["calls"]),
             _relative(now["calls"], _of(before, "calls")),
             courses["calls"],
             "off",
             "area",
             "Calls that reached a vendor, failed ones included.",
-            format.short,
+            in_words.short,
         ),
         Card(
             "Tokens",
-            format.short(now["total_tokens"]),
+            in_words.short(now["total_tokens"]),
             _relative(now["total_tokens"], _of(before, "total_tokens")),
             courses["tokens"],
             "off",
             "area",
-            f"{format.count(now['total_tokens'])} tokens: input and output, as the vendors report them.",
-            format.short,
+            f"{in_words.count(now['total_tokens'])} tokens: input and output, as the vendors report them.",
+            in_words.short,
         ),
         Card(
             "Error rate",
-            format.percent(rate),
+            in_words.percent(rate),
             points(rate, rate_before),
             courses["failed"],
             "inverse",
             "bar",
-            f"{format.count(now['failed'])} of {format.plural(now['calls'], 'call')} did not end with a 2xx status.",
-            lambda value: format.percent(value / 100),
+            f"{in_words.count(now['failed'])} of {in_words.plural(now['calls'], 'call')} did not end with a 2xx status.",
+            lambda value: in_words.percent(value / 100),
         ),
     ]
 
@@ -104,10 +105,10 @@ def _failed_share(summary: Summary | None) -> float | None:
 
 
 def _relative(now: int | Decimal | None, before: int | Decimal | None) -> str | int | None:
-    share = format.change(now, before)
+    share = in_words.change(now, before)
     if share is None:
         return None
-    return 0 if abs(share) < 0.0005 else format.signed_percent(share)
+    return 0 if abs(share) < 0.0005 else in_words.signed_percent(share)
 
 
 def points(now: float | None, before: float | None) -> str | int | None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import streamlit as st
 
-from byok.ui import figure, format, theme
+from byok import in_words
+from byok.ui import figure, theme
 from byok.ui.breakdown import Breakdown, Part
 from byok.ui.measures import MEASURES, Value
 from byok.ui.periods import Grain
@@ -119,7 +120,7 @@ def said(
     write = MEASURES[metric].write
     values = [write(value) for value in part.values]
     if shares is not None:
-        values = [f"{format.percent(share)} ({value})" for share, value in zip(shares, values, strict=True)]
+        values = [f"{in_words.percent(share)} ({value})" for share, value in zip(shares, values, strict=True)]
     names = [figure.bucket_name(bucket, grain) for bucket in buckets]
     if running and names:
         names[-1] += ", so far"
@@ -213,14 +214,14 @@ def ticks(buckets: Sequence[datetime], grain: Grain, *, most: int = _MOST_TICKS)
         at = [
             i for i, bucket in enumerate(buckets) if (bucket.hour % min(step, 24) == 0) and (step <= 24 or bucket.day % (step // 24) == 0)
         ]
-        return at, [format.day(buckets[i]) if buckets[i].hour == 0 else f"{buckets[i]:%H:%M}" for i in at]
+        return at, [in_words.day(buckets[i]) if buckets[i].hour == 0 else f"{buckets[i]:%H:%M}" for i in at]
     step = -(-len(buckets) // most) or 1
     at = list(range(len(buckets) - 1, -1, -step))[::-1]  # counted from the end: the newest always has its label
     if grain == "month":
         return at, [f"{buckets[i]:%b %Y}" for i in at]
     earlier = [None, *at[:-1]]
     new_month = [before is None or buckets[before].month != buckets[i].month for before, i in zip(earlier, at, strict=True)]
-    return at, [format.day(buckets[i]) if new else str(buckets[i].day) for i, new in zip(at, new_month, strict=True)]
+    return at, [in_words.day(buckets[i]) if new else str(buckets[i].day) for i, new in zip(at, new_month, strict=True)]
 
 
 def _unit(metric: str, top: float) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from byok import in_words
 from byok.store.money import PARTS
-from byok.ui import figure, format, theme
+from byok.ui import figure, theme
 from byok.ui.breakdown import Breakdown, Part
 from byok.ui.theme import Look, Looks
 
@@ -50,7 +51,7 @@ def split_bars(rows: Sequence[Row], names: Sequence[str], *, mode: str | None) -
             "name": WORDS[part],
             "y": labels,
             "x": [float(row[part] or 0) for row, _ in shown],
-            "customdata": [[html.escape(name), format.money(row[part])] for row, name in shown],
+            "customdata": [[html.escape(name), in_words.money(row[part])] for row, name in shown],
             "hovertemplate": "<b>%{customdata[1]}</b>  %{fullData.name}<br>%{customdata[0]}<extra></extra>",
             "marker": {"color": LOOKS.of(part).colour(mode), "line": {"width": 0.5, "color": colours.background}},
         }
@@ -78,7 +79,7 @@ def split_height(rows: int) -> int:
 
 def split_described(rows: Sequence[Row], names: Sequence[str]) -> str:
     """The bars in a sentence."""
-    said = [f"{name} {format.money(row['cost_usd'])}" for row, name in zip(rows, names, strict=True)][:MOST_BARS]
+    said = [f"{name} {in_words.money(row['cost_usd'])}" for row, name in zip(rows, names, strict=True)][:MOST_BARS]
     return f"Bars of cost, made of input, cached input, cache writes and output: {', '.join(said)}."
 
 
@@ -88,7 +89,7 @@ def waterfall(before: Decimal, steps: Sequence[tuple[str, Decimal]], *, mode: st
     after = before + sum((step for _, step in steps), Decimal(0))
     names = ["As it was", *(name if len(name) <= 24 else f"{name[:23]}…" for name, _ in steps), "What if"]
     values = [before, *(step for _, step in steps), after]
-    signed = [format.money(before), *(("+" if step > 0 else "") + format.money(step) for _, step in steps), format.money(after)]
+    signed = [in_words.money(before), *(("+" if step > 0 else "") + in_words.money(step) for _, step in steps), in_words.money(after)]
     trace = {
         "type": "waterfall",
         "x": [str(place) for place in range(len(names))],
@@ -123,5 +124,5 @@ def waterfall(before: Decimal, steps: Sequence[tuple[str, Decimal]], *, mode: st
 def waterfall_described(before: Decimal, steps: Sequence[tuple[str, Decimal]]) -> str:
     """The waterfall in a sentence."""
     after = before + sum((step for _, step in steps), Decimal(0))
-    said = ", ".join(f"{name} {'+' if step > 0 else ''}{format.money(step)}" for name, step in steps)
-    return f"Waterfall from {format.money(before)} to {format.money(after)}: {said or 'no difference'}."
+    said = ", ".join(f"{name} {'+' if step > 0 else ''}{in_words.money(step)}" for name, step in steps)
+    return f"Waterfall from {in_words.money(before)} to {in_words.money(after)}: {said or 'no difference'}."

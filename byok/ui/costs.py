@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from byok.ui import cards, format, table
+from byok import in_words
+from byok.ui import cards, table
 from byok.ui.cards import Card
 from byok.ui.cost_charts import WORDS
 
@@ -23,45 +24,45 @@ def draw_cards(totals: Row, before: Row | None, course: Sequence[Row]) -> None:
         [
             Card(
                 "Cost",
-                format.money(totals["cost_usd"]),
+                in_words.money(totals["cost_usd"]),
                 _change(totals, before, "cost_usd"),
                 [float(row["cost_usd"]) for row in known],
                 "inverse",
                 "area",
                 "At the vendors' official prices in force when each call was made.",
-                format.money,
+                in_words.money,
             ),
             Card(
                 "Per 1,000 calls",
-                format.money(totals["usd_per_1000_calls"]),
+                in_words.money(totals["usd_per_1000_calls"]),
                 _change(totals, before, "usd_per_1000_calls"),
                 [float(row["usd_per_1000_calls"] or 0) for row in known],
                 "inverse",
                 "area",
                 "Of the calls whose cost is known.",
-                format.money,
+                in_words.money,
             ),
             Card(
                 "Saved by caching",
-                format.money(totals["saved_usd"]),
+                in_words.money(totals["saved_usd"]),
                 _change(totals, before, "saved_usd"),
                 [float(row["saved_usd"] or 0) for row in known],
                 "normal",
                 "area",
                 "What the same calls would have cost more with no input cached, less what writing into the cache cost more. Only where a "
                 "price names a rate for cached input.",
-                format.money,
+                in_words.money,
             ),
             Card(
                 "Without a cost",
-                format.count(unpriced),
+                in_words.count(unpriced),
                 None,
                 [float(row["unpriced_calls"]) for row in course],
                 "off",
                 "bar",
-                f"{format.count(unpriced)} of {format.plural(calls, 'call')}: no price of the model is known, or the vendor reported no "
-                "counts (failed calls mostly). They are in no sum.",
-                format.short,
+                f"{in_words.count(unpriced)} of {in_words.plural(calls, 'call')}: no price of the model is known, or the vendor reported "
+                "no counts (failed calls mostly). They are in no sum.",
+                in_words.short,
             ),
         ]
     )
@@ -109,7 +110,7 @@ def draw_table(found: pd.DataFrame, *, title: str, key: str) -> None:
         hide_index=True,
         width="stretch",
         height="content" if len(found) <= 12 else 460,
-        placeholder=format.DASH,
+        placeholder=in_words.DASH,
         key=key,
         alt=f"{title}s by cost, with input, cached input, cache writes, output, cost of 1,000 calls and savings.",
     )
@@ -131,10 +132,10 @@ def names_of(rows: Iterable[Row], column: str, shown: Callable[[str], str]) -> l
 
 
 def _change(totals: Row, before: Row | None, name: str) -> str | int | None:
-    share = format.change(totals[name], before[name]) if before else None
+    share = in_words.change(totals[name], before[name]) if before else None
     if share is None:
         return None
-    return 0 if abs(share) < 0.0005 else format.signed_percent(share)
+    return 0 if abs(share) < 0.0005 else in_words.signed_percent(share)
 
 
 def _float(value: Decimal | None) -> float | None:

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 import structlog
 
-from byok import downloads, services, sql_sessions
+from byok import downloads, in_words, services, sql_sessions
 from byok.accounts import receipts
 from byok.accounts.users import User
 from byok.errors import ByokError
@@ -14,7 +14,7 @@ from byok.recording.cut import Cut
 from byok.retention import Receipt, Retention
 from byok.store import zones
 from byok.store.zones import EARLIEST, LATEST
-from byok.ui import format, session
+from byok.ui import session
 from byok.ui.names import Names
 
 WORD = "delete"
@@ -35,14 +35,14 @@ def draw(user: User, whose: User, names: Names, zone: ZoneInfo) -> None:
     if not rows:
         st.markdown("No record is like that, so there is nothing to delete.")
         return
-    st.markdown(f"**{format.plural(rows, 'record')}** would be deleted{_words(cut, names, zone)}.")
+    st.markdown(f"**{in_words.plural(rows, 'record')}** would be deleted{_words(cut, names, zone)}.")
     if user.id != whose.id:
-        st.error(f"These are the records of {format.literal(whose.email)}, not yours.", icon=":material/warning:")
+        st.error(f"These are the records of {in_words.literal(whose.email)}, not yours.", icon=":material/warning:")
     asked, expected = (f"Type {WORD} to confirm", WORD) if user.id == whose.id else ("Type the user's e-mail to confirm", whose.email)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         typed = st.text_input(asked, key=f"delete-typed-{whose.id}", autocomplete="off", max_chars=254, live=True, width=280)
         st.button(
-            f"Delete {format.plural(rows, 'record')} for good",
+            f"Delete {in_words.plural(rows, 'record')} for good",
             key="delete-sure",
             type="primary",
             icon=":material/delete_forever:",
@@ -119,9 +119,9 @@ def _words(cut: Cut, names: Names, zone: ZoneInfo) -> str:
     first, last = cut.since.astimezone(zone), (cut.until - timedelta(microseconds=1)).astimezone(zone) if cut.until != LATEST else None
     when = ""
     if cut.since != EARLIEST and last:
-        when = f" of {format.day(first, year=True)} to {format.day(last, year=True)}"
+        when = f" of {in_words.day(first, year=True)} to {in_words.day(last, year=True)}"
     elif last:
-        when = f" up to and with {format.day(last, year=True)}"
+        when = f" up to and with {in_words.day(last, year=True)}"
     what = [f"`{names.shown(column, value)}`" for column, values in cut.lists.items() for value in values]
     return when + (f", of {', '.join(what)}" if what else "")
 
@@ -154,7 +154,7 @@ def _delete(user: User, whose: User, cut: Cut, expected: str) -> None:
     st.session_state[f"delete-typed-{whose.id}"] = ""
     st.session_state[_RECEIPTS] = [receipt, *st.session_state.get(_RECEIPTS, [])]
     st.session_state[_SAID] = (
-        f"Deleted: {format.plural(receipt['rows'], 'record')} in {format.plural(receipt['files'], 'file')}, "
+        f"Deleted: {in_words.plural(receipt['rows'], 'record')} in {in_words.plural(receipt['files'], 'file')}, "
         f"{receipt['seconds']:.1f} s. Receipt {receipt['receipt']}."
     )
     if whose.id != user.id:

@@ -5,10 +5,11 @@ from datetime import datetime
 
 import streamlit as st
 
+from byok import in_words
 from byok.accounts.users import User
 from byok.store import formatting, pasted
 from byok.store.scope import Scope
-from byok.ui import filters, format, months, offers, shown
+from byok.ui import filters, months, offers, shown
 from byok.ui.explored import Answer, columns_of
 from byok.ui.filters import Filters
 from byok.ui.measures import MEASURES
@@ -67,4 +68,4 @@ def _as_sql(chosen: Filters) -> None:
 
 def format_period(chosen: Filters) -> str:
     """The period and its zone in words."""
-    return f"{chosen.period.words()} ({chosen.zone.key})".replace(format.DASH, "-")
+    return f"{chosen.period.words()} ({chosen.zone.key})".replace(in_words.DASH, "-")

@@ -3,7 +3,8 @@
 from datetime import datetime
 from typing import Any
 
-from byok.ui import format, theme
+from byok import in_words
+from byok.ui import theme
 from byok.ui.periods import Grain
 
 LEGEND: dict[str, Any] = {
@@ -49,5 +50,5 @@ def faint(colour: str, strength: float) -> str:
 def bucket_name(bucket: datetime, grain: Grain) -> str:
     """A bucket in words, such as Sun Nov 22, 14:00."""
     if grain == "hour":
-        return f"{bucket:%a} {format.day(bucket)}, {bucket:%H:%M}"
-    return f"{bucket:%a} {format.day(bucket, year=True)}" if grain == "day" else f"{bucket:%B %Y}"
+        return f"{bucket:%a} {in_words.day(bucket)}, {bucket:%H:%M}"
+    return f"{bucket:%a} {in_words.day(bucket, year=True)}" if grain == "day" else f"{bucket:%B %Y}"

@@ -5,12 +5,12 @@ from datetime import date, timedelta
 
 import streamlit as st
 
-from byok import services
+from byok import in_words, services
 from byok.accounts.plans import keep_after
 from byok.store.outlook import METRICS, Metric, Outlook, outlook
 from byok.store.scope import AnyScope
 from byok.store.zones import EARLIEST, LATEST
-from byok.ui import charts, forecast_chart, format, session
+from byok.ui import charts, forecast_chart, session
 from byok.ui.filters import Filters
 
 FRESH_S = 20
@@ -45,12 +45,12 @@ def sentence(found: Outlook, *, budget: float | None = None) -> str:
     """Such as: Month so far $214.33, projected $288.10 ($261.55–$321.47), budget $300.00. As Markdown."""
     write, guess = forecast_chart.WRITE[found.metric], found.forecast
     unit = "" if found.metric == "cost" else f" {found.metric}"
-    words = f"{found.month:%B} so far **{format.literal(write(guess.so_far))}**{unit}"
+    words = f"{found.month:%B} so far **{in_words.literal(write(guess.so_far))}**{unit}"
     if guess.enough:
         within = f"{write(guess.low)}–{write(guess.high)}"
-        words += f", projected **{format.literal(write(guess.middle))}** ({format.literal(within)})"
+        words += f", projected **{in_words.literal(write(guess.middle))}** ({in_words.literal(within)})"
     if budget is not None:
-        words += f", budget {format.literal(write(budget))}"
+        words += f", budget {in_words.literal(write(budget))}"
         reached = guess.reaches(budget, today=found.today)
         if guess.so_far >= budget:
             words += ": reached"
@@ -76,7 +76,7 @@ def _small_print(found: Outlook, chosen: Filters) -> str:
     filtered = " With the filters above." if chosen.narrowed else ""
     unpriced = ""
     if found.metric == "cost" and found.unpriced_calls:
-        unpriced = f" {format.plural(found.unpriced_calls, 'call')} without a known cost are in no figure."
+        unpriced = f" {in_words.plural(found.unpriced_calls, 'call')} without a known cost are in no figure."
     return f"{found.forecast.basis}{filtered}{unpriced} The whole month, whatever the period above."
 
 

@@ -4,12 +4,13 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
 
+from byok import in_words
 from byok.store.outlook import Outlook
-from byok.ui import figure, format, theme
+from byok.ui import figure, theme
 from byok.ui.theme import Palette
 
 HEIGHT = 280
-WRITE: Mapping[str, Callable[[Any], str]] = {"cost": format.money, "tokens": format.short, "calls": format.count}
+WRITE: Mapping[str, Callable[[Any], str]] = {"cost": in_words.money, "tokens": in_words.short, "calls": in_words.count}
 
 
 def band(found: Outlook, *, budget: float | None, mode: str | None) -> dict[str, Any]:

@@ -7,13 +7,13 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import streamlit as st
 
-from byok import services
+from byok import in_words, services
 from byok.accounts.plans import keep_after
 from byok.accounts.users import User
 from byok.store import questions
 from byok.store.scope import Scope
 from byok.store.zones import EARLIEST, LATEST
-from byok.ui import calendar_chart, format, session, states
+from byok.ui import calendar_chart, session, states
 
 SOON = timedelta(days=3)
 LEAVING_DAYS = 7
@@ -64,9 +64,11 @@ def _cards(found: Kept) -> None:
     leaves = f"Leaves {_until(found)}." if oldest else "There is no record."
     with st.grid(4, min_column_width=165, gap="small"):
         st.metric("Plan", found.user.plan.capitalize(), border=True, height="stretch", help="An admin changes it on the page Users.")
-        st.metric("Days kept", format.count(found.user.retention_days), border=True, height="stretch", help=_KEPT_HELP)
-        st.metric("Oldest record", format.day(oldest, year=True) if oldest else format.DASH, border=True, height="stretch", help=leaves)
-        st.metric("Records", format.short(found.rows), border=True, height="stretch", help=f"{format.count(found.rows)} that you can see.")
+        st.metric("Days kept", in_words.count(found.user.retention_days), border=True, height="stretch", help=_KEPT_HELP)
+        since = in_words.day(oldest, year=True) if oldest else in_words.DASH
+        st.metric("Oldest record", since, border=True, height="stretch", help=leaves)
+        seen = f"{in_words.count(found.rows)} that you can see."
+        st.metric("Records", in_words.short(found.rows), border=True, height="stretch", help=seen)
 
 
 def _leaving(found: Kept) -> None:
@@ -75,7 +77,7 @@ def _leaving(found: Kept) -> None:
     rows = [(day, count) for day, count in sorted(found.per_day.items()) if day <= last]
     with states.Card("Leaving soon"):
         if not rows:
-            st.markdown(f"Nothing leaves within {format.plural(LEAVING_DAYS, 'day')}. The oldest record leaves {_until(found)}.")
+            st.markdown(f"Nothing leaves within {in_words.plural(LEAVING_DAYS, 'day')}. The oldest record leaves {_until(found)}.")
             return
         days = found.user.retention_days
         frame = pd.DataFrame(
@@ -91,7 +93,7 @@ def _leaving(found: Kept) -> None:
             frame, column_config=config, column_order=list(config), hide_index=True, height="content", key="leaving",
             alt="Days whose records leave next, with how many and when.",
         )  # fmt: skip
-        soon = format.plural(found.leaving_soon, "record")
+        soon = in_words.plural(found.leaving_soon, "record")
         st.caption(f"{soon} within {SOON.days} days. An export takes them along; a longer plan keeps them.")
 
 
@@ -108,7 +110,7 @@ def _until(found: Kept) -> str:
     if not found.oldest:
         return ""
     leaves = (found.oldest.astimezone(UTC) + timedelta(days=found.user.retention_days)).astimezone(found.zone)
-    return f"on {format.day(leaves, year=True)} at {leaves:%H:%M}"
+    return f"on {in_words.day(leaves, year=True)} at {leaves:%H:%M}"
 
 
 def _day(day: date) -> str:

@@ -8,12 +8,12 @@ from typing import Any
 
 import streamlit as st
 
-from byok import services
+from byok import in_words, services
 from byok.accounts import receipts
 from byok.accounts.users import User
 from byok.spikes.episodes import Episode, named
 from byok.store.engine import Engine
-from byok.ui import charts, format, session, spike_search, theme
+from byok.ui import charts, session, spike_search, theme
 from byok.ui.filters import Filters
 
 _MOST_ROWS = 5_000_000  # everyone's spikes read all records of eight weeks: beyond this a page would wait for them
@@ -70,7 +70,7 @@ def told(user: User, episodes: Sequence[Episode] | None, chosen: Filters) -> Non
         return
     for episode in episodes[:_MOST_SENTENCES]:
         at = episode.peak.hour.astimezone(chosen.zone)
-        st.caption(format.literal(f"◆ {at:%a} {format.day(at)}, {at:%H:%M} · {_name(episode)}: {episode.peak.why}"))
+        st.caption(in_words.literal(f"◆ {at:%a} {in_words.day(at)}, {at:%H:%M} · {_name(episode)}: {episode.peak.why}"))
     if len(episodes) > _MOST_SENTENCES:
         st.caption(f"And {len(episodes) - _MOST_SENTENCES:,} more spikes in this period.")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from byok.ui import format
+from byok import in_words
 
 Row = Mapping[str, Any]
 Value = int | float | Decimal
@@ -38,15 +38,15 @@ def _field(name: str) -> Callable[[Row], Any]:
 MEASURES: Mapping[str, Measure] = {
     measure.word: measure
     for measure in (
-        Measure("cost", "Cost", _field("cost_usd"), format.money, rising_is_bad=True),
-        Measure("tokens", "Tokens", _field("total_tokens"), format.count),
-        Measure("calls", "Calls", _field("calls"), format.count),
-        Measure("failures", "Failures", _field("failed"), format.count, rising_is_bad=True),
-        Measure("error-rate", "Error rate", _share("failed", "calls"), format.percent, additive=False, rising_is_bad=True),
-        Measure("p50", "Latency, median", _field("latency_p50_ms"), format.seconds, additive=False, rising_is_bad=True, timing=True),
-        Measure("p95", "Latency, 95 % within", _field("latency_p95_ms"), format.seconds, additive=False, rising_is_bad=True, timing=True),
-        Measure("ttft", "First token, median", _field("ttft_p50_ms"), format.seconds, additive=False, rising_is_bad=True, timing=True),
-        Measure("cached", "Cached input", _share("cached_tokens", "prompt_tokens"), format.percent, additive=False),
+        Measure("cost", "Cost", _field("cost_usd"), in_words.money, rising_is_bad=True),
+        Measure("tokens", "Tokens", _field("total_tokens"), in_words.count),
+        Measure("calls", "Calls", _field("calls"), in_words.count),
+        Measure("failures", "Failures", _field("failed"), in_words.count, rising_is_bad=True),
+        Measure("error-rate", "Error rate", _share("failed", "calls"), in_words.percent, additive=False, rising_is_bad=True),
+        Measure("p50", "Latency, median", _field("latency_p50_ms"), in_words.seconds, additive=False, rising_is_bad=True, timing=True),
+        Measure("p95", "Latency, 95 % within", _field("latency_p95_ms"), in_words.seconds, additive=False, rising_is_bad=True, timing=True),
+        Measure("ttft", "First token, median", _field("ttft_p50_ms"), in_words.seconds, additive=False, rising_is_bad=True, timing=True),
+        Measure("cached", "Cached input", _share("cached_tokens", "prompt_tokens"), in_words.percent, additive=False),
     )
 }
 WORDS = tuple(MEASURES)

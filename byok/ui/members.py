@@ -6,12 +6,12 @@ import pandas as pd
 import streamlit as st
 import structlog
 
-from byok import downloads, services, sql_sessions
+from byok import downloads, in_words, services, sql_sessions
 from byok.accounts import identities, passwords, plans, users
 from byok.accounts.users import AS_SET, HIGHEST_LIMIT, User
 from byok.errors import ByokError
 from byok.retention import Retention
-from byok.ui import format, session
+from byok.ui import session
 from byok.ui.names import names_of
 
 _SAID, _REFUSED, _LINK = "members_said", "members_refused", "members_link"
@@ -22,7 +22,7 @@ def draw(admin: User) -> None:
     """The table, the invitation, and what can be done with the one who is chosen."""
     everyone = users.all_users(services.current().db)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.subheader(format.plural(len(everyone), "user"), anchor=False, width="content")
+        st.subheader(in_words.plural(len(everyone), "user"), anchor=False, width="content")
         with st.popover("Invite", icon=":material/person_add:", type="primary", key="invite"):
             _invite_form(admin)
     _say_what_was_done()
@@ -114,7 +114,7 @@ def _limit_input(label: str, value: int | None, key: str) -> None:
 
 def _confirm_erasure(admin: User, one: User) -> None:
     st.markdown(
-        f"Deletes **{format.literal(one.email)}**: account, vendor keys, tokens, sessions and all usage, for good. "
+        f"Deletes **{in_words.literal(one.email)}**: account, vendor keys, tokens, sessions and all usage, for good. "
         "Nobody can bring it back, and the same id is never used again."
     )
     typed = st.text_input("Type the e-mail to confirm", autocomplete="off", max_chars=254, key=f"typed-{one.id}", live=True)
@@ -123,7 +123,7 @@ def _confirm_erasure(admin: User, one: User) -> None:
 
 
 def _plan_words(plan: str) -> str:
-    return f"{plan} ({format.plural(plans.PLAN_DAYS[plan], 'day')})"  # type: ignore[index]
+    return f"{plan} ({in_words.plural(plans.PLAN_DAYS[plan], 'day')})"  # type: ignore[index]
 
 
 # -- what a click does: in callbacks, which are checked anew --
@@ -146,14 +146,14 @@ def _invite(_admin: User) -> None:
     def act() -> str:
         facts = {"plan": said["invite-plan"], "name": said["invite-name"], "admin": said["invite-admin"]}
         added = users.add(book.db, said["invite-email"], now=session.now(), **facts)
-        return _link_for(added, f"Invited {format.literal(added.email)}.")
+        return _link_for(added, f"Invited {in_words.literal(added.email)}.")
 
     _doing("user_invited", "", act)
 
 
 @session.checked_admin
 def _new_link(_admin: User, one: User) -> None:
-    _doing("user_link_made", one.id, lambda: _link_for(one, f"A new link for {format.literal(one.email)}; the one before is void."))
+    _doing("user_link_made", one.id, lambda: _link_for(one, f"A new link for {in_words.literal(one.email)}; the one before is void."))
 
 
 def _link_for(one: User, words: str) -> str:
@@ -168,7 +168,7 @@ def _link_for(one: User, words: str) -> str:
 def _disconnect(_admin: User, one: User) -> None:
     def act() -> str:
         identities.disconnect(services.current().db, one.id)
-        return f"Single sign-on does not open the account of {format.literal(one.email)} any more, and all its browsers are signed out."
+        return f"Single sign-on does not open the account of {in_words.literal(one.email)} any more, and all its browsers are signed out."
 
     _doing("user_disconnected", one.id, act)
 
@@ -207,7 +207,7 @@ def _set_state(admin: User, one: User) -> None:
 def _change(one: User, event: str, *, plan: str | None = None, **changes: int | bool | None) -> None:
     def act() -> str:
         changed = users.change(services.current().db, one.id, plan=plan, **changes)  # type: ignore[arg-type]
-        return f"Changed {format.literal(changed.email)}."
+        return f"Changed {in_words.literal(changed.email)}."
 
     _doing(event, one.id, act)
 

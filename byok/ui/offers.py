@@ -7,9 +7,9 @@ from datetime import timedelta
 import pyarrow as pa
 import streamlit as st
 
-from byok import downloads
+from byok import downloads, in_words
 from byok.accounts.users import User
-from byok.ui import format, session
+from byok.ui import session
 from byok.ui.filters import Filters
 from byok.ui.names import Names
 
@@ -94,11 +94,11 @@ def _progress(user: User) -> None:
     if found is None:
         st.caption(":material/hourglass_empty: The download begins …")
     elif found.over:
-        said = f"Sent: {format.plural(found.rows, 'row')}." if found.whole else f"Broken off after {format.plural(found.rows, 'row')}."
+        said = f"Sent: {in_words.plural(found.rows, 'row')}." if found.whole else f"Broken off after {in_words.plural(found.rows, 'row')}."
         st.caption(f":material/check: {said}" if found.whole else f":material/warning: {said}")
         if st.session_state.pop(_WATCHED, None):
             st.session_state["download_said"] = said
     elif rows:
-        st.progress(min(1.0, found.rows / rows), text=f"{format.count(found.rows)} of {format.plural(rows, 'row')}")
+        st.progress(min(1.0, found.rows / rows), text=f"{in_words.count(found.rows)} of {in_words.plural(rows, 'row')}")
     else:
-        st.caption(f":material/downloading: {format.plural(found.rows, 'row')} …")
+        st.caption(f":material/downloading: {in_words.plural(found.rows, 'row')} …")

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from byok.ui import cards, format
+from byok import in_words
+from byok.ui import cards
 from byok.ui.cards import Card
 from byok.ui.outcomes import Endings
 
@@ -24,43 +25,43 @@ def draw(found: Endings, before: Row | None, speeds: Row, pace: Sequence[Row]) -
         [
             Card(
                 "Error rate",
-                format.percent(rate),
+                in_words.percent(rate),
                 cards.points(rate, rate_before),
                 [100 * (rate or 0) for rate in found.rates],
                 "inverse",
                 "bar",
-                f"{format.count(failed)} of {format.plural(calls, 'call')} did not end with a 2xx status.",
-                lambda value: format.percent(value / 100),
+                f"{in_words.count(failed)} of {in_words.plural(calls, 'call')} did not end with a 2xx status.",
+                lambda value: in_words.percent(value / 100),
             ),
             Card(
                 "Rate limited",
-                format.percent(found.share("Rate limited")),
+                in_words.percent(found.share("Rate limited")),
                 None,
                 [float(count) for count in found.by_kind["Rate limited"]],
                 "inverse",
                 "bar",
                 "The share of calls that a vendor refused with 429: too many at once, or a quota used up.",
-                lambda count: format.plural(int(count), "call"),
+                lambda count: in_words.plural(int(count), "call"),
             ),
             Card(
                 "First token",
-                format.seconds(speeds.get("ttft_p50_ms")),
+                in_words.seconds(speeds.get("ttft_p50_ms")),
                 None,
                 paces("ttft_p50_ms"),
                 "off",
                 "bar",
                 "Half of the successes had one by then.",
-                format.seconds,
+                in_words.seconds,
             ),
             Card(
                 "Whole answer, p95",
-                format.seconds(speeds.get("latency_p95_ms")),
+                in_words.seconds(speeds.get("latency_p95_ms")),
                 None,
                 paces("latency_p95_ms"),
                 "off",
                 "bar",
                 "19 of 20 successful calls were done by then: an exact percentile of the times measured.",
-                format.seconds,
+                in_words.seconds,
             ),
         ]
     )

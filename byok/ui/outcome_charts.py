@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from byok.ui import charts, figure, format, theme
+from byok import in_words
+from byok.ui import charts, figure, theme
 from byok.ui.outcomes import Endings
 from byok.ui.periods import Grain
 
@@ -25,7 +26,7 @@ def rate_over_volume(found: Endings, *, grain: Grain, mode: str | None, running:
     names = _names(found.buckets, grain, running)
     rates = [None if rate is None else 100 * rate for rate in found.rates]
     told = [
-        [format.percent(rate), f"{format.count(bad)} of {format.plural(calls, 'call')}", name]
+        [in_words.percent(rate), f"{in_words.count(bad)} of {in_words.plural(calls, 'call')}", name]
         for rate, bad, calls, name in zip(found.rates, found.failed, found.calls, names, strict=True)
     ]
     size = 5 if len(x) <= 60 else 3
@@ -77,7 +78,7 @@ def failures_by_kind(found: Endings, *, grain: Grain, mode: str | None, running:
     names = _names(found.buckets, grain, running)
     shares = [[bad / calls if calls else 0.0 for bad, calls in zip(found.by_kind[kind], found.calls, strict=True)] for kind in kinds]
     told = [
-        [[format.count(bad), format.percent(share), name] for bad, share, name in zip(found.by_kind[kind], row, names, strict=True)]
+        [[in_words.count(bad), in_words.percent(share), name] for bad, share, name in zip(found.by_kind[kind], row, names, strict=True)]
         for kind, row in zip(kinds, shares, strict=True)
     ]
     x = [bucket.isoformat() for bucket in found.buckets]
@@ -112,13 +113,13 @@ def rate_described(found: Endings, *, grain: Grain) -> str:
     """The first figure in a sentence."""
     calls, failed = sum(found.calls), sum(found.failed)
     worst = max(zip(found.rates, found.buckets, strict=True), key=lambda pair: pair[0] or 0, default=None)
-    peak = f" Highest: {format.percent(worst[0])}, {figure.bucket_name(worst[1], grain)}." if worst and worst[0] else ""
-    return f"Error rate per {grain} over requests: {format.count(failed)} of {format.plural(calls, 'call')} failed.{peak}"
+    peak = f" Highest: {in_words.percent(worst[0])}, {figure.bucket_name(worst[1], grain)}." if worst and worst[0] else ""
+    return f"Error rate per {grain} over requests: {in_words.count(failed)} of {in_words.plural(calls, 'call')} failed.{peak}"
 
 
 def kinds_described(found: Endings, *, grain: Grain) -> str:
     """The second figure in a sentence."""
-    parts = [f"{kind} {format.count(sum(counts))}" for kind, counts in found.by_kind.items() if any(counts)]
+    parts = [f"{kind} {in_words.count(sum(counts))}" for kind, counts in found.by_kind.items() if any(counts)]
     return f"Failed calls per {grain} by kind. {', '.join(parts)}."
 
 
@@ -136,8 +137,8 @@ def _week(rows: Sequence[Row], metric: str) -> tuple[list[list[float]], list[lis
         day, hour = row["weekday"] - 1, row["hour_of_day"]
         rate = row["failed"] / row["calls"]
         values[day][hour] = rate if metric == "rate" else float(row[metric])
-        shown = format.percent(rate) if metric == "rate" else format.count(row[metric])
-        told[day][hour] = [shown, f"{format.count(row['failed'])} of {format.plural(row['calls'], 'call')} failed"]
+        shown = in_words.percent(rate) if metric == "rate" else in_words.count(row[metric])
+        told[day][hour] = [shown, f"{in_words.count(row['failed'])} of {in_words.plural(row['calls'], 'call')} failed"]
     return values, told
 
 

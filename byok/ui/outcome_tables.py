@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import streamlit as st
 
-from byok.ui import format, outcomes
+from byok import in_words
+from byok.ui import outcomes
 from byok.ui.outcomes import SOURCES, Culprit
 
 Row = Mapping[str, Any]
@@ -26,7 +27,7 @@ def culprits(found: Sequence[Culprit], *, title: str, shown: Callable[[str], str
                 "calls": one.calls,
                 "rate": 100 * one.rate,
                 "limited": 100 * one.limited / one.calls,
-                "mostly": outcomes.in_words(one.mostly) if one.mostly else format.DASH,
+                "mostly": outcomes.in_words(one.mostly) if one.mostly else in_words.DASH,
             }
             for one in found
         ]
@@ -79,7 +80,7 @@ def speeds(models: Sequence[Row]) -> None:
         column_order=list(config),
         hide_index=True,
         height=_height(frame),
-        placeholder=format.DASH,
+        placeholder=in_words.DASH,
         key="speeds",
         alt="Models by successful calls, with exact percentiles of the time to the first token and to the last.",
     )
@@ -146,7 +147,7 @@ def failures(rows: Sequence[Row], *, zone: ZoneInfo, key_shown: Callable[[str], 
         column_config=config,
         hide_index=True,
         height=_height(frame),
-        placeholder=format.DASH,
+        placeholder=in_words.DASH,
         key="recent-failures",
         alt="The newest failed calls with status, model, key and duration.",
     )
@@ -156,7 +157,7 @@ _SPEEDS = ("ttft_p50", "ttft_p95", "latency_p50", "latency_p95")
 
 
 def _clock(moment: datetime) -> str:
-    return f"{format.day(moment)}, {moment:%H:%M:%S}"
+    return f"{in_words.day(moment)}, {moment:%H:%M:%S}"
 
 
 def _full(column: "pd.Series[float]") -> float:

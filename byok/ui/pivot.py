@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 import streamlit as st
 
-from byok.ui import course_charts, figure, format
+from byok import in_words
+from byok.ui import course_charts, figure
 from byok.ui.breakdown import Breakdown
 from byok.ui.measures import MEASURES
 from byok.ui.periods import Grain
@@ -55,7 +56,7 @@ def draw(found: pd.DataFrame, metric: str, *, title: str, key: str, on_select: C
         hide_index=True,
         width="stretch",
         height="content" if len(found) <= 15 else 560,
-        placeholder=format.DASH,
+        placeholder=in_words.DASH,
         on_select=on_select,
         selection_mode="single-cell",
         key=key,

@@ -7,14 +7,14 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from byok import price_setting, services
+from byok import in_words, price_setting, services
 from byok.accounts.users import User
 from byok.errors import ByokError
 from byok.pricing import files
 from byok.pricing.overrides import BY_OPERATOR, Override
 from byok.store import questions
 from byok.store.money import Name
-from byok.ui import format, session
+from byok.ui import session
 
 ANCHOR = "price-table"
 _RATES = {"input": "Input", "output": "Output", "cached": "Cached input", "cache_write": "Cache write"}
@@ -66,7 +66,7 @@ def _draw(rows: list[dict[str, Any]]) -> None:
         hide_index=True,
         width="stretch",
         height="content" if len(frame) <= 12 else 460,
-        placeholder=format.DASH,
+        placeholder=in_words.DASH,
         key="price-table",
         alt="Prices by vendor and model: input, output, cached input and cache writes in USD per million tokens, with source and date.",
     )
@@ -104,11 +104,11 @@ def _set(user: User) -> None:  # noqa: ARG001 - asked for by `checked_admin`
         entry = files.entry({**values, "source": str(state.get("price-source", "")).strip() or BY_OPERATOR})
         price_setting.book(book, [Override(vendor, model, since, entry)], now=book.now())
     except ValueError as error:
-        state[_SAID] = (True, f"This is no price: {format.literal(str(error))}.")
+        state[_SAID] = (True, f"This is no price: {in_words.literal(str(error))}.")
     except ByokError as error:
-        state[_SAID] = (True, f"{format.literal(error.message)} {format.literal(error.remedy)}")
+        state[_SAID] = (True, f"{in_words.literal(error.message)} {in_words.literal(error.remedy)}")
     else:
-        state[_SAID] = (False, f"Set for {format.literal(f'{vendor}/{model}')} from {since} on.")
+        state[_SAID] = (False, f"Set for {in_words.literal(f'{vendor}/{model}')} from {since} on.")
 
 
 def _float(value: object) -> float | None:

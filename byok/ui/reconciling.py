@@ -6,7 +6,7 @@ from decimal import Decimal
 import pandas as pd
 import streamlit as st
 
-from byok import services
+from byok import in_words, services
 from byok.accounts import key_vault
 from byok.accounts.plans import keep_after
 from byok.accounts.users import User
@@ -15,7 +15,7 @@ from byok.reconciliation.comparison import Reconciliation, reconcile
 from byok.reconciliation.exports import lines_of
 from byok.store.scope import Scope
 from byok.store.zones import EARLIEST, LATEST
-from byok.ui import format, names, session
+from byok.ui import names, session
 
 MOST_MB = 32  # a month of minutes, as OpenAI exports it, for some models
 
@@ -38,7 +38,7 @@ def draw(user: User) -> None:
         with io.TextIOWrapper(io.BytesIO(file.getvalue()), encoding="utf-8", newline="") as text:
             found = reconcile(book.engine, scope, lines_of(text), kept_from=keep_after(user.retention_days, now))
     except ByokError as error:
-        st.error(f"{format.literal(error.message)} {format.literal(error.remedy)}")
+        st.error(f"{in_words.literal(error.message)} {in_words.literal(error.remedy)}")
         return
     _show(found)
 
@@ -46,7 +46,7 @@ def draw(user: User) -> None:
 def _show(found: Reconciliation) -> None:
     if found.days_gone:
         st.caption(
-            f":material/history_toggle_off: {format.plural(found.days_gone, 'day')} left out: their records are not all kept any more."
+            f":material/history_toggle_off: {in_words.plural(found.days_gone, 'day')} left out: their records are not all kept any more."
         )
     if not found.rows:
         st.info("Nothing is left to compare: export a period that your plan still keeps.", icon=":material/history_toggle_off:")
@@ -98,8 +98,8 @@ def _table(found: Reconciliation) -> pd.DataFrame:
 
 
 def _share(captured: float | None) -> str:
-    return format.DASH if captured is None else f"{captured * 100:,.1f} %"
+    return in_words.DASH if captured is None else f"{captured * 100:,.1f} %"
 
 
 def _amount(value: Decimal, found: Reconciliation) -> str:
-    return format.short(value) if found.kind == "usage" else format.money(value)
+    return in_words.short(value) if found.kind == "usage" else in_words.money(value)

@@ -7,14 +7,14 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from byok import services
+from byok import in_words, services
 from byok.accounts.ids import new_id
 from byok.accounts.users import User
 from byok.errors import ByokError
 from byok.notify import email, mail_pages, reports, schedules, source
 from byok.notify.schedules import Kind, Schedule
 from byok.store import zones
-from byok.ui import format, session
+from byok.ui import session
 
 _SAID, _REFUSED, _SENT_AT = "report-said", "report-refused", "report-sent-at"
 _NAMES = {"day": "Every day", "week": "Every Monday", "month": "On the first"}
@@ -34,11 +34,11 @@ def draw(user: User) -> None:
     if schedule:
         here = schedule.next_at.astimezone(ZoneInfo(schedule.tz))
         st.markdown(
-            f":material/schedule: {_NAMES[schedule.period]} at {schedule.at} ({schedule.tz}) to **{format.literal(user.email)}**"
-            f"{', with the figures as CSV' if schedule.csv else ''}. Next: **{here:%a} {format.minute(here)}**."
+            f":material/schedule: {_NAMES[schedule.period]} at {schedule.at} ({schedule.tz}) to **{in_words.literal(user.email)}**"
+            f"{', with the figures as CSV' if schedule.csv else ''}. Next: **{here:%a} {in_words.minute(here)}**."
         )
     else:
-        st.markdown(f"No report is sent. Choose when the summary of your usage comes to {format.literal(user.email)}.")
+        st.markdown(f"No report is sent. Choose when the summary of your usage comes to {in_words.literal(user.email)}.")
     if services.current().settings.smtp_url is None:
         st.warning("No mail server is set here, so no mail is sent: the operator sets `BYOK_SMTP_URL`.", icon=":material/mail_off:")
     _form(user, schedule)
@@ -67,7 +67,7 @@ def _preview(user: User) -> None:
             kind = st.segmented_control("Of", list(_PERIODS), default="week", required=True, format_func=named, key="report-of")
             st.button("Send it to me now", key="report-now", icon=":material/send:", on_click=_send, args=(user,))
         subject, page = _page(user, cast(Kind, kind))
-        st.caption(f"Subject: {format.literal(subject)}")
+        st.caption(f"Subject: {in_words.literal(subject)}")
         # As a data address the frame is of no origin: it reaches neither this page nor its cookies, and its own policy loads nothing.
         st.iframe(f"data:text/html;base64,{base64.b64encode(page.encode()).decode()}", height=760, alt="The mail as it will look.")
 
@@ -117,6 +117,6 @@ def _send(user: User) -> None:
     report = reports.of_last(book, user, kind, now=session.now(), spikes=source.spikes(book))
     outcome = email.send(reports.mail(book, report, new_id("rep_")), book.settings, session.now())
     if outcome.sent:
-        said[_SAID] = f"Sent to {format.literal(user.email)}."
+        said[_SAID] = f"Sent to {in_words.literal(user.email)}."
     else:
         said[_REFUSED] = f"The report was not sent: {outcome.said}."

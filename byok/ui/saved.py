@@ -8,12 +8,12 @@ from urllib.parse import parse_qsl, urlencode
 
 import streamlit as st
 
-from byok import services
+from byok import in_words, services
 from byok.accounts import saved_views
 from byok.accounts.saved_views import SavedView
 from byok.accounts.users import User
 from byok.errors import ByokError
-from byok.ui import bar, filters, format, session
+from byok.ui import bar, filters, session
 from byok.ui.names import Names, names_of
 
 # What pages add to the words of the bar.
@@ -91,7 +91,7 @@ def _list(user: User) -> None:
     for view in views:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             page = f"pages/{view.page or 'overview'}.py"
-            st.page_link(page, label=format.literal(view.name), query_params={_OPENED: view.id}, width="stretch")
+            st.page_link(page, label=in_words.literal(view.name), query_params={_OPENED: view.id}, width="stretch")
             st.button("Rename", key=f"rename-{view.id}", icon=":material/edit:", type="tertiary", on_click=_begin, args=(view,))
             st.button("Delete", key=f"delete-{view.id}", icon=":material/delete:", type="tertiary", on_click=_delete, args=(user, view.id))
         if st.session_state.get(_RENAMED) == view.id:

@@ -9,11 +9,10 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from byok import services
+from byok import in_words, services
 from byok.accounts import access_tokens, passwords, sessions
 from byok.accounts.users import User
 from byok.errors import ByokError
-from byok.ui import format
 
 COOKIE = "byok_session"
 SIGN_IN_ADDRESS = "/auth/sign-in"
@@ -121,7 +120,7 @@ def behind_web() -> bool:
 def account(user: User) -> None:
     """Who is signed in, and the way out."""
     st.text(user.name or user.email)
-    st.caption(f"{user.plan.capitalize()} plan · keeps {format.plural(user.retention_days, 'day')}")
+    st.caption(f"{user.plan.capitalize()} plan · keeps {in_words.plural(user.retention_days, 'day')}")
     if _OWN in st.session_state:
         st.button("Sign out", on_click=_sign_out, icon=":material/logout:", type="tertiary")
     elif behind_web():

@@ -4,11 +4,11 @@ from urllib.parse import urlsplit
 
 import streamlit as st
 
-from byok import services
+from byok import in_words, services
 from byok.accounts import identities, passwords
 from byok.accounts.identities import Connected
 from byok.accounts.users import User
-from byok.ui import format, session
+from byok.ui import session
 
 CONNECT_ADDRESS = "/auth/oidc/connect"
 _SURE = "Single sign-on does not open this account any more, and all other browsers are signed out."
@@ -34,15 +34,15 @@ def draw(user: User) -> None:
     for one in found:
         _row(user, one)
     if not found:
-        st.markdown(f"Connect it, and {format.literal(book.settings.oidc_label)} opens this account beside your password.")
+        st.markdown(f"Connect it, and {in_words.literal(book.settings.oidc_label)} opens this account beside your password.")
         if session.behind_web():
             session.go(f"Connect {book.settings.oidc_label}", CONNECT_ADDRESS)
 
 
 def _row(user: User, one: Connected) -> None:
     with st.container(border=True, gap=None):
-        st.markdown(f"**{format.literal(urlsplit(one.issuer).netloc)}**")
-        st.caption(f"Connected {format.minute(one.created_at.astimezone(session.zone(user)))}")
+        st.markdown(f"**{in_words.literal(urlsplit(one.issuer).netloc)}**")
+        st.caption(f"Connected {in_words.minute(one.created_at.astimezone(session.zone(user)))}")
 
 
 @session.checked

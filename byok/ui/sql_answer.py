@@ -7,11 +7,12 @@ import pyarrow as pa
 import streamlit as st
 import structlog
 
+from byok import in_words
 from byok.accounts.users import User
 from byok.errors import ByokError
 from byok.store import formatting
 from byok.store.console import ConsoleResult
-from byok.ui import charts, figure, format, offers, states, theme
+from byok.ui import charts, figure, offers, states, theme
 from byok.ui.sql_editor import Run
 
 MOST_MARKS = 500
@@ -38,7 +39,7 @@ def draw(user: User, run: Run) -> None:
         return
     table, chart = st.tabs(["Table", "Chart"])
     with table:
-        st.dataframe(rows, hide_index=True, alt=f"The answer: {format.plural(rows.num_rows, 'row')}")
+        st.dataframe(rows, hide_index=True, alt=f"The answer: {in_words.plural(rows.num_rows, 'row')}")
     with chart:
         _chart(rows)
     fmt = st.segmented_control("Format", list(_FORMATS), default="csv", required=True, key="sql-format")
@@ -51,7 +52,7 @@ def _failed(error: ByokError) -> None:
 
 
 def _described(user: User, answer: ConsoleResult) -> None:
-    st.markdown(f"**{format.plural(answer.rows.num_rows, 'row')}** in {answer.seconds:.2f} s")
+    st.markdown(f"**{in_words.plural(answer.rows.num_rows, 'row')}** in {answer.seconds:.2f} s")
     if answer.truncated:
         st.warning(f"Not all is shown: {answer.truncated}.", icon=":material/content_cut:")
     if not answer.rows.num_rows and states.newest_of(user) is None:

@@ -10,14 +10,14 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 import structlog
 
-from byok import services
+from byok import in_words, links, services
 from byok.accounts.plans import keep_after
 from byok.accounts.users import User
 from byok.errors import ByokError
 from byok.store import questions
 from byok.store.scope import Scope
 from byok.store.zones import LATEST
-from byok.ui import filters, format, links, losses, session
+from byok.ui import filters, losses, session
 from byok.ui.filters import Filters
 
 POLL = timedelta(seconds=2)
@@ -52,7 +52,7 @@ def require_records(user: User, chosen: Filters) -> None:
 def whose(chosen: Filters) -> None:
     """Say loudly that these are not the reader's own records."""
     if chosen.everyone:
-        shown = f"the calls of {format.plural(len(chosen.user_ids), 'user')}" if chosen.user_ids else "everyone's calls"
+        shown = f"the calls of {in_words.plural(len(chosen.user_ids), 'user')}" if chosen.user_ids else "everyone's calls"
         st.warning(f"You see {shown}, as an admin.", icon=":material/groups:")
 
 
@@ -111,9 +111,9 @@ def unpriced(rows: Sequence[Mapping[str, Any]]) -> None:
         return
     without.sort(key=lambda row: -row["calls"])
     named = ", ".join(f"`{row['vendor']}/{row['model']}`" for row in without[:3]) + (" …" if len(without) > 3 else "")
-    calls = format.plural(sum(row["calls"] for row in without), "call")
+    calls = in_words.plural(sum(row["calls"] for row in without), "call")
     st.warning(
-        f"No price is known for {named}: {calls} of this period are in no sum of money and shown as {format.DASH}. "
+        f"No price is known for {named}: {calls} of this period are in no sum of money and shown as {in_words.DASH}. "
         "[The price table](costs#price-table) names every price there is.",
         icon=":material/money_off:",
     )
@@ -129,11 +129,11 @@ def freshness(user: User, chosen: Filters, *, compared: bool) -> None:
     if compared and chosen.scope_before:
         words[0] += f", compared with {chosen.period.compared_with}"
     if newest is not None:
-        words.append(f"Data to {_clock(newest, chosen.zone)}, {format.ago(session.now() - newest)}")
+        words.append(f"Data to {_clock(newest, chosen.zone)}, {in_words.ago(session.now() - newest)}")
     if missing:
-        words.append(f":red[{format.plural(missing, 'file')} cannot be read: numbers are incomplete]")
+        words.append(f":red[{in_words.plural(missing, 'file')} cannot be read: numbers are incomplete]")
     if lost := losses.lost(services.current().settings.gateway_here):
-        words.append(f":red[{format.plural(lost, 'call')} of this installation could not be recorded: numbers are incomplete]")
+        words.append(f":red[{in_words.plural(lost, 'call')} of this installation could not be recorded: numbers are incomplete]")
     st.caption(" · ".join(words))
 
 
@@ -145,15 +145,15 @@ def demo_banner() -> None:
 def _clock(moment: datetime, zone: ZoneInfo) -> str:
     here = moment.astimezone(zone)
     today = here.date() == session.now().astimezone(zone).date()
-    return f"{here:%H:%M:%S}" if today else format.minute(here)
+    return f"{here:%H:%M:%S}" if today else in_words.minute(here)
 
 
 def _kept(user: User, chosen: Filters) -> str:
     since = chosen.kept_from.astimezone(chosen.zone)
     if chosen.everyone:
-        return f"The longest plan among these users keeps calls since {format.day(since, year=True)}, {since:%H:%M}."
-    kept = format.plural(user.retention_days, "day")
-    return f"Your plan ({user.plan}) keeps {kept}: calls since {format.day(since, year=True)}, {since:%H:%M}."
+        return f"The longest plan among these users keeps calls since {in_words.day(since, year=True)}, {since:%H:%M}."
+    kept = in_words.plural(user.retention_days, "day")
+    return f"Your plan ({user.plan}) keeps {kept}: calls since {in_words.day(since, year=True)}, {since:%H:%M}."
 
 
 def _last_week() -> None:

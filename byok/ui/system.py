@@ -9,12 +9,12 @@ from importlib import metadata
 import streamlit as st
 
 import byok
-from byok import condition, services
+from byok import condition, in_words, services
 from byok.accounts.users import User
 from byok.condition import Condition
 from byok.doctor import Finding
 from byok.store import questions
-from byok.ui import format, losses, session
+from byok.ui import losses, session
 
 REFRESH = timedelta(seconds=10)
 _FOUND, _FOUND_AT = "doctor_found", "doctor_found_at"
@@ -30,22 +30,23 @@ def standing(admin: User) -> None:
     now, found = session.now(), condition.condition(book)
     lost = losses.lost(book.settings.gateway_here)
     _faults(found, lost)
-    age = format.ago(now - found.newest) if found.newest else format.DASH
+    age = in_words.ago(now - found.newest) if found.newest else in_words.DASH
     with st.grid(4, min_column_width=165, gap="small"):
         _card("Newest record", age, "Of all users. Every answer reaches up to it.")
-        _card("Records", format.short(found.rows), f"{format.count(found.rows)}, those past retention but not yet purged included.")
-        _card("Waiting in the journal", format.count(found.pending), "Visible already, and not yet in Parquet. The keeper publishes them.")
+        rows, pending = in_words.count(found.rows), in_words.count(found.pending)
+        _card("Records", in_words.short(found.rows), f"{rows}, those past retention but not yet purged included.")
+        _card("Waiting in the journal", pending, "Visible already, and not yet in Parquet. The keeper publishes them.")
         _card("Keeper", "runs" if found.keeper else "does not run", "Whether a process holds the keeper's lock of this data directory.")
     with st.grid(4, min_column_width=165, gap="small"):
-        _card("Usage files", format.size(found.usage_bytes), f"{format.plural(found.files, 'file')}; {_per_record(found)}.")
-        _card("Journal", format.size(found.journal_bytes), format.plural(found.segments, "segment") + ".")
+        _card("Usage files", in_words.size(found.usage_bytes), f"{in_words.plural(found.files, 'file')}; {_per_record(found)}.")
+        _card("Journal", in_words.size(found.journal_bytes), in_words.plural(found.segments, "segment") + ".")
         _card("Accounts", _accounts(found), "The database of users, keys and tokens; vendor keys lie in it encrypted.")
-        _card("Free disk", format.size(found.free_bytes), f"Of {format.size(found.disk_bytes)}.")
+        _card("Free disk", in_words.size(found.free_bytes), f"Of {in_words.size(found.disk_bytes)}.")
     with st.grid(4, min_column_width=165, gap="small"):
-        _card("Lost records", format.count(lost), "Calls that were answered but could not be recorded, since the gateway started.")
-        _card("Damaged files", format.count(len(found.broken_files)), ", ".join(found.broken_files[:3]) or "Every file can be read.")
+        _card("Lost records", in_words.count(lost), "Calls that were answered but could not be recorded, since the gateway started.")
+        _card("Damaged files", in_words.count(len(found.broken_files)), ", ".join(found.broken_files[:3]) or "Every file can be read.")
         lines = found.quarantined_lines + found.bad_lines
-        _card("Damaged lines", format.count(lines), "Journal lines that were set aside, because their checksum is wrong.")
+        _card("Damaged lines", in_words.count(lines), "Journal lines that were set aside, because their checksum is wrong.")
         _card("Last purge", _purged(found, now), "The keeper deletes what plans stop keeping; most runs find nothing.")
 
 
@@ -77,7 +78,7 @@ def prices() -> None:
     rows = questions.price_list(services.current().engine)
     looked_up = [day for row in rows for day in _DATE.findall(row["price_source"])]  # a source ends with the day it was looked up
     since = f", dated from {min(looked_up)} to {max(looked_up)}" if looked_up else ""
-    st.markdown(f"{format.plural(len(rows), 'model')} with a price{since}.")
+    st.markdown(f"{in_words.plural(len(rows), 'model')} with a price{since}.")
     st.caption("`byok prices list` names each with its source; `byok prices check` looks for models in use that have none.")
 
 
@@ -96,7 +97,7 @@ def checks(admin: User) -> None:
         return
     faults = sum(not one.ok for one in found)
     at = st.session_state[_FOUND_AT].astimezone(session.zone(admin))
-    st.markdown(f"**{format.plural(faults, 'fault') if faults else 'No fault'}** at {at:%H:%M:%S}.")
+    st.markdown(f"**{in_words.plural(faults, 'fault') if faults else 'No fault'}** at {at:%H:%M:%S}.")
     st.dataframe(
         [
             {
@@ -119,10 +120,10 @@ def _faults(found: Condition, lost: int) -> None:
     if not found.keeper:
         st.error("No keeper runs: nothing is published, purged or sent. Start it: `byok keeper` (or `byok up`).", icon=":material/error:")
     if found.broken_files:
-        broken = format.plural(len(found.broken_files), "usage file")
+        broken = in_words.plural(len(found.broken_files), "usage file")
         st.error(f"{broken} cannot be read: every answer lacks their rows.", icon=":material/error:")
     if lost:
-        calls = format.plural(lost, "call")
+        calls = in_words.plural(lost, "call")
         st.error(f"{calls} could not be recorded. Is the disk full, or `data/journal` not writable?", icon=":material/error:")
     if found.deletion_pending:
         st.warning("A deletion was begun and is not finished yet; the keeper does that within a minute.", icon=":material/hourglass_empty:")
@@ -138,11 +139,11 @@ def _per_record(found: Condition) -> str:
 
 
 def _accounts(found: Condition) -> str:
-    return "on a server" if found.accounts_bytes is None else format.size(found.accounts_bytes)
+    return "on a server" if found.accounts_bytes is None else in_words.size(found.accounts_bytes)
 
 
 def _purged(found: Condition, now: datetime) -> str:
-    return format.ago(now - datetime.fromisoformat(found.last_purge)) if found.last_purge else format.DASH
+    return in_words.ago(now - datetime.fromisoformat(found.last_purge)) if found.last_purge else in_words.DASH
 
 
 @session.checked_admin

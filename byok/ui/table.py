@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from byok.ui import format
+from byok import in_words
 from byok.ui.measures import MEASURES, Value
 
 Row = Mapping[str, Any]
@@ -72,7 +72,7 @@ def draw(frame: pd.DataFrame, *, title: str, compared_with: str | None, key: str
         hide_index=True,
         width="stretch",
         height="content" if len(frame) <= 12 else 460,
-        placeholder=format.DASH,
+        placeholder=in_words.DASH,
         on_select=on_select,
         selection_mode="single-cell",
         key=key,
@@ -92,7 +92,7 @@ def _number(value: Value | None) -> float:
 
 
 def _change(row: Row, before: Row | None, of: Callable[[Row], Value | None]) -> float | None:
-    share = format.change(of(row), of(before)) if before else None
+    share = in_words.change(of(row), of(before)) if before else None
     return None if share is None else 100 * share
 
 

@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from byok import services
+from byok import in_words, links, services
 from byok.accounts import access_tokens
 from byok.accounts.access_tokens import AccessToken
 from byok.accounts.users import User
 from byok.errors import ByokError
-from byok.ui import format, links, session
+from byok.ui import session
 from byok.ui.vault import history
 
 
@@ -27,11 +27,11 @@ def draw(user: User) -> None:
 
 
 def _row(user: User, token: AccessToken) -> None:
-    expiry = f" · expires {format.day(token.expires_at, year=True)}" if token.expires_at else ""
-    models = f" · for {format.literal(', '.join(token.models))} only" if token.models else ""
+    expiry = f" · expires {in_words.day(token.expires_at, year=True)}" if token.expires_at else ""
+    models = f" · for {in_words.literal(', '.join(token.models))} only" if token.models else ""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", border=True):
         with st.container(width="content", gap=None):
-            st.markdown(f"**{format.literal(token.label) or 'Token'}** · {format.literal(f'byok_{token.id}_…')}")
+            st.markdown(f"**{in_words.literal(token.label) or 'Token'}** · {in_words.literal(f'byok_{token.id}_…')}")
             st.caption(history(token.created_at, token.last_used_at) + expiry + models)
         with st.popover("Revoke", key=f"revoke-token-{token.id}", icon=":material/delete:", type="tertiary"):
             st.markdown("Programs that use this token are refused within five seconds.")

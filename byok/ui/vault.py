@@ -4,13 +4,13 @@ from datetime import datetime
 
 import streamlit as st
 
-from byok import services
+from byok import in_words, services
 from byok.accounts import key_vault
 from byok.accounts.key_vault import VendorKey
 from byok.accounts.users import User
 from byok.errors import ByokError
 from byok.gateway.vendors import vendors
-from byok.ui import format, session
+from byok.ui import session
 from byok.ui.names import names_of
 
 _FIELDS_USED, _REFUSAL = "new_key_fields_used", "new_key_refusal"
@@ -32,7 +32,7 @@ def draw(user: User) -> None:
 
 
 def _row(user: User, key: VendorKey, word: str) -> None:
-    name = f"**{key.vendor}**" + (f" · {format.literal(key.label)}" if key.label else "") + f" · …{format.literal(key.last_four)}"
+    name = f"**{key.vendor}**" + (f" · {in_words.literal(key.label)}" if key.label else "") + f" · …{in_words.literal(key.last_four)}"
     marks = (" :blue-badge[default]" if key.default else "") + (" :red-badge[refused by the vendor]" if key.refused_at else "")
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", border=True):
         with st.container(width="content", gap=None):
@@ -48,8 +48,8 @@ def _row(user: User, key: VendorKey, word: str) -> None:
 
 def history(created_at: datetime, last_used_at: datetime | None) -> str:
     """When something was made and last used, in words."""
-    used = f"last used {format.ago(session.now() - last_used_at)}" if last_used_at else "never used"
-    return f"Added {format.day(created_at, year=True)} · {used}"
+    used = f"last used {in_words.ago(session.now() - last_used_at)}" if last_used_at else "never used"
+    return f"Added {in_words.day(created_at, year=True)} · {used}"
 
 
 def _add_form(user: User) -> None:
@@ -71,7 +71,7 @@ def _store(user: User, field: str) -> None:
         key = key_vault.add(
             book.db, book.master, user.id, said["new-key-vendor"], said[field], now=session.now(), label=said[f"{field}-label"]
         )
-        st.toast(f"Stored the {key.vendor} key ending in {format.literal(key.last_four)}.", icon=":material/check:")
+        st.toast(f"Stored the {key.vendor} key ending in {in_words.literal(key.last_four)}.", icon=":material/check:")
     except ByokError as error:
         said[_REFUSAL] = f"{error.message} {error.remedy}"
     said[_FIELDS_USED] = said.get(_FIELDS_USED, 0) + 1
@@ -84,7 +84,7 @@ def _make_default(user: User, key: VendorKey) -> None:
 
 def _confirm_revocation(user: User, key: VendorKey) -> None:
     st.markdown(
-        f"The **{key.vendor}** key …{format.literal(key.last_four)} is deleted here, and calls that need it fail from the next one on. "
+        f"The **{key.vendor}** key …{in_words.literal(key.last_four)} is deleted here, and calls that need it fail from the next one on. "
         "Its past usage stays. Revoke it at the vendor, too, if it may have leaked."
     )
     typed = st.text_input(f"Type {key.last_four} to confirm", autocomplete="off", max_chars=20, key=f"typed-{key.id}", live=True)

@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from byok import services
+from byok import in_words, services
 from byok.accounts import sessions
 from byok.accounts.sessions import Session
 from byok.accounts.users import User
-from byok.ui import format, session
+from byok.ui import session
 
 
 def draw(user: User) -> None:
@@ -26,9 +26,9 @@ def _row(user: User, one: Session, *, own: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", border=True):
         with st.container(width="content", gap=None):
             st.markdown(
-                f"Signed in {format.minute(one.created_at.astimezone(session.zone(user)))}" + (" :blue-badge[this one]" if own else "")
+                f"Signed in {in_words.minute(one.created_at.astimezone(session.zone(user)))}" + (" :blue-badge[this one]" if own else "")
             )
-            st.caption(f"Last visit {format.ago(session.now() - one.seen_at)}")
+            st.caption(f"Last visit {in_words.ago(session.now() - one.seen_at)}")
         if not own:
             st.button("End", key=f"end-{one.id}", type="tertiary", icon=":material/logout:", on_click=_end, args=(user, one.id))
 

@@ -6,12 +6,12 @@ from decimal import Decimal
 import pandas as pd
 import streamlit as st
 
-from byok import services
+from byok import in_words, services
 from byok.errors import ByokError
 from byok.pricing import tokenizers
 from byok.store import money
 from byok.store.money import Name, WhatIf
-from byok.ui import charts, cost_charts, format
+from byok.ui import charts, cost_charts
 from byok.ui.filters import Filters
 
 MOST_STEPS = 8
@@ -47,12 +47,12 @@ def section(chosen: Filters, used: Sequence[Name]) -> None:
 
 def _answer(found: WhatIf, *, key: str) -> None:
     before, after, difference = (found.totals[name] for name in ("cost_usd", "what_if_usd", "difference_usd"))
-    share = format.change(after, before)
-    words = f" ({format.signed_percent(share)})" if share is not None and difference else ""
+    share = in_words.change(after, before)
+    words = f" ({in_words.signed_percent(share)})" if share is not None and difference else ""
     sign = "+" if difference > 0 else ""
     st.markdown(
-        format.literal(f"{format.money(before)} → {format.money(after)}: {sign}{format.money(difference)}{words}")
-        + (f" · {format.plural(found.totals['unpriced_calls'], 'call')} cannot be compared" if found.totals["unpriced_calls"] else "")
+        in_words.literal(f"{in_words.money(before)} → {in_words.money(after)}: {sign}{in_words.money(difference)}{words}")
+        + (f" · {in_words.plural(found.totals['unpriced_calls'], 'call')} cannot be compared" if found.totals["unpriced_calls"] else "")
     )
     steps = [(row["model"], row["difference_usd"]) for row in found.rows if row["difference_usd"]]
     shown = [
@@ -88,7 +88,7 @@ def _answer(found: WhatIf, *, key: str) -> None:
         column_config=config,
         hide_index=True,
         width="stretch",
-        placeholder=format.DASH,
+        placeholder=in_words.DASH,
         key=f"whatif-table-{key}",
         alt="What if, by model.",
     )

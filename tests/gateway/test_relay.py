@@ -164,6 +164,43 @@ def test_a_reset_in_mid_stream_breaks_the_answer_off(house: Any, vendor: Loopbac
     assert (record.status, record.usage_source, record.completion_tokens) == (502, "estimated", 2)
 
 
+MESSAGES = [
+    b'event: message_start\ndata: {"type":"message_start","message":{"model":"claude-sonnet-4-5","usage":{"input_tokens":12}}}\n\n',
+    b'event: content_block_delta\ndata: {"type":"content_block_delta","delta":{"text":"hi"}}\n\n',
+    b'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":3}}\n\n',
+    b'event: message_stop\ndata: {"type":"message_stop"}\n\n',
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "model", "pieces", "then"),
+    [
+        (CHAT, "gpt-4o-mini", EVENTS, "reset"),
+        (CHAT, "gpt-4o-mini", EVENTS, "close"),
+        (CHAT, "gpt-4o-mini", [b"".join(EVENTS)], "close"),
+        ("/v1/messages", "claude-sonnet-4-5", MESSAGES, "close"),
+        ("/v1/messages", "claude-sonnet-4-5", MESSAGES, "hang"),
+    ],
+    ids=["reset", "close", "all at once", "anthropic", "hang"],
+)
+def test_a_vendor_that_breaks_off_behind_its_last_event_has_answered(
+    house: Any, vendor: LoopbackVendor, path: str, model: str, pieces: list[bytes], then: Any
+) -> None:
+    vendor.script = Reply(body=pieces, headers=[SSE], framing="chunked", then=then, between_s=0.02)
+    got = b""
+    asked = {"model": model, "stream": True, "stream_options": {"include_usage": True}, "messages": []}
+    with (
+        pytest.raises(httpx.RemoteProtocolError),  # what the vendor did not end looks ended to nobody
+        httpx.stream("POST", house.url + path, json=asked, headers=house.bearer, timeout=20) as answer,
+    ):
+        for piece in answer.iter_raw():
+            got += piece
+    assert got == b"".join(pieces)
+    [record] = house.records()
+    assert counts(record) == (200, "vendor", 12, 3, 15)
+    assert 'status="5xx"' not in httpx.get(f"{house.url}/metrics").text
+
+
 def test_silence_in_mid_stream_ends_with_an_error_event_and_a_broken_answer(house: Any, vendor: LoopbackVendor) -> None:
     vendor.script = Reply(body=EVENTS[:2], headers=[SSE], then="hang")
     got = b""

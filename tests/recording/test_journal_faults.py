@@ -90,6 +90,38 @@ def test_close_syncs_also_what_had_to_move(tmp_path):
     assert all(segments.is_sealed(segment.path) for segment in segments.listed(tmp_path))
 
 
+def test_as_long_as_no_sync_works_records_are_kept_and_it_can_be_closed(tmp_path):
+    """They stand in the page cache: a kill does not lose them, and no segment is made in vain again and again."""
+    log = Journal(tmp_path, disk=SyncFails(1_000_000))
+    written = [number for number in range(20) if log.append(usage_record(number))]
+    wait_until(lambda: log.sync_errors >= 4)
+    assert log.fault, "an append that is written does not say that it is safe"
+    assert len(segments.listed(tmp_path)) <= 2
+    log.close()
+    assert stored(tmp_path) == written == list(range(20))
+    assert all(segments.is_sealed(segment.path) for segment in segments.listed(tmp_path))
+    assert (log.written, log.lost) == (20, 0)
+
+
+def test_a_record_that_must_be_synced_does_not_cut_away_what_is_just_being_synced(tmp_path):
+    """With `always` an append may find that syncs work again while the thread still holds the lines of one that failed."""
+    log = Journal(tmp_path, fsync="always", disk=SyncFails(0))
+    log._stop.set()
+    log._thread.join()
+    log._disk.times = 2  # the sync, and the one that would prove another segment
+    assert not log.append(usage_record(0))
+    segment = log._segment
+    lines, segment.unsynced = segment.unsynced, []  # what the thread does before it syncs, without the lock
+    assert log.append(usage_record(1))
+    with pytest.raises(OSError):
+        log._sync(segment)
+    with log._lock:
+        segment.unsynced = lines + segment.unsynced
+        assert log._rescue(segment, OSError(errno.EIO, "the thread's"))
+    log.close()
+    assert stored(tmp_path) == [0, 1]
+
+
 def test_a_disk_that_answers_nothing_stops_no_thread(tmp_path, monkeypatch):
     log = Journal(tmp_path, seal_every_s=0.2)
     with monkeypatch.context() as patch:

@@ -117,6 +117,20 @@ def test_one_users_question_is_remembered_after_it(pair, world):
     assert how(pair[0], elsewhere).known == []
 
 
+def test_what_could_not_be_remembered_once_is_tried_again(pair, world, monkeypatch):
+    scope, aside = Scope("usr_ada1", EARLIEST, LATEST, "Europe/Berlin"), pair[0].remember_aside()
+    with monkeypatch.context() as patch:
+        patch.setattr(pair[0]._remembered, "_learn", lambda *_: (_ for _ in ()).throw(OSError("no memory")))
+        for _ in range(2):
+            questions.summary(pair[0], scope)
+            aside.settle(60)
+    assert how(pair[0], scope).known == []
+    questions.summary(pair[0], scope)
+    aside.settle(60)
+    assert how(pair[0], scope).files == []
+    same(pair, scope)
+
+
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu"])
 def test_a_period_that_begins_within_an_hour_needs_no_file_either(pair, world, zone):
     """As a plan's does: it moves on with the clock."""

@@ -7,11 +7,12 @@ from decimal import Decimal
 
 import pytest
 
+from byok import in_words, links
 from byok.store.scope import Scope
-from byok.ui import charts, format, links, periods, theme
+from byok.ui import charts, periods, theme
 
 
-@pytest.mark.parametrize("module", [format, links, periods, theme, charts], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [in_words, links, periods, theme, charts], ids=lambda module: module.__name__)
 def test_examples_hold(module):
     outcome = doctest.testmod(module)
     assert outcome.attempted
@@ -23,7 +24,7 @@ def test_examples_hold(module):
     [(Decimal("0.000000001"), "$0.000000001"), (Decimal("-3.5"), "-$3.50"), (9999.5, "$9,999.50"), (Decimal("12345678.9"), "$12,345,679")],
 )
 def test_money(usd, written):
-    assert format.money(usd) == written
+    assert in_words.money(usd) == written
 
 
 def test_the_first_call_is_one_that_a_shell_takes():
