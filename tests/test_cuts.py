@@ -17,7 +17,7 @@ from byok.recording.journal import Journal
 from byok.recording.publisher import publish
 from byok.recording.reader import Reader
 from byok.recording.rewriting import kept_rows
-from byok.store.zones import EARLIEST
+from byok.zones import EARLIEST
 from tests.samples import NOON, usage_record
 from tests.test_retention import House, Killed, killed
 

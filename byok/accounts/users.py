@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
+from byok import zones as zone_rules
 from byok.accounts import delays, jobs, saved_views, tombstones
 from byok.accounts.database import Database
 from byok.accounts.errors import UserErased, UserExists, UserUnknown
@@ -28,7 +28,10 @@ AS_SET = -1  # for a limit: what the settings say
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """`retention_days` is what holds for this user: as set, else the plan's. The two limits: None is the installation's, 0 is none."""
+    """`retention_days` is what holds for this user: as set, else the plan's. The two limits: None is the installation's, 0 is none.
+
+    `stored_tz` is the zone as it was set; `tz` is what is reckoned with.
+    """
 
     id: str
     email: str
@@ -37,10 +40,14 @@ class User:
     retention_days: int
     admin: bool
     disabled: bool
-    tz: str
+    stored_tz: str
     created_at: datetime
     requests_per_minute: int | None = None
     calls_at_once: int | None = None
+
+    @property
+    def tz(self) -> str:
+        return zone_rules.known(self.stored_tz)
 
     def public(self) -> dict[str, Any]:
         """The shape that `user show --json` prints."""
@@ -218,7 +225,7 @@ def zones(db: Database, user_ids: Collection[str]) -> dict[str, str]:
     if len(wanted) == 1:
         asked = asked.where(users.c.id == min(wanted))
     with db.reading() as connection:
-        return {user_id: tz for user_id, tz in connection.execute(asked) if user_id in wanted}
+        return {user_id: zone_rules.known(tz) for user_id, tz in connection.execute(asked) if user_id in wanted}
 
 
 def remove(db: Database, user_id: str, *, now: datetime) -> None:
@@ -247,7 +254,7 @@ def from_row(row: Any) -> User:
         retention_days=row.retention_days or PLAN_DAYS[cast(Plan, row.plan)],
         admin=row.admin,
         disabled=row.disabled,
-        tz=row.tz,
+        stored_tz=row.tz,
         created_at=row.created_at,
         requests_per_minute=row.requests_per_minute,
         calls_at_once=row.calls_at_once,
@@ -316,10 +323,8 @@ def _checked_name(name: str | None) -> str | None:
 
 
 def _checked_zone(tz: str) -> str:
-    try:
-        ZoneInfo(tz)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise _senseless("The time zone", "an IANA name such as Europe/Berlin") from None
+    if tz not in zone_rules.names():
+        raise _senseless("The time zone", "an IANA name such as Europe/Berlin")
     return tz
 
 

@@ -78,7 +78,7 @@ def _everything(services: "Services", query: str) -> "pa.RecordBatchReader | Non
 
     from byok.store import questions
     from byok.store.scope import EveryonesScope
-    from byok.store.zones import EARLIEST, LATEST
+    from byok.zones import EARLIEST, LATEST
 
     engine, known = services.engine, len(services.engine.quarantined)
     try:
