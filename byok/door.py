@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from byok import pages_html
 from byok.address import header, is_same_origin
 from byok.answers import Internal, RequestTooLarge, UnknownPath, error
+from byok.api_paths import API_PATHS, SIGN_IN
 from byok.errors import ByokError, Unauthorized
 from byok.forms import signed_in
 from byok.metrics import WebMetrics
@@ -24,25 +25,7 @@ from byok.services import Services
 
 log = structlog.get_logger("byok.web")
 
-API_PATHS = frozenset(
-    (
-        "usage",
-        "costs",
-        "budgets",
-        "models",
-        "me",
-        "keys",
-        "access-tokens",
-        "alerts",
-        "admin",
-        "download",
-        "docs",
-        "openapi.json",
-        "healthz",
-        "readyz",
-        "metrics",
-    )
-)
+OUR_OWN = frozenset(("download", "healthz", "readyz", "metrics"))  # answered beside the API, to this port alone
 NEVER_PAGES = frozenset(("v1", "api"))  # a typing error there must not be answered with a page
 ALSO_PAGES = frozenset(("alerts", "costs", "keys"))  # the dashboard has a page of this name, too
 STREAMLITS_OWN = frozenset(("_stcore", "media", "component", "static", "app"))
@@ -100,10 +83,10 @@ class Door:
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         first = _first_segment(scope["path"])
-        if first == "auth":
+        if first == SIGN_IN:
             app = self.api if scope["path"] == "/auth/token" else self.signin
             await _within_limit(app, scope, receive, send)
-        elif first in API_PATHS and not (first in ALSO_PAGES and _is_navigation(scope)):
+        elif first in OUR_OWN or (first in API_PATHS and not (first in ALSO_PAGES and _is_navigation(scope))):
             await _within_limit(self.api, scope, receive, send)
         elif first in NEVER_PAGES or (first not in STREAMLITS_OWN and not _is_page_request(scope)):
             await error(UnknownPath())(scope, receive, send)

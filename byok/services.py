@@ -145,20 +145,7 @@ class Services:
 
     def _keys(self) -> list[dict[str, object]]:
         """Rows of the view `keys`: names and last four characters, never a secret."""
-        return [
-            {
-                "key_id": key.id,
-                "user_id": key.user_id,
-                "vendor": key.vendor,
-                "label": key.label,
-                "last_four": key.last_four,
-                "is_default": key.default,
-                "created_at": key.created_at,
-                "last_used_at": key.last_used_at,
-            }
-            for user in users.all_users(self.db)
-            for key in key_vault.of_user(self.db, user.id)
-        ]
+        return [key.as_row() for key in key_vault.of_everyone(self.db)]
 
 
 _in_use: Services | None = None

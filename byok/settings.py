@@ -16,11 +16,12 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from byok.api_paths import API_PATHS, SIGN_IN
 from byok.errors import SettingsInvalid
 from byok.listening import url_of
 
 CONFIG_FILE = "byok.toml"
-_OUR_PATHS = frozenset(("v1", "usage", "auth", "healthz", "readyz", "metrics"))  # of the gateway: no vendor's own could lie under them
+_OUR_PATHS = API_PATHS | {SIGN_IN, "v1", "healthz", "readyz", "metrics"}  # of the gateway: no vendor's own could lie under them
 _BASE_URL = re.compile(r"^BYOK_([A-Z0-9_]+)_BASE_URL$")
 
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.IGNORECASE)
@@ -164,6 +165,11 @@ class Settings(BaseSettings):
     def gateway_here(self) -> str:
         """Where the gateway answers on this machine."""
         return url_of(self.host, self.gateway_port)
+
+    @property
+    def gateway_processes(self) -> int:
+        """How many gateway processes serve a user, on all machines: they share nothing, so each allows its part of a limit."""
+        return self.gateway_workers * self.gateway_hosts
 
     @property
     def webhook_hosts(self) -> tuple[str, ...]:

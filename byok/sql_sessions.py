@@ -62,7 +62,11 @@ def pool(services: Services) -> ConsolePool:
 
 def rows_of(services: Services, user: User) -> OwnRows:
     """What the SQL of a user is asked of: the same for the page and for `byok sql --user`."""
-    return OwnRows(services.engine, user, keys=lambda: _keys(services, user.id), now=services.now())
+
+    def keys() -> list[dict[str, object]]:
+        return [key.as_row() for key in key_vault.of_user(services.db, user.id)]
+
+    return OwnRows(services.engine, user, keys=keys, now=services.now())
 
 
 def ask_once(services: Services, user: User, query: str) -> ConsoleResult:
@@ -105,19 +109,3 @@ class _IsHere:
     def __call__(self, user_id: str) -> bool:
         services = self._services()
         return services is not None and bool(sessions.of_user(services.db, user_id, now=services.now()))
-
-
-def _keys(services: Services, user_id: str) -> list[dict[str, object]]:
-    return [
-        {
-            "key_id": key.id,
-            "user_id": key.user_id,
-            "vendor": key.vendor,
-            "label": key.label,
-            "last_four": key.last_four,
-            "is_default": key.default,
-            "created_at": key.created_at,
-            "last_used_at": key.last_used_at,
-        }
-        for key in key_vault.of_user(services.db, user_id)
-    ]

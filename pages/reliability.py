@@ -3,7 +3,7 @@
 import streamlit as st
 
 from byok import in_words, services
-from byok.store import questions, reliability
+from byok.store import courses, questions, reliability
 from byok.store.reliability import Speeds
 from byok.ui import charts, explored, filters, outcome_cards, outcome_charts, outcome_tables, outcomes, session, states, table
 from byok.ui.cards import HEIGHT as CARDS_HEIGHT
@@ -79,7 +79,7 @@ speeds: Speeds | None = None
 with top:
     before = questions.summary(engine, chosen.scope_before) if chosen.scope_before else None
     speeds = reliability.speeds(engine, chosen.scope)
-    outcome_cards.draw(found, before, speeds.whole or {}, reliability.speeds_over_time(engine, chosen.scope, steps))
+    outcome_cards.draw(found, before, speeds.whole or {}, courses.waits(engine, chosen.scope, steps))
 
 if failed:
     with who:

@@ -1,11 +1,13 @@
 """What the documentation lists is what there is: settings, columns, routes, metrics, commands, links."""
 
 import re
+from functools import cache
 from pathlib import Path
 
 import click
 import pytest
 
+from byok.api_paths import API_PATHS, SIGN_IN
 from byok.cli import cli
 from byok.settings import Settings
 from byok.usage import COLUMNS
@@ -39,7 +41,8 @@ def columns_table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def routes_table() -> str:
+@cache
+def api_routes() -> dict[str, dict[str, dict[str, str]]]:
     from byok.api import create_api
     from byok.metrics import WebMetrics
     from byok.pool import Pool
@@ -48,11 +51,15 @@ def routes_table() -> str:
 
     services, pool = Services(load({})), Pool(1)
     try:
-        paths = create_api(services, pool, WebMetrics(services)).openapi()["paths"]
+        found: dict[str, dict[str, dict[str, str]]] = create_api(services, pool, WebMetrics(services)).openapi()["paths"]
     finally:
         pool.close()
+    return found
+
+
+def routes_table() -> str:
     lines = ["| Route | |", "|---|---|"]
-    for path, methods in sorted(paths.items(), key=lambda entry: (entry[0].startswith("/admin"), entry[0])):
+    for path, methods in sorted(api_routes().items(), key=lambda entry: (entry[0].startswith("/admin"), entry[0])):
         for method, facts in methods.items():
             text = (facts.get("description") or facts.get("summary") or "").split("\n\n")[0].replace("\n", " ")
             lines.append(f"| `{method.upper()} {path}` | {text} |")
@@ -69,6 +76,10 @@ def routes_table() -> str:
 )
 def test_a_list_is_what_the_code_says(page, name, made):
     assert between(page, name) == made(), f"write this between the marks of '{name}' in {page}:\n\n{made()}"
+
+
+def test_every_path_of_the_api_is_handed_on_by_the_gateway():
+    assert {path.split("/")[1] for path in api_routes()} | {"docs", "openapi.json"} == API_PATHS | {SIGN_IN}
 
 
 def test_every_metric_is_described():

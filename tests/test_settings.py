@@ -148,6 +148,8 @@ def test_vendors_of_the_operator():
         ('[vendors.lab]\nbase_url = "https://user:secret@host/v1"', "vendors.lab.base_url"),
         ('[vendors.Lab]\nbase_url = "http://10.0.0.7/v1"', "'Lab'"),
         ('[vendors.usage]\nbase_url = "http://10.0.0.7/v1"', "'usage'"),
+        ('[vendors.models]\nbase_url = "http://10.0.0.7/v1"', "'models'"),
+        ('[vendors.docs]\nbase_url = "http://10.0.0.7/v1"', "'docs'"),
         ('[vendors.lab]\nbase_url = "http://10.0.0.7/v1"\ncolour = "red"', "vendors.lab.colour"),
         ('[vendors.lab]\nbase_url = "http://10.0.0.7/v1"\nleave = "wait"', "vendors.lab.leave"),
         ('[vendors.lab]\nbase_url = "http://10.0.0.7/v1"\nformat = "other"', "vendors.lab.format"),

@@ -100,11 +100,12 @@ def read(db: Database, token: str, *, now: datetime) -> Grant | None:
 
 def of_user(db: Database, user_id: str) -> list[AccessToken]:
     """The user's tokens, oldest first."""
-    mine = access_tokens.c
-    shown = sa.select(mine.id, mine.user_id, mine.label, mine.created_at, mine.last_used_at, mine.expires_at, mine.models)
-    with db.reading() as connection:
-        rows = connection.execute(shown.where(mine.user_id == user_id).order_by(mine.created_at, mine.id))
-        return [AccessToken(*row[:-1], models=_models(row.models)) for row in rows]
+    return _listed(db, access_tokens.c.user_id == user_id)
+
+
+def of_everyone(db: Database) -> list[AccessToken]:
+    """The tokens of all users, oldest first, for operators."""
+    return _listed(db, sa.true())
 
 
 def revoke(db: Database, user_id: str, token_id: str) -> bool:
@@ -114,6 +115,14 @@ def revoke(db: Database, user_id: str, token_id: str) -> bool:
     with db.writing() as connection:
         mine = (access_tokens.c.id == token_id) & (access_tokens.c.user_id == user_id)
         return connection.execute(sa.delete(access_tokens).where(mine)).rowcount == 1
+
+
+def _listed(db: Database, which: sa.ColumnElement[bool]) -> list[AccessToken]:
+    mine = access_tokens.c
+    shown = sa.select(mine.id, mine.user_id, mine.label, mine.created_at, mine.last_used_at, mine.expires_at, mine.models)
+    with db.reading() as connection:
+        rows = connection.execute(shown.where(which).order_by(mine.created_at, mine.id))
+        return [AccessToken(*row[:-1], models=_models(row.models)) for row in rows]
 
 
 def _hash(token: str) -> str:

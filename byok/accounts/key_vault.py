@@ -37,6 +37,19 @@ class VendorKey:
     last_used_at: datetime | None
     refused_at: datetime | None
 
+    def as_row(self) -> dict[str, object]:
+        """A row of the view `keys`."""
+        return {
+            "key_id": self.id,
+            "user_id": self.user_id,
+            "vendor": self.vendor,
+            "label": self.label,
+            "last_four": self.last_four,
+            "is_default": self.default,
+            "created_at": self.created_at,
+            "last_used_at": self.last_used_at,
+        }
+
 
 class Secret:
     """A text that does not print itself: not in logs, tracebacks, f-strings or pickles."""

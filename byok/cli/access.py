@@ -2,7 +2,7 @@
 
 import click
 
-from byok.cli.frame import Command, Group, email_and_id, show_json, show_table, utc_now
+from byok.cli.frame import Command, Group, email_and_id, emails_of, show_json, show_table, utc_now
 from byok.errors import Forbidden, NotFound
 from byok.settings import Settings
 
@@ -63,12 +63,13 @@ def list_(settings: Settings, email: str | None, as_json: bool) -> None:
 
     Example: byok access-token list ada@example.org
     """
-    from byok.accounts import access_tokens, users
+    from byok.accounts import access_tokens
     from byok.services import Services
 
     with Services(settings) as services:
-        owners = [users.by_email(services.db, email)] if email else users.all_users(services.db)
-        found = [(owner.email, token) for owner in owners for token in access_tokens.of_user(services.db, owner.id)]
+        emails = emails_of(services.db, email)
+        found = [(emails[token.user_id], token) for token in access_tokens.of_everyone(services.db) if token.user_id in emails]
+    found.sort(key=lambda pair: pair[0])
     if as_json:
         show_json(
             [
@@ -96,13 +97,14 @@ def revoke(settings: Settings, which: tuple[str, ...]) -> None:
 
     Example: byok access-token revoke ada@example.org 7Gq2mB81
     """
-    from byok.accounts import access_tokens, users
+    from byok.accounts import access_tokens
     from byok.services import Services
 
     email, token_id = email_and_id(which)
     with Services(settings) as services:
-        owners = [users.by_email(services.db, email)] if email else users.all_users(services.db)
-        if not any(access_tokens.revoke(services.db, owner.id, token_id) for owner in owners):
+        emails = emails_of(services.db, email)
+        owners = [token.user_id for token in access_tokens.of_everyone(services.db) if token.id == token_id and token.user_id in emails]
+        if not any(access_tokens.revoke(services.db, owner, token_id) for owner in owners):
             raise NotFound("There is no such access token.", remedy="byok access-token list EMAIL shows the ids.")
     click.echo("Revoked.", err=True)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from byok.cli.frame import Command, Group, show_json, show_table, utc_now
+from byok.cli.frame import Command, Group, emails_of, show_json, show_table, utc_now
 from byok.errors import NotFound
 from byok.settings import Settings
 
@@ -75,13 +75,13 @@ def list_(settings: Settings, email: str | None, as_json: bool) -> None:
 
     Example: byok budget list ada@example.org
     """
-    from byok.accounts import budgets, users
+    from byok.accounts import budgets
     from byok.budgets import facts
     from byok.services import Services
 
     now = utc_now()
     with Services(settings) as services:
-        emails = {user.id: user.email for user in ([users.by_email(services.db, email)] if email else users.all_users(services.db))}
+        emails = emails_of(services.db, email)
         found = [one for one in budgets.every(services.db) if one.user_id in emails]
     if as_json:
         show_json([facts.of(one, now=now) | {"email": emails[one.user_id]} for one in found])

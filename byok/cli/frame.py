@@ -12,6 +12,7 @@ import click
 from byok.errors import ByokError
 
 if TYPE_CHECKING:
+    from byok.accounts.database import Database
     from byok.settings import Settings
 
 DATA = "byok.data"  # where a command finds what --data said
@@ -113,6 +114,13 @@ def email_and_id(which: Sequence[str]) -> tuple[str | None, str]:
     if len(which) > 2:
         raise click.UsageError("Name one id, after the user's e-mail if you like.")
     return (which[0] if len(which) == 2 else None), which[-1]
+
+
+def emails_of(db: "Database", email: str | None = None) -> dict[str, str]:
+    """User id -> e-mail: the one whose e-mail this is, or with None everybody. Raises `UserUnknown`."""
+    from byok.accounts import users
+
+    return {user.id: user.email for user in ([users.by_email(db, email)] if email else users.all_users(db))}
 
 
 def utc_now() -> datetime:

@@ -1,10 +1,16 @@
 """`byok key …`: a user's own vendor keys, encrypted at rest; the secret comes from standard input only."""
 
+from typing import TYPE_CHECKING
+
 import click
 
-from byok.cli.frame import Group, email_and_id, secret_from_stdin, show_json, show_table, utc_now
+from byok.cli.frame import Group, email_and_id, emails_of, secret_from_stdin, show_json, show_table, utc_now
 from byok.errors import NotFound
 from byok.settings import Settings
+
+if TYPE_CHECKING:
+    from byok.accounts.database import Database
+    from byok.accounts.key_vault import VendorKey
 
 
 @click.group(cls=Group)
@@ -49,12 +55,10 @@ def list_(settings: Settings, email: str | None, as_json: bool) -> None:
 
     Example: byok key list ada@example.org
     """
-    from byok.accounts import key_vault, users
     from byok.services import Services
 
     with Services(settings) as services:
-        owners = [users.by_email(services.db, email)] if email else users.all_users(services.db)
-        found = [(owner.email, key) for owner in owners for key in key_vault.of_user(services.db, owner.id)]
+        found = _keys(services.db, email)
     if as_json:
         show_json(
             [
@@ -88,17 +92,14 @@ def default(settings: Settings, which: tuple[str, ...]) -> None:
 
     Example: byok key default ada@example.org key_Zk3v9Qp1Lw2s
     """
-    from byok.accounts import key_vault, users
+    from byok.accounts import key_vault
     from byok.services import Services
 
     email, key_id = email_and_id(which)
     with Services(settings) as services:
-        owners = [users.by_email(services.db, email)] if email else users.all_users(services.db)
-        found = [key for owner in owners for key in key_vault.of_user(services.db, owner.id) if key.id == key_id]
-        if not found:
-            raise NotFound(f"There is no vendor key {key_id[:40]}.", remedy="byok key list EMAIL shows the ids.")
-        key_vault.make_default(services.db, found[0].user_id, key_id)
-    click.echo(f"{key_id} is the default for {found[0].vendor}.", err=True)
+        found = _named(services.db, email, key_id)
+        key_vault.make_default(services.db, found.user_id, key_id)
+    click.echo(f"{key_id} is the default for {found.vendor}.", err=True)
 
 
 @key.command()
@@ -109,12 +110,26 @@ def revoke(settings: Settings, which: tuple[str, ...]) -> None:
 
     Example: byok key revoke ada@example.org key_Zk3v9Qp1Lw2s
     """
-    from byok.accounts import key_vault, users
+    from byok.accounts import key_vault
     from byok.services import Services
 
     email, key_id = email_and_id(which)
     with Services(settings) as services:
-        owners = [users.by_email(services.db, email)] if email else users.all_users(services.db)
-        if not any(key_vault.revoke(services.db, owner.id, key_id) for owner in owners):
-            raise NotFound(f"There is no vendor key {key_id[:40]}.", remedy="byok key list EMAIL shows the ids.")
+        key_vault.revoke(services.db, _named(services.db, email, key_id).user_id, key_id)
     click.echo(f"Revoked {key_id}.", err=True)
+
+
+def _keys(db: "Database", email: str | None) -> list[tuple[str, "VendorKey"]]:
+    """Each key after its user's e-mail, by that and the vendor: a user's, or with None everybody's."""
+    from byok.accounts import key_vault
+
+    emails = emails_of(db, email)
+    found = [(emails[key.user_id], key) for key in key_vault.of_everyone(db) if key.user_id in emails]
+    return sorted(found, key=lambda pair: (pair[0], pair[1].vendor))
+
+
+def _named(db: "Database", email: str | None, key_id: str) -> "VendorKey":
+    for _, key in _keys(db, email):
+        if key.id == key_id:
+            return key
+    raise NotFound(f"There is no vendor key {key_id[:40]}.", remedy="byok key list EMAIL shows the ids.")

@@ -2,7 +2,7 @@
 
 import click
 
-from byok.cli.frame import Group, StoreCommand, show_json, show_table, utc_now
+from byok.cli.frame import Group, StoreCommand, emails_of, show_json, show_table, utc_now
 from byok.errors import ByokError
 from byok.settings import Settings
 
@@ -98,12 +98,11 @@ def list_(settings: Settings, as_json: bool) -> None:
 
     Example: byok report list
     """
-    from byok.accounts import users
     from byok.notify import schedules
     from byok.services import Services
 
     with Services(settings) as services:
-        emails = {user.id: user.email for user in users.all_users(services.db)}
+        emails = emails_of(services.db)
         found = schedules.everyones(services.db)
     rows = [(emails.get(s.user_id), s.period, s.at, s.tz, s.csv, s.next_at) for s in found]
     names = ("email", "period", "at", "tz", "csv", "next")

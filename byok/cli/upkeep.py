@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from byok.cli.frame import StoreCommand, show_json, utc_now
+from byok.cli.frame import StoreCommand, emails_of, show_json, utc_now
 from byok.errors import NotFound
 from byok.settings import Settings
 
@@ -19,7 +19,6 @@ def purge(settings: Settings, dry_run: bool, force: bool, as_json: bool) -> None
 
     Example: byok purge --dry-run
     """
-    from byok.accounts import users
     from byok.retention import Retention
     from byok.services import Services
 
@@ -27,7 +26,7 @@ def purge(settings: Settings, dry_run: bool, force: bool, as_json: bool) -> None
     with Services(settings) as services:
         rooms = Retention(services.db, settings.usage_dir, settings.journal_dir, settings.exports_dir)
         receipt = rooms.purge(now=now, dry_run=dry_run, force=force)
-        emails = {user.id: user.email for user in users.all_users(services.db)}
+        emails = emails_of(services.db)
     if as_json:
         show_json(receipt)
         return

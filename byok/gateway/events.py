@@ -8,6 +8,7 @@ import re
 MAX_EVENT_BYTES = 4 * 2**20  # a finished response with an image in it is one event; larger ones are skipped
 
 _STRUCTURE = re.compile(rb'["\[\]{}]')
+_BARE = re.compile(rb"^[ \t]*[{\[]", re.MULTILINE)
 _IN_STRING = re.compile(rb'(?:[^"\\]|\\.)*+', re.DOTALL)
 
 
@@ -132,11 +133,16 @@ class ArraySplitter:
 
 
 def data_of(event: bytes) -> bytes:
-    """Return the data of one event: its `data:` lines without the field name, joined by LF; empty if it has none."""
+    """Return the data of one event: its `data:` lines without the field name, joined by LF; empty if it has none.
+
+    Of an event without such a line the JSON that stands there bare: Google writes an error so into a stream that has begun.
+    """
     last = event.rfind(b"\n") + 1
     if event.startswith(b"data: ", last) and (last == 0 or event.find(b"data:", 0, last) < 0):
         return event[last + 6 :]
-    lines = (line[5:] for line in event.split(b"\n") if line.startswith(b"data:"))
+    lines = [line[5:] for line in event.split(b"\n") if line.startswith(b"data:")]
+    if not lines and (bare := _BARE.search(event)):
+        return event[bare.start() :]
     return b"\n".join(line[1:] if line.startswith(b" ") else line for line in lines)
 
 

@@ -1,11 +1,12 @@
 """One answer of a vendor, read beside the relay: how much was used, never what was said. Bounded memory; never raises."""
 
+import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 import msgspec
 
-from byok.gateway import decoding
+from byok.gateway import decoding, odd_json
 from byok.gateway.events import ArraySplitter, EventSplitter, data_of, is_named_error
 from byok.gateway.formats.shape import Format, Seen, whole
 from byok.gateway.stripping import UsageChunkRemover
@@ -15,7 +16,8 @@ MAX_ANSWER_BYTES = 32 * 2**20  # of a whole JSON answer, decoded; its counts sta
 MAX_DECODED_BYTES = 64 * 2**20  # of a compressed stream
 _BYTES_PER_TOKEN = 4  # the usual rule of thumb, for estimates only
 _UNKNOWN = TokenCounts()
-_WHITE = b" \t\r\n\xef\xbb\xbf"
+_LEAD = re.compile(rb"(?:[ \t\r\n\xef\xbb\xbf]++|:[^\r\n]*+[\r\n])*+")
+_LINE_END = re.compile(rb"[\r\n]")
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -37,7 +39,7 @@ class Reading:
     extra chunk of `include_usage` out again: of plain bodies only, so ask the vendor for an uncompressed one.
     """
 
-    __slots__ = ("_array", "_blind", "_body", "_decode", "_events", "_format", "_read", "_seen", "_size", "_strip")
+    __slots__ = ("_array", "_blind", "_body", "_decode", "_events", "_format", "_in_comment", "_read", "_seen", "_size", "_strip")
 
     def __init__(self, fmt: Format, *, streamed: bool, content_type: str, content_encoding: str, strip_usage_chunk: bool = False) -> None:
         self._format = fmt
@@ -45,6 +47,7 @@ class Reading:
         self._body: list[bytes] = []
         self._size = 0
         self._blind = False
+        self._in_comment = False
         self._events: EventSplitter | None = None
         self._array: ArraySplitter | None = None
         self._read: Callable[[Reading, bytes], None] = Reading._read_first  # no bound method: it would hold this for the collector to find
@@ -115,8 +118,8 @@ class Reading:
                 self._read(self, piece)
 
     def _read_first(self, data: bytes) -> None:
-        """The first byte that is not white tells a JSON answer from a stream, whatever the header says."""
-        text = data.lstrip(_WHITE)
+        """The first byte that is neither white nor of a comment tells a JSON answer from a stream, whatever the header says."""
+        text = self._after_comments(data)
         if not text:
             return
         if text[0] == 0x7B or (text[0] == 0x5B and not self._format.in_arrays):
@@ -131,6 +134,18 @@ class Reading:
             self._read = Reading._read_events
         self._read(self, text)
 
+    def _after_comments(self, data: bytes) -> bytes:
+        """Some hosts write comments of a stream before a plain JSON answer, too, to keep the line awake."""
+        begin = 0
+        if self._in_comment:
+            if (end := _LINE_END.search(data)) is None:
+                return b""
+            begin = end.end()
+        if (lead := _LEAD.match(data, begin)) is not None:
+            begin = lead.end()
+        self._in_comment = data[begin : begin + 1] == b":"
+        return b"" if self._in_comment else data[begin:]
+
     def _collect(self, data: bytes) -> None:
         if self._decode is None:
             self._size += len(data)
@@ -143,7 +158,10 @@ class Reading:
         body = b"".join(self._body)
         self._body = [body]
         try:
-            self._format.read_answer(body, self._seen)
+            try:
+                self._format.read_answer(body, self._seen)
+            except odd_json.FAULTS as fault:
+                self._format.read_answer(odd_json.mended(body, fault), self._seen)
         except Exception:
             return  # not complete yet, or not JSON
         self._body = []
@@ -176,7 +194,10 @@ class Reading:
 
     def _read_data(self, data: bytes) -> None:
         try:
-            self._format.read_event(data, self._seen)
+            try:
+                self._format.read_event(data, self._seen)
+            except odd_json.FAULTS as fault:
+                self._format.read_event(odd_json.mended(data, fault), self._seen)
         except Exception:  # one event that is not JSON says nothing about the next
             return
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from byok.errors import BadRequest
+from byok.gateway.odd_json import without_surrogates
 
 _KEY = re.compile(rb'\s*,?\s*("(?:[^"\\]++|\\.)*+")\s*:\s*')
 _MODEL = re.compile(rb'"model"\s*:\s*')
@@ -80,7 +81,7 @@ def read_request(body: bytes) -> RequestHead:
     try:
         head = _decode(body)
     except _FAULTS:
-        raise InvalidJson from None
+        head = _decode_with_halves(body)
     if head.model is not None and not _stands_once(body):
         _members(body)
     options = head.stream_options
@@ -89,6 +90,17 @@ def read_request(body: bytes) -> RequestHead:
         stream=head.stream is True,
         include_usage=isinstance(options, dict) and options.get("include_usage") is True,
     )
+
+
+def _decode_with_halves(body: bytes) -> _Head:
+    """Of a body that holds half of a surrogate pair, as a text cut by length does in JavaScript: the vendor is to judge it."""
+    plain = without_surrogates(body)
+    if plain == body:
+        raise InvalidJson from None
+    try:
+        return _decode(plain)
+    except _FAULTS:
+        raise InvalidJson from None
 
 
 def all_models(body: bytes) -> list[str | None]:
@@ -164,7 +176,7 @@ def strip_vendor_prefix(body: bytes, vendor: str) -> bytes:
 def _strip_escaped_prefix(body: bytes, begin: int, vendor: str) -> bytes:
     """The prefix may be written with escapes, such as `openai\\/gpt-4o`."""
     text = re.compile(rb'"(?:[^"\\]++|\\.)*+"').match(body, begin)
-    if text is None or not (model := _decode_text(text[0])).startswith(f"{vendor}/"):
+    if text is None or not (model := _text(text[0])).startswith(f"{vendor}/"):
         return body
     return body[:begin] + msgspec.json.encode(model.removeprefix(f"{vendor}/")) + body[text.end() :]
 
@@ -199,7 +211,7 @@ def _members(body: bytes) -> dict[str, tuple[int, int]]:
     brackets = iter(range(_MOST_BRACKETS))
     at = body.index(b"{") + 1
     while (found := _KEY.match(body, at)) is not None:
-        key = _key(found[1])
+        key = _text(found[1])
         if key in places:
             raise DuplicateKey
         if len(places) == _MOST_MEMBERS:
@@ -209,7 +221,7 @@ def _members(body: bytes) -> dict[str, tuple[int, int]]:
     return places
 
 
-def _key(quoted: bytes) -> str:
+def _text(quoted: bytes) -> str:
     try:
         return _decode_text(quoted)
     except _FAULTS:

@@ -61,8 +61,7 @@ class Gateway:
         self.metrics = Metrics()
         self._identity = Identity(accounts)
         self._routing = Routing(settings, self._identity)
-        processes = settings.gateway_workers * settings.gateway_hosts
-        self._limits = Limits(settings.requests_per_minute, settings.calls_at_once, workers=processes)
+        self._limits = Limits(settings.requests_per_minute, settings.calls_at_once, processes=settings.gateway_processes)
         self._upstreams: dict[str, Upstream] = {"": Http1Upstream(silence_s=settings.upstream_timeout_s), ECHO: EchoUpstream()}
         self._upstreams.update(upstreams or {})
         self._web = web_door.WebDoor(settings)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from byok.address import client_address
+from byok.api_paths import API_PATHS, SIGN_IN
 from byok.errors import ByokError
 from byok.gateway import headers as header_rules
 from byok.gateway.body import ClientGone, Receive
@@ -14,10 +15,12 @@ if TYPE_CHECKING:
 
 Send = Callable[[Any], Awaitable[None]]
 
-_ROUTES = ("/usage", "/auth", "/costs", "/models", "/me", "/admin", "/openapi.json", "/docs")
+_API = tuple(f"/{first}" for first in sorted(API_PATHS))
+_ROUTES = (*_API, f"/{SIGN_IN}")
 _NOT_SENT = frozenset(
     (b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"expect", b"proxy-connection", b"x-forwarded-for")
 )
+_NOT_SENT_TO_API = _NOT_SENT | {b"accept"}  # a browser that asks here gets the API, not a page whose files are elsewhere
 _NOT_RETURNED = frozenset((b"connection", b"keep-alive", b"transfer-encoding", b"date", b"server"))
 _TIMEOUT_S, _CONNECT_S = 300, 5
 
@@ -58,11 +61,12 @@ class WebDoor:
                 limits=httpx.Limits(max_connections=100),
             )
         query = scope["query_string"]
+        not_sent = _NOT_SENT_TO_API if path.startswith(_API) else _NOT_SENT
         request = self._client.build_request(
             scope["method"],
             httpx.URL(self._origin + path, query=query or None),
             headers=[
-                *(pair for pair in scope["headers"] if pair[0] not in _NOT_SENT),
+                *(pair for pair in scope["headers"] if pair[0] not in not_sent),
                 (b"x-forwarded-for", client_address(scope, self._settings).encode()),
             ],
             content=_body(receive) if _has_body(scope["headers"]) else None,

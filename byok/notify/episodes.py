@@ -14,7 +14,7 @@ from byok.accounts.database import Database
 from byok.accounts.tables import alert_episodes, alert_rules, users
 from byok.notify import findings, outbox
 from byok.notify.findings import Finding
-from byok.spikes.episodes import Spike
+from byok.spikes.episodes import Spike, grouped
 
 NEXT_HOUR = timedelta(hours=1)  # hours in a row are one spike to whoever is told; after an hour between, it is told anew
 _LEVELS = ("warn", "alert")
@@ -99,14 +99,7 @@ def _pause(one: Finding) -> timedelta:
 
 def in_a_row(spikes: Iterable[Spike]) -> list[list[Spike]]:
     """Spikes as they would be told: one list per message, newest first, hours in order."""
-    groups: list[list[Spike]] = []
-    for one in sorted(spikes, key=lambda spike: (*series_of(spike), spike.hour)):
-        last = groups[-1][-1] if groups else None
-        if last and series_of(last) == series_of(one) and one.hour - last.hour <= NEXT_HOUR:
-            groups[-1].append(one)
-        else:
-            groups.append([one])
-    return sorted(groups, key=lambda hours: hours[0].hour, reverse=True)
+    return sorted(grouped(spikes, NEXT_HOUR), key=lambda hours: hours[0].hour, reverse=True)
 
 
 def _told_near(connection: Connection, rule: Rule, found: Sequence[Finding]) -> Mapping[Series, list[_Told]]:

@@ -63,15 +63,20 @@ def named(vendor: str, model: str) -> str:
 
 def episodes(spikes: Iterable[Spike], *, now: datetime) -> list[Episode]:
     """The spikes as episodes, newest begin first: hours of one user, vendor and model with less than three quiet hours between them."""
+    found = [_episode(hours, now) for hours in grouped(spikes, PAUSE)]
+    return sorted(found, key=lambda episode: (episode.began, episode.id), reverse=True)
+
+
+def grouped(spikes: Iterable[Spike], pause: timedelta) -> list[list[Spike]]:
+    """Hours of one user, vendor and model that are at most `pause` apart, in order; by user, vendor, model and begin."""
     groups: list[list[Spike]] = []
-    for spike in sorted(spikes, key=lambda s: (s.user_id, s.vendor, s.model, s.hour)):
+    for spike in sorted(spikes, key=lambda one: (*_series(one), one.hour)):
         last = groups[-1][-1] if groups else None
-        if last and _series(last) == _series(spike) and spike.hour - last.hour <= PAUSE:
+        if last and _series(last) == _series(spike) and spike.hour - last.hour <= pause:
             groups[-1].append(spike)
         else:
             groups.append([spike])
-    found = [_episode(hours, now) for hours in groups]
-    return sorted(found, key=lambda episode: (episode.began, episode.id), reverse=True)
+    return groups
 
 
 def _series(spike: Spike) -> tuple[str, str, str]:

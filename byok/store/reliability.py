@@ -1,8 +1,6 @@
 """What can be asked about how calls ended and how long they took. As in `questions`, every question says whose data and when."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from byok.store.engine import Engine
@@ -44,12 +42,6 @@ def speeds(engine: Engine, scope: AnyScope) -> Speeds:
     rows: Rows = engine.ask("speeds", scope).to_pylist()
     whole = next((row for row in rows if row["vendor"] is None), None)
     return Speeds(whole, [row for row in rows if row["vendor"] is not None])
-
-
-def speeds_over_time(engine: Engine, scope: AnyScope, starts: Sequence[datetime]) -> Rows:
-    """One row per stretch between two of `starts` (ascending) with successful calls: place (in `starts`), latency_p95_ms, ttft_p50_ms."""
-    rows: Rows = engine.ask("speeds_over_time", scope, starts=list(starts)).to_pylist()
-    return rows
 
 
 def sources(engine: Engine, scope: AnyScope) -> Rows:

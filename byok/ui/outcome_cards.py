@@ -12,14 +12,14 @@ Row = Mapping[str, Any]
 
 
 def draw(found: Endings, before: Row | None, speeds: Row, pace: Sequence[Row]) -> None:
-    """`before`: the summary of the period compared with, if any; `speeds`, `pace`: times of the period (ms), whole and by bucket."""
+    """`before`: the summary of the period compared with, if any; `speeds`, `pace`: times of the period, whole and as `courses.waits`."""
     calls, failed = sum(found.calls), sum(found.failed)
     rate = failed / calls if calls else None
     rate_before = before["failed"] / before["calls"] if before and before["calls"] else None
-    measured = {row["place"]: row for row in pace}
+    measured = {row["start"]: row for row in pace}
 
     def paces(name: str) -> list[float | None]:
-        return [measured.get(place, {}).get(name) for place in range(len(found.buckets))]
+        return [measured.get(bucket, {}).get(name) for bucket in found.buckets]
 
     cards.draw(
         [

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import time
 import zlib
 
 import brotli
@@ -173,6 +174,52 @@ def test_no_json_stops_the_relay(fmt: Format, told: list[dict], streamed: bool):
 
 def test_invalid_utf8_in_one_event_does_not_hide_the_next():
     assert read(b'data: {"model":"m\xff\xfe","choices":[{"delta":{"content":"\xff"}}]}\n\n' + USAGE).counts == TokenCounts(3, 2, 5)
+
+
+ODD = {
+    "half of a surrogate pair": rb'{"said":"ok \ud83d",',
+    "no number": b'{"said":[-Infinity, NaN],',
+    "a raw control character": b'{"said":"a\x08\tb",',
+    "bytes that are not UTF-8": b'{"model":"m-\xff","said":"\xed\xa0\xbd",',
+    "no half of a pair": rb'{"said":"\\ud83d \ud83d\ude00 \\\ud83d",',
+}
+TOLD = {
+    anthropic.FORMAT: b'"type":"message_delta","usage":{"input_tokens":3,"output_tokens":2}}',
+    gemini.FORMAT: b'"candidates":[{"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":2}}',
+    openai_chat.FORMAT: b'"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}',
+    openai_responses.FORMAT: b'"type":"response.completed","response":{"usage":{"input_tokens":3,"output_tokens":2}}}',
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("fmt", TOLD, ids=lambda fmt: fmt.name)
+def test_what_a_strict_reader_refuses_hides_no_usage(fmt: Format, odd: str):
+    body = ODD[odd] + TOLD[fmt]
+    outcome = read(b"data: " + body + b"\n\n", fmt)
+    assert (outcome.counts, outcome.usage_source) == (TokenCounts(3, 2, 5), "vendor")
+    if fmt is not openai_responses.FORMAT:
+        outcome = read(body, fmt, content_type="application/json", step=7)
+        assert (outcome.counts, outcome.usage_source) == (TokenCounts(3, 2, 5), "vendor")
+
+
+@pytest.mark.parametrize("behind", [b"\0", b"\0\0\n", b'\n\n{"x":1}', b" ]}", b"data: [DONE]"])
+def test_what_stands_behind_an_answer_hides_no_usage(behind: bytes):
+    body = b'{"model":"m-1","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}' + behind
+    for content in (body, b"data: " + body + b"\n\n"):
+        outcome = read(content)
+        assert (outcome.counts, outcome.usage_source, outcome.model) == (TokenCounts(3, 2, 5), "vendor", "m-1")
+
+
+def test_candidates_of_another_make_hide_no_usage():
+    odd = event(candidates=["?"], usageMetadata={"promptTokenCount": 3, "candidatesTokenCount": 2}, modelVersion="m-1")
+    assert read(odd, gemini.FORMAT).counts == TokenCounts(3, 2, 5)
+
+
+def test_many_comments_before_an_answer_cost_little():
+    begin = time.process_time()
+    assert read(b":\n" * 500_000 + USAGE, step=1_000_000).counts == TokenCounts(3, 2, 5)
+    assert read((b": " + b"x" * 100 + b"\r\n") * 200 + USAGE, step=3).counts == TokenCounts(3, 2, 5)
+    assert time.process_time() - begin < 5
 
 
 def test_deep_nesting_is_not_read_and_does_no_harm():

@@ -32,6 +32,7 @@ from byok.gateway.requests import (
         (b'{"model":7,"stream":"yes","stream_options":[1]}', RequestHead(None, False, False)),
         (b' \r\n{ "messages": [{"model":"inner"}], "model" : "a/b" }\n', RequestHead("a/b", False, False)),
         (b'{"mod\\u0065l":"gpt-4o"}', RequestHead("gpt-4o", False, False)),
+        (rb'{"model":"gpt-4o","messages":[{"content":"cut \ud83d"}],"stream":true}', RequestHead("gpt-4o", True, False)),
     ],
 )
 def test_read_request(body: bytes, head: RequestHead):
@@ -45,6 +46,13 @@ def test_what_is_no_json_object_is_refused(body: bytes):
     with pytest.raises(InvalidJson) as refused:
         read_request(body)
     assert (refused.value.status, refused.value.code) == (400, "invalid_json")
+
+
+def test_half_of_a_pair_in_the_name_of_a_model_is_refused():
+    with pytest.raises(InvalidJson):
+        strip_vendor_prefix(rb'{"model":"openai\/\ud83d"}', "openai")
+    with pytest.raises(InvalidJson):
+        read_request(rb'{"model":"gpt-4o","messages":["\ud83d"],"a":NaN}')
 
 
 @pytest.mark.parametrize("mark", [b"[", b'{"a":'])

@@ -10,12 +10,12 @@ from byok.gateway.web_door import is_for_web
 from tests.vendor import JSON, LoopbackVendor, Reply
 
 
-@pytest.mark.parametrize("path", ["/usage", "/usage/export", "/auth/token", "/costs", "/models", "/me", "/admin/usage", "/docs"])
+@pytest.mark.parametrize("path", ["/usage", "/usage/export", "/auth/token", "/keys/key_1", "/access-tokens", "/admin/usage", "/docs"])
 def test_these_are_web_s(path: str) -> None:
     assert is_for_web(path)
 
 
-@pytest.mark.parametrize("path", ["/", "/usages", "/metrics", "/v1/models", "/authx", "/openai/usage", "/v1/usage"])
+@pytest.mark.parametrize("path", ["/", "/usages", "/metrics", "/v1/models", "/authx", "/openai/usage", "/v1/usage", "/download/x"])
 def test_these_are_not(path: str) -> None:
     assert not is_for_web(path)
 
@@ -32,6 +32,15 @@ def test_a_request_goes_on_whole_and_its_answer_comes_back_whole(tmp_path: Path,
     assert (answer.status_code, answer.content, answer.headers["set-cookie"]) == (303, b'{"token": 1}', "session=1; HttpOnly")
     assert (answer.headers["x-byok-incomplete"], answer.headers["location"]) == ("1", "/auth/next")
     assert answer.headers["x-byok-request-id"].startswith("req_")
+
+
+@pytest.mark.parametrize(("path", "accept"), [("/keys", "*/*"), ("/auth/login", "text/html")])
+def test_a_browser_gets_the_api_and_sign_in_here_but_no_page_of_the_dashboard(
+    tmp_path: Path, make_house: Any, serve_house: Any, path: str, accept: str
+) -> None:
+    with LoopbackVendor(Reply(200, [JSON], b"{}")) as web, make_house(tmp_path, BYOK_WEB_URL=web.url) as house, serve_house(house):
+        httpx.get(house.url + path, headers={"accept": "text/html"})
+    assert web.seen[0].header("accept") == accept
 
 
 def test_web_may_be_elsewhere(tmp_path: Path, make_house: Any, serve_house: Any) -> None:

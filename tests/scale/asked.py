@@ -105,6 +105,7 @@ def _words(world: World) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "usage_by_time", {"group_by": (time,), "priced": True}
     yield "usage_by_time", {"group_by": ("weekday", "hour_of_day")}
     yield "usage_by_time", {"group_by": ("month", "status"), "priced": True, "split": True}
+    yield "waits", {"group_by": (), "starts": starts}
     yield "waits", {"group_by": ("model",), "starts": starts}
     yield "cached_input", {"group_by": (), "starts": starts}
     yield "cached_input", {"group_by": ("vendor",), "starts": starts}
@@ -121,7 +122,6 @@ def _words(world: World) -> Iterator[tuple[str, dict[str, Any]]]:
     ):
         yield question, {}
     yield "moment_of_nth_newest", {"place": 3}
-    yield "speeds_over_time", {"starts": starts}
     yield "recent_failures", {"most": 20}
     yield "hours_of_keys", {"hours": [hour, hour + 1]}
     yield "hours_of_keys", {"hours": [hour], "priced": True}

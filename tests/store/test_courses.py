@@ -69,6 +69,13 @@ def test_what_was_not_measured_is_null_and_not_zero(world, record):
     assert courses.waits(world.engine, hers(vendors=("nobody",)), STARTS) == []
 
 
+def test_waits_are_those_of_each_stretch(world, record):
+    world.reader.publish([record("2026-11-18T23:59:59Z", latency_ms=100), record("2026-11-19T00:00:00Z", latency_ms=200)])
+    world.reader.append([record("2026-11-21T10:00:00Z", latency_ms=300, ttft_ms=None), record("2026-11-21T10:00:00Z", BOB)])
+    found = [(row["start"], row["calls"], row["latency_p95_ms"], row["ttft_p50_ms"]) for row in courses.waits(world.engine, hers(), STARTS)]
+    assert found == [(STARTS[0], 1, 100, 100), (STARTS[1], 1, 200, 100), (STARTS[3], 1, 300, None)]
+
+
 def test_cached_input_by_two_columns(many):
     engine, rows = many
     everyone = EveryonesScope(EARLIEST, LATEST)

@@ -78,14 +78,3 @@ def test_sources_and_newest_failures_are_counted_and_ordered(world, record):
     assert [(row["status"], row["ts"].day) for row in newest] == [(499, 4), (429, 3)]
     assert len(reliability.recent_failures(world.engine, hers(), most=1)) == 1
     assert [row["user_id"] for row in reliability.recent_failures(world.engine, EVERYONE, most=1)] == [BOB]
-
-
-def test_speed_over_time_is_that_of_each_stretch(world, record):
-    world.reader.publish([record("2026-11-02T23:59:59Z", latency_ms=100), record("2026-11-03T00:00:00Z", latency_ms=200)])
-    world.reader.append([record("2026-11-05T10:00:00Z", latency_ms=300, ttft_ms=None), record("2026-11-05T10:00:00Z", BOB)])
-    starts = [datetime(2026, 11, day, tzinfo=UTC) for day in (2, 3, 4, 5)]
-    assert reliability.speeds_over_time(world.engine, hers(), starts) == [
-        {"place": 0, "latency_p95_ms": 100, "ttft_p50_ms": 100},
-        {"place": 1, "latency_p95_ms": 200, "ttft_p50_ms": 100},
-        {"place": 3, "latency_p95_ms": 300, "ttft_p50_ms": None},
-    ]

@@ -19,10 +19,16 @@ _STATUSES = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_D
 _STATUSES |= {429: "RESOURCE_EXHAUSTED", 502: "UNAVAILABLE", 504: "DEADLINE_EXCEEDED"}
 
 
+class _Skipped(msgspec.Struct):
+    """An object of which only that it is there counts: an image may have megabytes."""
+
+
 class _Part(msgspec.Struct, rename="camel"):
     text: Any = None
     function_call: Any = None
-    inline_data: msgspec.Raw | None = None
+    inline_data: _Skipped | None = None
+    executable_code: _Skipped | None = None
+    code_execution_result: _Skipped | None = None
 
 
 class _Content(msgspec.Struct):
@@ -53,11 +59,14 @@ _decode_answer = msgspec.json.Decoder(_Answer).decode
 
 def read_event(data: bytes, seen: Seen) -> None:
     """Update `seen` by one chunk of a stream."""
-    chunk = _decode_chunk(data)
+    try:
+        chunk = _decode_chunk(data)
+    except msgspec.ValidationError:  # candidates of another make
+        chunk = _Chunk(**msgspec.structs.asdict(_decode_answer(data)))
     candidates = chunk.candidates or ()
     for candidate in candidates:
         for part in (candidate.content and candidate.content.parts) or ():
-            if part.text or part.function_call or part.inline_data:
+            if part.text or part.function_call or part.inline_data or part.executable_code or part.code_execution_result:
                 seen.count(part.text)
     _read(chunk, seen, final=any(candidate.finish_reason for candidate in candidates))
 
