@@ -128,7 +128,7 @@ class Retention:
         """Delete a user, all keys, tokens, sessions and records. Afterwards no byte of id or e-mail is left. Raises `StillWritten`."""
         started = time.monotonic()
         jobs.put(self._db, _ERASE_USERS, now.isoformat())
-        users.remove(self._db, user_id)
+        users.remove(self._db, user_id, now=now)
         return self._finish_users(started, now)
 
     def erase_usage(self, user_id: str, *, now: datetime, before: datetime | None = None) -> Receipt:

@@ -16,7 +16,7 @@ from byok.recording.files import CODED, SCHEMA
 from byok.recording.journal import Journal
 from byok.recording.reader import Reader
 from byok.recording.rewriting import kept_rows
-from byok.store.zones import EARLIEST
+from byok.zones import EARLIEST
 from tests.samples import NOON, usage_record
 from tests.test_retention import House, Killed, killed
 

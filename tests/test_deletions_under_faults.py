@@ -151,7 +151,7 @@ def test_what_is_remembered_of_an_erasure_is_forgotten_a_day_later_and_with_its_
         house.retention.erase_usage(house.add(name), now=NOON)
     house.retention.erase_usage("usr_ada1", now=NOON, before=NOON - timedelta(days=3))
     assert kept_after(house.db, ["usr_ada1", "usr_bob1", "usr_eve1"]) == {"usr_ada1": NOON, "usr_bob1": NOON}
-    users.remove(house.db, "usr_bob1")
+    users.remove(house.db, "usr_bob1", now=NOON)
     assert jobs.named(house.db, "erased_before:").keys() == {"erased_before:usr_ada1"}
     house.retention.finish(now=NOON + timedelta(days=2))
     assert jobs.named(house.db, "erased_before:") == {}

@@ -156,7 +156,7 @@ def test_an_erasure_killed_at_any_step_is_finished_later(house, monkeypatch, ste
             house.retention.erase_user(gone, now=NOON)
     done = house.retention.finish(now=NOON)
     if step == "byok.retention.users.remove" and not after:  # killed before anything was decided
-        users.remove(house.db, gone)
+        users.remove(house.db, gone, now=NOON)
         house.retention.erase_user(gone, now=NOON)
     else:
         assert len(done) == 1

@@ -10,7 +10,7 @@ import pyarrow as pa
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
-from byok import downloads, export, sql_sessions
+from byok import downloads, export, sql_sessions, zones
 from byok.accounts.users import User
 from byok.answers import NO_STORE, ExactJson
 from byok.api import shapes
@@ -19,7 +19,7 @@ from byok.errors import ByokError
 from byok.pool import Pool
 from byok.retention import Retention
 from byok.services import Services
-from byok.store import questions, unusual, zones
+from byok.store import questions, unusual
 from byok.store.scope import AnyScope, Scope, parse_group_by, parse_instant, parse_scope
 
 router = APIRouter(tags=["usage"])

@@ -63,7 +63,7 @@ def add(
             try:
                 passwords.set_password(services.db, added.id, password, now=utc_now())
             except ByokError:
-                users.remove(services.db, added.id)  # a refused password leaves no half-made user
+                users.remove(services.db, added.id, now=utc_now())  # a refused password leaves no half-made user
                 raise
         token = access_tokens.create(services.db, added.id, now=utc_now(), label="first")
     click.echo(f"Added {added.email} ({added.id}), plan {added.plan}, usage kept for {added.retention_days} days.", err=True)

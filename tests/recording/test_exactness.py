@@ -18,7 +18,7 @@ from byok.recording.reader import Reader
 from byok.store import questions
 from byok.store.engine import Engine
 from byok.store.scope import Scope
-from byok.store.zones import EARLIEST, LATEST
+from byok.zones import EARLIEST, LATEST
 from tests.samples import NOON, usage_record
 from tests.test_retention import House
 
