@@ -73,7 +73,7 @@ def condition(services: Services) -> Condition:
         segments=len(waiting),
         journal_bytes=sum(_size(segment.path) for segment in waiting),
         bad_lines=view.bad_lines,
-        quarantined_lines=_quarantined_lines(place.journal_dir),
+        quarantined_lines=segments.quarantined_lines(place.journal_dir),
         broken_files=tuple(Path(path).name for path in services.engine.quarantined),
         accounts_bytes=_accounts_bytes(place),
         free_bytes=disk.free,
@@ -124,11 +124,6 @@ def keeper_runs(data: Path) -> bool:
 def _months(view: View) -> tuple[Month, ...]:
     months = sorted(by_month(view.files).items(), reverse=True)
     return tuple(Month(name, len(files), sum(f.rows for f in files), sum(f.bytes for f in files)) for name, files in months)
-
-
-def _quarantined_lines(journal_dir: Path) -> int:
-    folder = journal_dir / segments.QUARANTINE
-    return sum(len(path.read_bytes().splitlines()) for path in folder.iterdir()) if folder.exists() else 0
 
 
 def _accounts_bytes(settings: Settings) -> int | None:

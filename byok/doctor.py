@@ -270,11 +270,9 @@ def _records(settings: Settings, now: datetime) -> Iterator[Finding]:
 def _journal(settings: Settings, now: datetime) -> Iterator[Finding]:
     from byok.recording import segments
 
-    aside = settings.journal_dir / segments.QUARANTINE
-    kept = sum(len(path.read_bytes().splitlines()) for path in aside.iterdir()) if aside.exists() else 0
-    if kept:
+    if kept := segments.quarantined_lines(settings.journal_dir):
         remedy = "Look at them, then delete the directory; check disk and memory."
-        yield _fault("journal", f"{kept:,} damaged lines in {aside}", remedy)
+        yield _fault("journal", f"{kept:,} damaged lines in {settings.journal_dir / segments.QUARANTINE}", remedy)
     waiting = segments.listed(settings.journal_dir)
     ages = [now.timestamp() - segment.path.stat().st_mtime for segment in waiting if segments.is_sealed(segment.path)]
     if ages and max(ages) > LONGEST_BACKLOG_S:

@@ -13,19 +13,18 @@ from typing import TypeVar
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from byok import logs
+from byok import erasures, logs
 from byok.accounts import hosts
 from byok.accounts.database import Database, open_database
 from byok.accounts.errors import AccountsUnavailable
 from byok.budgets.counting import EVERY_S as COUNT_EVERY_S
 from byok.budgets.counting import Counting
-from byok.erasures import cuts, kept_after
 from byok.errors import ByokError
 from byok.leading import Leading
 from byok.notify import keeping
 from byok.notify.keeping import Notifications
 from byok.recording import segments
-from byok.recording.publisher import merge, merge_hot, publish
+from byok.recording.publisher import merge, merge_hot
 from byok.recording.table import Table
 from byok.retention import Retention
 from byok.settings import Settings
@@ -56,8 +55,8 @@ def run(settings: Settings) -> None:
 def once(settings: Settings, db: Database) -> None:
     """Finish killed deletions, publish and merge, now: what `byok compact` does. Other writers are waited for, never fought."""
     table = Table(settings.usage_dir)
-    Retention(db, settings.usage_dir, settings.journal_dir, settings.exports_dir).finish(now=datetime.now(UTC))
-    publish(table, settings.journal_dir, lambda ids: kept_after(db, ids), cuts=lambda ids: cuts(db, ids))
+    Retention.of(settings, db).finish(now=datetime.now(UTC))
+    erasures.publish(table, settings.journal_dir, db)
     merge(table, files_per_month=1)
 
 
@@ -68,14 +67,14 @@ def _work(settings: Settings, stop: threading.Event) -> None:
     if db is None or notifications is None:
         return
     table = Table(settings.usage_dir)
-    retention = Retention(db, settings.usage_dir, settings.journal_dir, settings.exports_dir)
+    retention = Retention.of(settings, db)
     host = "" if db.is_sqlite else hosts.name_of(settings.data)
     leading = Leading(db, host)
     table.fence = retention.fence = lambda: leading.number
 
     def publishing(*, stopped: bool = False) -> None:
         try:
-            publish(table, settings.journal_dir, lambda ids: kept_after(db, ids), cuts=lambda ids: cuts(db, ids))
+            erasures.publish(table, settings.journal_dir, db)
         finally:
             if not db.is_sqlite:
                 hosts.report(db, host, now=datetime.now(UTC), segments=len(segments.sealed(settings.journal_dir)), stopped=stopped)

@@ -167,6 +167,11 @@ class Settings(BaseSettings):
         return url_of(self.host, self.gateway_port)
 
     @property
+    def gateway_processes(self) -> int:
+        """How many gateway processes serve a user, on all machines: they share nothing, so each allows its part of a limit."""
+        return self.gateway_workers * self.gateway_hosts
+
+    @property
     def webhook_hosts(self) -> tuple[str, ...]:
         """The entries of `slack_hosts`: hosts, and whole origins."""
         return tuple(_entries(self.slack_hosts))

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, cast, get_args
 
 import sqlalchemy as sa
 
+from byok import zones
 from byok.accounts.database import Database
 from byok.accounts.errors import UserUnknown
 from byok.accounts.ids import is_id, new_id
@@ -153,7 +154,7 @@ def owners(db: Database) -> dict[str, Owner]:
     mine = sa.select(budgets.c.user_id)
     with db.reading() as connection:
         rows = connection.execute(sa.select(users.c.id, users.c.tz, users.c.plan, users.c.retention_days).where(users.c.id.in_(mine)))
-        return {row.id: Owner(row.tz, row.retention_days or PLAN_DAYS[row.plan]) for row in rows}
+        return {row.id: Owner(zones.known(row.tz), row.retention_days or PLAN_DAYS[row.plan]) for row in rows}
 
 
 def get(db: Database, budget_id: str) -> Budget:

@@ -7,12 +7,12 @@ from typing import Literal, get_args
 
 import sqlalchemy as sa
 
+from byok import zones
 from byok.accounts.database import Database
 from byok.accounts.errors import UserUnknown
 from byok.accounts.tables import report_schedules, users
 from byok.errors import BadRequest
 from byok.notify import outbox
-from byok.store import zones
 
 Kind = Literal["day", "week", "month"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -188,4 +188,5 @@ def _ending(kind: Kind, last: date, tz: str) -> Period:
 def _select(db: Database, which: sa.ColumnElement[bool]) -> list[Schedule]:
     columns = [report_schedules.c[name] for name in Schedule.__dataclass_fields__]
     with db.reading() as connection:
-        return [Schedule(*row) for row in connection.execute(sa.select(*columns).where(which).order_by(report_schedules.c.next_at))]
+        rows = connection.execute(sa.select(*columns).where(which).order_by(report_schedules.c.next_at))
+        return [Schedule(**(row._asdict() | {"tz": zones.known(row.tz)})) for row in rows]
