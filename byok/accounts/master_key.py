@@ -15,10 +15,11 @@ from typing import Literal
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from byok.accounts.database import Database
-from byok.accounts.errors import MasterKeyInvalid, MasterKeyWrong
+from byok.accounts.errors import MasterKeyInvalid, MasterKeyReplaced, MasterKeyWrong
 from byok.accounts.tables import master_keys
 from byok.settings import Settings
 
@@ -111,6 +112,13 @@ def check_master_key(db: Database, master: bytes) -> None:
 def is_known(db: Database, master: bytes) -> bool:
     """Whether this is the key that the stored secrets are encrypted with."""
     return any(hmac.compare_digest(check_value(master), one) for one in _known(db))
+
+
+def refuse_replaced(connection: Connection, kek: str | None) -> None:
+    """Raise `MasterKeyReplaced` if a rotation has come since something was sealed under this key (None: nothing was)."""
+    known = connection.execute(sa.select(master_keys.c.kek_id).with_for_update(read=True)).scalars().all()
+    if kek and known and kek not in known:
+        raise MasterKeyReplaced
 
 
 def _known(db: Database) -> list[str]:
