@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
+from byok import disk
 from byok.accounts.database import Database
 from byok.accounts.errors import MasterKeyInvalid, MasterKeyReplaced, MasterKeyWrong
 from byok.accounts.tables import master_keys
@@ -69,7 +70,7 @@ def write_key_file(path: Path, key: bytes, *, replace: bool) -> None:
                     path.hardlink_to(draft)
         finally:
             draft.unlink(missing_ok=True)
-        _keep_names(path.parent)
+        disk.sync(path.parent)
 
 
 def new_key_text() -> str:
@@ -137,14 +138,6 @@ def decoded(text: str) -> bytes:
     if len(set(key)) < 8:
         raise MasterKeyInvalid("it is a filler, not random")
     return key
-
-
-def _keep_names(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager
