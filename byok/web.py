@@ -113,8 +113,7 @@ def _lifespan(opened: Services, pool: Pool) -> Any:
 
 def _finish_deletions(opened: Services) -> None:
     """A deletion that was killed ends with the next start of any process; one that cannot end now is the keeper's."""
-    place = opened.settings
     try:
-        Retention(opened.db, place.usage_dir, place.journal_dir, place.exports_dir).finish(now=opened.now())
+        Retention.of(opened.settings, opened.db).finish(now=opened.now())
     except Exception as fault:
         log.warning("deletion_unfinished", exc_info=fault)

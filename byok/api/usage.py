@@ -10,7 +10,7 @@ import pyarrow as pa
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
-from byok import downloads, export, sql_sessions
+from byok import downloads, export, sql_sessions, zones
 from byok.accounts.users import User
 from byok.answers import NO_STORE, ExactJson
 from byok.api import shapes
@@ -19,7 +19,7 @@ from byok.errors import ByokError
 from byok.pool import Pool
 from byok.retention import Retention
 from byok.services import Services
-from byok.store import questions, unusual, zones
+from byok.store import questions, unusual
 from byok.store.scope import AnyScope, Scope, parse_group_by, parse_instant, parse_scope
 
 router = APIRouter(tags=["usage"])
@@ -91,8 +91,7 @@ async def erase(me: Me, query: Annotated[shapes.EraseQuery, Query()], request: R
     tz = query.tz or me.user.tz
     zones.zone(tz)
     before = None if query.before is None else parse_instant(query.before, tz, name="before")
-    place = me.services.settings
-    retention = Retention(me.services.db, place.usage_dir, place.journal_dir, place.exports_dir)
+    retention = Retention.of(me.services.settings, me.services.db)
     if query.confirm != "true":
         raise ConfirmRequired(await me.ask(retention.preview, me.user.id, now=me.now, before=before))
     async with request.app.state.erasing:  # one after the other: each may wait for a gateway, and must not take all threads

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from byok import zones
 from byok.spikes.episodes import Metric
 from byok.spikes.hours import SPAN, Clock, Floats, Hours, Ints, clock
-from byok.store import zones
 from byok.store.engine import Engine
 from byok.store.scope import AnyScope
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Protocol
 
+from byok import zones
 from byok.errors import BadRequest
-from byok.store import zones
-from byok.store.zones import EARLIEST, LATEST
+from byok.zones import EARLIEST, LATEST
 
 PARAMETERS = frozenset({"since", "until", "tz", "vendor", "model", "key_id", "status"})
 _DATE = re.compile(r"^\d{4}-\d\d-\d\d$")

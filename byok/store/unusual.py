@@ -21,7 +21,7 @@ from byok.store.recollection import Known, Recollection
 from byok.store.scope import AnyScope, EveryonesScope, Scope
 from byok.store.screening import HISTORY, WHOLE_HISTORY, earlier
 from byok.store.tables import SPIKES
-from byok.store.zones import EARLIEST, LATEST
+from byok.zones import EARLIEST, LATEST
 
 DEFAULT = Sensitivity()
 PREVIEW = timedelta(days=30)

@@ -12,8 +12,8 @@ from byok.accounts.plans import keep_after
 from byok.accounts.users import User
 from byok.store import questions
 from byok.store.scope import Scope
-from byok.store.zones import EARLIEST, LATEST
 from byok.ui import calendar_chart, session, states
+from byok.zones import EARLIEST, LATEST
 
 SOON = timedelta(days=3)
 LEAVING_DAYS = 7

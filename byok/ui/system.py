@@ -64,7 +64,7 @@ def files() -> None:
         column_config={
             "Records": st.column_config.NumberColumn(format="localized"),
             "Size": st.column_config.NumberColumn(format="%,.1f MB"),
-            "Bytes each": st.column_config.NumberColumn(format="%.1f", help="In small files more of it is overhead."),
+            "Bytes a record": st.column_config.NumberColumn(format="%.1f", help="In small files more of it is overhead."),
         },
         hide_index=True,
         height="content" if len(months) <= 13 else 460,

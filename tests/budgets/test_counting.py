@@ -4,7 +4,9 @@ import random
 from datetime import timedelta
 from decimal import Decimal
 
-from byok.accounts import budgets, users
+import sqlalchemy as sa
+
+from byok.accounts import budgets, tables, users
 from byok.budgets.counting import AGAIN, AT_REST
 from tests.store.conftest import ADA, BOB
 
@@ -48,6 +50,15 @@ def test_calls_without_a_price_are_counted_as_such(office, record):
     office.count()
     figure = budgets.get(office.db, made.id).figure
     assert (figure.spent, figure.unpriced_calls) == (150_000_000, 1)
+
+
+def test_a_zone_that_nobody_knows_any_more_stops_nobody_s_budget(office, record):
+    with office.db.writing() as connection:
+        connection.execute(sa.update(tables.users).where(tables.users.c.id == BOB).values(tz="right/UTC"))
+    office.world.reader.publish([record("2026-11-05T10:00:00Z", **MTOK), record("2026-11-05T10:00:00Z", BOB, **MTOK)])
+    made = put(office, tokens=10**9), put(office, BOB, tokens=10**9)
+    office.count()
+    assert [spent(office, one) for one in made] == [1_000_000, 1_000_000]
 
 
 def test_the_month_is_that_of_the_users_zone(office, record):

@@ -14,7 +14,7 @@ from byok.spikes.episodes import episodes
 from byok.store import unusual
 from byok.store.engine import Engine
 from byok.store.scope import EveryonesScope
-from byok.store.zones import EARLIEST, LATEST
+from byok.zones import EARLIEST, LATEST
 
 ANCHOR = date(2026, 11, 18)
 NOW = datetime(2026, 11, 18, 21, tzinfo=UTC)
