@@ -31,7 +31,6 @@ from byok.settings import Settings
 
 MERGE_EVERY_S = 60
 SWEEP_AFTER_S = 900  # longest time that a reader may still want a file that was merged away
-LOCK = "keeper.lock"
 FINISH_EVERY_S = 20
 EVERYWHERE = frozenset(("publish", "tidy"))  # what each machine does for itself; all else is done by one
 LOOK_AGAIN_S = 1.0
@@ -46,7 +45,7 @@ def run(settings: Settings) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with _only_one(settings.data, stop) as mine:
+    with _only_one(settings.keeper_lock, stop) as mine:
         if mine:
             _work(settings, stop)
     log.info("stopped")
@@ -144,7 +143,7 @@ def _as_soon_as(opened: Callable[[], T], stop: threading.Event, away: type[Excep
 
 
 @contextlib.contextmanager
-def _only_one(data: Path, stop: threading.Event) -> Iterator[bool]:
+def _only_one(lock: Path, stop: threading.Event) -> Iterator[bool]:
     """Hold the keeper's lock of this data directory; waits for it, yields False when the stop came first."""
     fd: int | None = None
     waited = False
@@ -152,8 +151,8 @@ def _only_one(data: Path, stop: threading.Event) -> Iterator[bool]:
         while not stop.is_set():
             try:
                 if fd is None:
-                    data.mkdir(parents=True, exist_ok=True)
-                    fd = os.open(data / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+                    lock.parent.mkdir(parents=True, exist_ok=True)
+                    fd = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 if not waited:

@@ -21,6 +21,7 @@ from byok.errors import SettingsInvalid
 from byok.listening import url_of
 
 CONFIG_FILE = "byok.toml"
+_SQLITE = "sqlite:///"
 _OUR_PATHS = API_PATHS | {SIGN_IN, "v1", "healthz", "readyz", "metrics"}  # of the gateway: no vendor's own could lie under them
 _BASE_URL = re.compile(r"^BYOK_([A-Z0-9_]+)_BASE_URL$")
 
@@ -143,8 +144,19 @@ class Settings(BaseSettings):
         return self.data / "spill"
 
     @property
+    def keeper_lock(self) -> Path:
+        """The file that a running keeper holds the lock of."""
+        return self.data / "keeper.lock"
+
+    @property
+    def accounts_file(self) -> Path | None:
+        """Where the SQLite database lies; None for a database server."""
+        url = self.accounts_database
+        return Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
+
+    @property
     def accounts_database(self) -> str:
-        return self.accounts_url or f"sqlite:///{self.data / 'accounts.db'}"
+        return self.accounts_url or f"{_SQLITE}{self.data / 'accounts.db'}"
 
     @property
     def dashboard_url(self) -> str:
@@ -262,7 +274,7 @@ class Settings(BaseSettings):
     @field_validator("accounts_url")
     @classmethod
     def _accounts(cls, value: str) -> str:
-        if value and not value.startswith(("sqlite:///", "postgresql+psycopg://")):
+        if value and not value.startswith((_SQLITE, "postgresql+psycopg://")):
             raise ValueError("must begin with postgresql+psycopg:// or sqlite:///")
         return value
 

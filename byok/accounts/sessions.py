@@ -13,6 +13,7 @@ from byok.accounts.ids import is_id, new_id
 from byok.accounts.tables import sessions, users
 from byok.accounts.users import User, from_row, is_there
 
+COOKIE = "byok_session"
 IDLE = timedelta(hours=8)
 ABSOLUTE = timedelta(days=30)
 TOUCH_EVERY = timedelta(minutes=1)

@@ -60,9 +60,9 @@ def test_an_empty_installation_says_so(root, open_app):
 def test_a_keeper_that_holds_its_lock_runs(book, root, open_app):
     with (book.settings.data / "keeper.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert condition.keeper_runs(book.settings.data)
+        assert condition.keeper_runs(book.settings)
         assert "Keeper runs" in text_of(open_app(root, page=PAGE))
-    assert not condition.keeper_runs(book.settings.data)
+    assert not condition.keeper_runs(book.settings)
 
 
 def test_damaged_lines_and_files_are_counted(book, root, ada, record, open_app):
