@@ -106,8 +106,8 @@ async def exported(
 ) -> StreamingResponse:
     """An export as a download; its first piece is made before the answer starts, so that a fault is still an error."""
     pieces = iter(export.write(format, batches, filters=export.filters_of(scope)))
-    headers = await pool.run(completeness, services)
     first = await pool.run(next, pieces, b"")
+    headers = await pool.run(completeness, services)  # reading may have found a broken file
     return downloaded(pool.pieces(_from_first(first, pieces)), format, filename, headers)
 
 

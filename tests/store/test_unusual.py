@@ -36,6 +36,14 @@ def test_a_burst_is_one_spike_with_what_is_usual(world, record, at):
     assert spike.times is None or spike.times == pytest.approx(spike.actual / spike.usual)
 
 
+def test_counts_beyond_what_a_float_holds_exactly_stop_nobodys_search(world, record):
+    huge = [record(END + timedelta(minutes=n), BOB, prompt_tokens=2**63 - 1, completion_tokens=None, total_tokens=None) for n in range(1)]
+    several = [record(END + timedelta(minutes=n), BOB, prompt_tokens=2**53 - 1) for n in range(3)]
+    world.reader.publish(steady(record, 40) + burst(record, END, 200) + steady(record, 40, user_id=BOB) + huge + several)
+    found = unusual.spikes(world.engine, EveryonesScope(END - timedelta(days=2), END + timedelta(days=1)))
+    assert {spike.user_id for spike in found} == {ADA, BOB}
+
+
 def test_steady_use_has_no_spikes(world, record):
     world.reader.publish(steady(record, 40))
     assert spikes_of(world) == []
