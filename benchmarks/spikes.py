@@ -32,7 +32,7 @@ from byok.spikes.episodes import Episode
 from byok.store import unusual
 from byok.store.engine import Engine
 from byok.store.scope import EveryonesScope
-from byok.store.zones import EARLIEST, LATEST
+from byok.zones import EARLIEST, LATEST
 
 KNOBS = {
     "BEYOND_NOISE": (1.5, 1.75, 2.0, 2.5, 3.0),

@@ -18,7 +18,6 @@ from byok.recording.reader import View
 from byok.services import Services
 from byok.settings import Settings
 
-KEEPER_LOCK = "keeper.lock"  # as in byok.keeper, which pages do not import
 _LATEST_RECEIPTS = 200
 # A path of two parts and more that begins at the root; only its last part says something to an admin of the dashboard.
 _PLACE = re.compile(r"(?<![\w.~:/-])~?/(?:[^\s/;,:'\"()]+/)*([^\s/;,:'\"()]+)")
@@ -73,12 +72,12 @@ def condition(services: Services) -> Condition:
         segments=len(waiting),
         journal_bytes=sum(_size(segment.path) for segment in waiting),
         bad_lines=view.bad_lines,
-        quarantined_lines=_quarantined_lines(place.journal_dir),
+        quarantined_lines=segments.quarantined_lines(place.journal_dir),
         broken_files=tuple(Path(path).name for path in services.engine.quarantined),
         accounts_bytes=_accounts_bytes(place),
         free_bytes=disk.free,
         disk_bytes=disk.total,
-        keeper=keeper_runs(place.data),
+        keeper=keeper_runs(place),
         deletion_pending=jobs.deletion_pending(services.db),
         last_purge=purged,
     )
@@ -105,10 +104,10 @@ def without_places(text: str, settings: Settings) -> str:
     return _PLACE.sub(r"\1", text)
 
 
-def keeper_runs(data: Path) -> bool:
+def keeper_runs(settings: Settings) -> bool:
     """Whether some process holds the keeper's lock of this data directory."""
     try:
-        fd = os.open(data / KEEPER_LOCK, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(settings.keeper_lock, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return False
     try:
@@ -126,14 +125,8 @@ def _months(view: View) -> tuple[Month, ...]:
     return tuple(Month(name, len(files), sum(f.rows for f in files), sum(f.bytes for f in files)) for name, files in months)
 
 
-def _quarantined_lines(journal_dir: Path) -> int:
-    folder = journal_dir / segments.QUARANTINE
-    return sum(len(path.read_bytes().splitlines()) for path in folder.iterdir()) if folder.exists() else 0
-
-
 def _accounts_bytes(settings: Settings) -> int | None:
-    url = settings.accounts_database
-    return _size(Path(url.removeprefix("sqlite:///"))) if url.startswith("sqlite:///") else None
+    return _size(settings.accounts_file) if settings.accounts_file else None
 
 
 def _size(path: Path) -> int:

@@ -129,7 +129,7 @@ def _master_key(settings: Settings) -> Iterator[Finding]:
     from byok.accounts import database, master_key, rotation
 
     path = settings.master_key_file
-    file = _accounts_file(settings)
+    file = settings.accounts_file
     used = file is None or file.exists()
     if settings.master_key is None and not path.exists():
         yield Finding(
@@ -146,7 +146,7 @@ def _master_key(settings: Settings) -> Iterator[Finding]:
 def _accounts(settings: Settings) -> Iterator[Finding]:
     from byok.accounts import database, users
 
-    file = _accounts_file(settings)
+    file = settings.accounts_file
     if file is not None and not file.exists():
         yield Finding("accounts", True, "no database yet; the first start makes it")
         return
@@ -170,7 +170,7 @@ def _accounts(settings: Settings) -> Iterator[Finding]:
 def _budgets(settings: Settings, now: datetime) -> Iterator[Finding]:
     from byok.accounts import budgets, database
 
-    file = _accounts_file(settings)
+    file = settings.accounts_file
     if file is not None and not file.exists():
         return
     with database.open_database(settings.accounts_database) as db:
@@ -207,7 +207,7 @@ def _notifications(settings: Settings) -> Iterator[Finding]:
     from byok.accounts import alert_rules, database, rotation
     from byok.notify import outgoing, schedules
 
-    file = _accounts_file(settings)
+    file = settings.accounts_file
     if file is not None and not file.exists():
         return
     with database.open_database(settings.accounts_database) as db:
@@ -270,11 +270,9 @@ def _records(settings: Settings, now: datetime) -> Iterator[Finding]:
 def _journal(settings: Settings, now: datetime) -> Iterator[Finding]:
     from byok.recording import segments
 
-    aside = settings.journal_dir / segments.QUARANTINE
-    kept = sum(len(path.read_bytes().splitlines()) for path in aside.iterdir()) if aside.exists() else 0
-    if kept:
+    if kept := segments.quarantined_lines(settings.journal_dir):
         remedy = "Look at them, then delete the directory; check disk and memory."
-        yield _fault("journal", f"{kept:,} damaged lines in {aside}", remedy)
+        yield _fault("journal", f"{kept:,} damaged lines in {settings.journal_dir / segments.QUARANTINE}", remedy)
     waiting = segments.listed(settings.journal_dir)
     ages = [now.timestamp() - segment.path.stat().st_mtime for segment in waiting if segments.is_sealed(segment.path)]
     if ages and max(ages) > LONGEST_BACKLOG_S:
@@ -288,7 +286,7 @@ def _machines(settings: Settings, now: datetime) -> Iterator[Finding]:
     """Those that share the accounts: a keeper that went silent may have left a journal that nobody published."""
     from byok.accounts import database, hosts
 
-    if _accounts_file(settings) is not None:
+    if settings.accounts_file is not None:
         return
     with database.open_database(settings.accounts_database) as db:
         found = hosts.every(db)
@@ -316,9 +314,3 @@ def _ports(settings: Settings) -> Iterator[Finding]:
         else:
             remedy = f"If another program has it, set {setting}; if it is {name}, its log says why it is not ready."
             yield _fault("ports", f"port {port} of {name} is taken and does not say that it is ready", remedy)
-
-
-def _accounts_file(settings: Settings) -> Path | None:
-    """Where the SQLite database lies; None for a database server."""
-    url = settings.accounts_database
-    return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None

@@ -7,11 +7,16 @@ machines share the accounts, as long as one of them may be away with a journal t
 import secrets
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 
 from byok.accounts import jobs, tombstones
 from byok.accounts.database import Database
 from byok.accounts.jobs import ERASE_CUT_PENDING, ERASE_USAGE_PENDING
+from byok.recording import publisher
 from byok.recording.cut import Cut
+from byok.recording.publisher import Published
+from byok.recording.table import Table
 
 LONGEST_CALL = timedelta(days=1)
 LONGEST_ABSENCE = timedelta(days=90)
@@ -32,6 +37,11 @@ def cuts(db: Database, user_ids: Iterable[str]) -> list[Cut]:
     """For those of the users: the cuts that were made of late."""
     wanted = set(user_ids)
     return [Cut.parse(_owner(name), text) for name, text in jobs.named(db, _ERASED_CUT).items() if _owner(name) in wanted]
+
+
+def publish(table: Table, journal_dir: Path, db: Database) -> Published:
+    """As `publisher.publish`, without what was erased."""
+    return publisher.publish(table, journal_dir, partial(kept_after, db), cuts=partial(cuts, db))
 
 
 def begin_cut(db: Database, cut: Cut) -> str:

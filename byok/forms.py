@@ -13,12 +13,12 @@ from starlette.responses import RedirectResponse, Response
 
 from byok import pages_html
 from byok.accounts import master_key, sessions
+from byok.accounts.sessions import COOKIE
 from byok.accounts.users import User
 from byok.address import is_https, is_same_origin
 from byok.pool import Pool
 from byok.services import Services
 
-COOKIE = "byok_session"
 FORM_COOKIE = "byok_form"  # ties a form to the browser that asked for it
 STALE = "This form was open for too long or came from elsewhere. Please try again."
 _ABSOLUTE_S = 30 * 86400  # the session itself decides; the cookie only must not outlive it

@@ -13,26 +13,24 @@ from typing import TypeVar
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from byok import logs
+from byok import erasures, logs
 from byok.accounts import hosts
 from byok.accounts.database import Database, open_database
 from byok.accounts.errors import AccountsUnavailable
 from byok.budgets.counting import EVERY_S as COUNT_EVERY_S
 from byok.budgets.counting import Counting
-from byok.erasures import cuts, kept_after
 from byok.errors import ByokError
 from byok.leading import Leading
 from byok.notify import keeping
 from byok.notify.keeping import Notifications
 from byok.recording import segments
-from byok.recording.publisher import merge, merge_hot, publish
+from byok.recording.publisher import merge, merge_hot
 from byok.recording.table import Table
 from byok.retention import Retention
 from byok.settings import Settings
 
 MERGE_EVERY_S = 60
 SWEEP_AFTER_S = 900  # longest time that a reader may still want a file that was merged away
-LOCK = "keeper.lock"
 FINISH_EVERY_S = 20
 EVERYWHERE = frozenset(("publish", "tidy"))  # what each machine does for itself; all else is done by one
 LOOK_AGAIN_S = 1.0
@@ -47,7 +45,7 @@ def run(settings: Settings) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with _only_one(settings.data, stop) as mine:
+    with _only_one(settings.keeper_lock, stop) as mine:
         if mine:
             _work(settings, stop)
     log.info("stopped")
@@ -56,8 +54,8 @@ def run(settings: Settings) -> None:
 def once(settings: Settings, db: Database) -> None:
     """Finish killed deletions, publish and merge, now: what `byok compact` does. Other writers are waited for, never fought."""
     table = Table(settings.usage_dir)
-    Retention(db, settings.usage_dir, settings.journal_dir, settings.exports_dir).finish(now=datetime.now(UTC))
-    publish(table, settings.journal_dir, lambda ids: kept_after(db, ids), cuts=lambda ids: cuts(db, ids))
+    Retention.of(settings, db).finish(now=datetime.now(UTC))
+    erasures.publish(table, settings.journal_dir, db)
     merge(table, files_per_month=1)
 
 
@@ -68,14 +66,14 @@ def _work(settings: Settings, stop: threading.Event) -> None:
     if db is None or notifications is None:
         return
     table = Table(settings.usage_dir)
-    retention = Retention(db, settings.usage_dir, settings.journal_dir, settings.exports_dir)
+    retention = Retention.of(settings, db)
     host = "" if db.is_sqlite else hosts.name_of(settings.data)
     leading = Leading(db, host)
     table.fence = retention.fence = lambda: leading.number
 
     def publishing(*, stopped: bool = False) -> None:
         try:
-            publish(table, settings.journal_dir, lambda ids: kept_after(db, ids), cuts=lambda ids: cuts(db, ids))
+            erasures.publish(table, settings.journal_dir, db)
         finally:
             if not db.is_sqlite:
                 hosts.report(db, host, now=datetime.now(UTC), segments=len(segments.sealed(settings.journal_dir)), stopped=stopped)
@@ -145,7 +143,7 @@ def _as_soon_as(opened: Callable[[], T], stop: threading.Event, away: type[Excep
 
 
 @contextlib.contextmanager
-def _only_one(data: Path, stop: threading.Event) -> Iterator[bool]:
+def _only_one(lock: Path, stop: threading.Event) -> Iterator[bool]:
     """Hold the keeper's lock of this data directory; waits for it, yields False when the stop came first."""
     fd: int | None = None
     waited = False
@@ -153,8 +151,8 @@ def _only_one(data: Path, stop: threading.Event) -> Iterator[bool]:
         while not stop.is_set():
             try:
                 if fd is None:
-                    data.mkdir(parents=True, exist_ok=True)
-                    fd = os.open(data / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+                    lock.parent.mkdir(parents=True, exist_ok=True)
+                    fd = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 if not waited:

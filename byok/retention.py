@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
@@ -32,11 +31,10 @@ from byok.notify import outbox
 from byok.recording import segments
 from byok.recording.cut import Cut
 from byok.recording.files import TableFile, WrittenFile
-from byok.recording.publisher import publish
 from byok.recording.reader import Reader
 from byok.recording.rewriting import FilesUnreadable, Limits, Past, count_past, users_in, without
 from byok.recording.table import Overtaken, Table
-from byok.settings import RemoteStore
+from byok.settings import RemoteStore, Settings
 from byok.store import spill
 
 SEALED_WITHIN_S = 30.0  # gateways seal their segment every 5 s
@@ -80,6 +78,10 @@ class Retention:
         self._db = db
         self._table = Table(usage_dir)
         self._journal_dir, self._exports_dir, self._usage_dir = journal_dir, exports_dir, usage_dir
+
+    @classmethod
+    def of(cls, settings: Settings, db: Database) -> "Retention":
+        return cls(db, settings.usage_dir, settings.journal_dir, settings.exports_dir)
 
     @property
     def fence(self) -> Callable[[], int]:
@@ -126,7 +128,7 @@ class Retention:
         """Delete a user, all keys, tokens, sessions and records. Afterwards no byte of id or e-mail is left. Raises `StillWritten`."""
         started = time.monotonic()
         jobs.put(self._db, _ERASE_USERS, now.isoformat())
-        users.remove(self._db, user_id)
+        users.remove(self._db, user_id, now=now)
         return self._finish_users(started, now)
 
     def erase_usage(self, user_id: str, *, now: datetime, before: datetime | None = None) -> Receipt:
@@ -230,8 +232,7 @@ class Retention:
 
     def _publish(self) -> int:
         """How many rows of what was erased were dropped on the way."""
-        keep_after, cuts = partial(erasures.kept_after, self._db), partial(erasures.cuts, self._db)
-        return publish(self._table, self._journal_dir, keep_after, cuts=cuts).dropped
+        return erasures.publish(self._table, self._journal_dir, self._db).dropped
 
     def _publish_until(self, clean: Callable[[], bool]) -> int:
         """Publish sealed segments until the journal is `clean`; how many rows of erased users were dropped on the way."""

@@ -21,6 +21,7 @@ from byok.errors import SettingsInvalid
 from byok.listening import url_of
 
 CONFIG_FILE = "byok.toml"
+_SQLITE = "sqlite:///"
 _OUR_PATHS = API_PATHS | {SIGN_IN, "v1", "healthz", "readyz", "metrics"}  # of the gateway: no vendor's own could lie under them
 _BASE_URL = re.compile(r"^BYOK_([A-Z0-9_]+)_BASE_URL$")
 
@@ -143,8 +144,19 @@ class Settings(BaseSettings):
         return self.data / "spill"
 
     @property
+    def keeper_lock(self) -> Path:
+        """The file that a running keeper holds the lock of."""
+        return self.data / "keeper.lock"
+
+    @property
+    def accounts_file(self) -> Path | None:
+        """Where the SQLite database lies; None for a database server."""
+        url = self.accounts_database
+        return Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
+
+    @property
     def accounts_database(self) -> str:
-        return self.accounts_url or f"sqlite:///{self.data / 'accounts.db'}"
+        return self.accounts_url or f"{_SQLITE}{self.data / 'accounts.db'}"
 
     @property
     def dashboard_url(self) -> str:
@@ -165,6 +177,11 @@ class Settings(BaseSettings):
     def gateway_here(self) -> str:
         """Where the gateway answers on this machine."""
         return url_of(self.host, self.gateway_port)
+
+    @property
+    def gateway_processes(self) -> int:
+        """How many gateway processes serve a user, on all machines: they share nothing, so each allows its part of a limit."""
+        return self.gateway_workers * self.gateway_hosts
 
     @property
     def webhook_hosts(self) -> tuple[str, ...]:
@@ -257,7 +274,7 @@ class Settings(BaseSettings):
     @field_validator("accounts_url")
     @classmethod
     def _accounts(cls, value: str) -> str:
-        if value and not value.startswith(("sqlite:///", "postgresql+psycopg://")):
+        if value and not value.startswith((_SQLITE, "postgresql+psycopg://")):
             raise ValueError("must begin with postgresql+psycopg:// or sqlite:///")
         return value
 

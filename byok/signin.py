@@ -12,12 +12,13 @@ from starlette.routing import Route
 from byok import downloads, pages_html, sql_sessions
 from byok.accounts import access_tokens, passwords
 from byok.accounts.errors import PasswordTooWeak
+from byok.accounts.sessions import COOKIE
 from byok.accounts.users import User
 from byok.address import client_address
 from byok.answers import http_fault, internal_fault
 from byok.ending_mails import EndingMails
 from byok.errors import ByokError, TooManyRequests
-from byok.forms import COOKIE, STALE, Forms, local_path, text_of, to
+from byok.forms import STALE, Forms, local_path, text_of, to
 from byok.pool import Pool
 from byok.services import Services
 from byok.sign_on import SignOn

@@ -4,11 +4,12 @@ Not under `streamlit run`: its socket delays each small answer by 45 ms.
 """
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from starlette.middleware import Middleware
@@ -18,12 +19,16 @@ import byok
 from byok import logs, services, sql_sessions, start_page
 from byok.api import create_api
 from byok.door import Door
+from byok.listening import listen
 from byok.metrics import WebMetrics
 from byok.pool import Pool
 from byok.retention import Retention
 from byok.services import Services
 from byok.settings import Settings
 from byok.signin import create_signin
+
+if TYPE_CHECKING:
+    import uvicorn
 
 SCRIPT = Path(byok.__file__).resolve().parent.parent / "app.py"
 GRACE_S = 30  # for open answers after SIGTERM
@@ -71,17 +76,23 @@ def parts(opened: Services, pool: Pool) -> dict[str, Any]:
 
 
 def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; open answers get `GRACE_S` to end. Returns, so that the process can exit with 0."""
+    """Serve until SIGTERM or SIGINT; open answers get `GRACE_S` to end. Returns, so that the process can exit with 0.
+
+    Raises `PortTaken`, and what is wrong with the keys or the accounts (`ByokError`).
+    """
+    logs.setup(settings, "web")
+    with contextlib.closing(listen(settings.host, settings.web_port, "BYOK_WEB_PORT")) as listener:
+        app = create_app(settings)
+        for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal again when it has stopped
+            signal.signal(number, lambda *_: None)
+        _server(app).run(sockets=[listener])
+
+
+def _server(app: ASGIApp) -> "uvicorn.Server":
     import uvicorn
 
-    logs.setup(settings, "web")
-    app = create_app(settings)
-    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal again when it has stopped
-        signal.signal(number, lambda *_: None)
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
-        host=settings.host,
-        port=settings.web_port,
         log_config=None,
         access_log=False,  # its lines hold query strings
         server_header=False,
@@ -89,6 +100,7 @@ def run(settings: Settings) -> None:
         ws_max_size=32 * 1024 * 1024,
         timeout_graceful_shutdown=GRACE_S,
     )
+    return uvicorn.Server(config)
 
 
 def _no_components(*_: Any, **__: Any) -> None:
@@ -113,8 +125,7 @@ def _lifespan(opened: Services, pool: Pool) -> Any:
 
 def _finish_deletions(opened: Services) -> None:
     """A deletion that was killed ends with the next start of any process; one that cannot end now is the keeper's."""
-    place = opened.settings
     try:
-        Retention(opened.db, place.usage_dir, place.journal_dir, place.exports_dir).finish(now=opened.now())
+        Retention.of(opened.settings, opened.db).finish(now=opened.now())
     except Exception as fault:
         log.warning("deletion_unfinished", exc_info=fault)

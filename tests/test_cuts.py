@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 
 from byok import erasures
 from byok.accounts import jobs, users
-from byok.erasures import kept_after
+from byok.erasures import publish
 from byok.recording.cut import Cut
 from byok.recording.files import CODED, SCHEMA
 from byok.recording.journal import Journal
-from byok.recording.publisher import publish
 from byok.recording.reader import Reader
 from byok.recording.rewriting import kept_rows
-from byok.store.zones import EARLIEST
+from byok.zones import EARLIEST
 from tests.samples import NOON, usage_record
 from tests.test_retention import House, Killed, killed
 
@@ -106,7 +105,7 @@ def test_what_only_those_rows_held_is_in_no_file_afterwards(house):
     assert jobs.named(house.db, "erase") == {}
 
 
-@pytest.mark.parametrize("step", ["publish", "without", "Table.commit", "receipts.keep"])
+@pytest.mark.parametrize("step", ["erasures.publish", "without", "Table.commit", "receipts.keep"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_a_cut_that_was_killed_is_finished_and_takes_nothing_else(house, monkeypatch, step, after):
     house.store(ADA, [1, 10], model="gpt-4o")
@@ -128,7 +127,7 @@ def test_a_call_that_was_open_leaves_no_row_if_it_is_of_the_cut(house):
     house.retention.erase_cut(cut(models=("gpt-4o",)), now=SOON)
     late = {"ts": SOON - timedelta(minutes=1)}
     log(house, usage_record(0, model="gpt-4o", **late), usage_record(0, **late), usage_record(0, model="gpt-4o", ts=SOON))
-    publish(house.table, house.root / "journal", lambda ids: kept_after(house.db, ids), cuts=lambda ids: erasures.cuts(house.db, ids))
+    publish(house.table, house.root / "journal", house.db)
     assert sorted((model, ts) for _, model, _, ts in left(house)) == [("gpt-4o", SOON), ("gpt-4o-mini", late["ts"])]
 
 

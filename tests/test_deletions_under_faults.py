@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from byok.accounts import jobs, plans, users
-from byok.erasures import kept_after
+from byok.erasures import kept_after, publish
 from byok.recording.journal import Journal
-from byok.recording.publisher import merge, publish
+from byok.recording.publisher import merge
 from byok.recording.reader import Reader
 from byok.recording.segments import QUARANTINE
 from byok.retention import ClockSuspicious
@@ -98,7 +98,7 @@ def two_files(house: House, *, damaged: str) -> tuple[str, str, Path]:
     for _ in range(2):
         for user in (gone, stays):
             house.log(user, 20)
-        publish(house.table, house.root / "journal", lambda _: {})
+        publish(house.table, house.root / "journal", house.db)
     path = Path(house.table.snapshot().files[1].path)
     whole = path.read_bytes()
     path.write_bytes({"cut": whole[: len(whole) // 2], "empty": b"", "page": whole[:4] + bytes(300) + whole[304:]}[damaged])
@@ -141,7 +141,7 @@ def test_a_call_that_was_open_while_its_records_were_erased_leaves_no_row(house)
     for began in (SOON - timedelta(minutes=1), SOON + timedelta(minutes=1)):
         journal.append(usage_record(ts=began, user_id=user))
     journal.close()
-    done = publish(house.table, house.root / "journal", lambda ids: kept_after(house.db, ids))
+    done = publish(house.table, house.root / "journal", house.db)
     assert (done.rows, done.dropped) == (1, 1)
     assert house.rows() == {user: 1}
 
@@ -151,7 +151,7 @@ def test_what_is_remembered_of_an_erasure_is_forgotten_a_day_later_and_with_its_
         house.retention.erase_usage(house.add(name), now=NOON)
     house.retention.erase_usage("usr_ada1", now=NOON, before=NOON - timedelta(days=3))
     assert kept_after(house.db, ["usr_ada1", "usr_bob1", "usr_eve1"]) == {"usr_ada1": NOON, "usr_bob1": NOON}
-    users.remove(house.db, "usr_bob1")
+    users.remove(house.db, "usr_bob1", now=NOON)
     assert jobs.named(house.db, "erased_before:").keys() == {"erased_before:usr_ada1"}
     house.retention.finish(now=NOON + timedelta(days=2))
     assert jobs.named(house.db, "erased_before:") == {}
@@ -179,7 +179,7 @@ def test_an_erasure_killed_at_any_named_step_leaves_no_byte_and_changes_nobody_e
     for user in (gone, stays):
         house.store(user, [1, 40], key_id=f"key_{user[4:]}")
         house.log(user, 5)
-    publish(house.table, house.root / "journal", lambda _: {})
+    publish(house.table, house.root / "journal", house.db)
     merge(house.table)
     for user in (gone, stays):
         house.log(user, 3)

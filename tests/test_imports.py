@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-WORDS = {"__version__", "address", "answers", "errors", "in_words", "listening", "logs", "settings", "usage", "zones"}
+WORDS = {"__version__", "address", "answers", "api_paths", "disk", "errors", "in_words", "listening", "logs", "settings", "usage", "zones"}
 ROOMS = {"accounts", "forecast", "pricing", "recording", "spikes", "store"}
 FLOWS = {"budgets", "erasures", "export", "gateway", "intake", "leading", "links", "notify", "price_setting", "reconciliation"}
 FLOWS |= {"retention", "services", "sql_sessions"}

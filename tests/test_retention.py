@@ -10,11 +10,10 @@ import pytest
 
 from byok.accounts import jobs, receipts, users
 from byok.accounts.database import open_database
-from byok.erasures import kept_after
+from byok.erasures import publish
 from byok.recording.files import SCHEMA
 from byok.recording.importer import Rounds, import_file
 from byok.recording.journal import Journal
-from byok.recording.publisher import publish
 from byok.recording.reader import Reader
 from byok.recording.table import Table
 from byok.retention import ClockSuspicious, Retention
@@ -137,11 +136,11 @@ def test_a_late_record_of_an_erased_user_is_dropped(house):
     user = house.add("late")
     house.retention.erase_user(user, now=NOON)
     house.log(user, 2)
-    publish(house.table, house.root / "journal", lambda ids: kept_after(house.db, ids))
+    publish(house.table, house.root / "journal", house.db)
     assert house.rows() == {} and house.bytes_with(user) == []
 
 
-STEPS = [f"byok.retention.{step}" for step in ("users.remove", "publish", "without", "Table.commit", "scrub")]
+STEPS = [f"byok.retention.{step}" for step in ("users.remove", "erasures.publish", "without", "Table.commit", "scrub")]
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -157,7 +156,7 @@ def test_an_erasure_killed_at_any_step_is_finished_later(house, monkeypatch, ste
             house.retention.erase_user(gone, now=NOON)
     done = house.retention.finish(now=NOON)
     if step == "byok.retention.users.remove" and not after:  # killed before anything was decided
-        users.remove(house.db, gone)
+        users.remove(house.db, gone, now=NOON)
         house.retention.erase_user(gone, now=NOON)
     else:
         assert len(done) == 1

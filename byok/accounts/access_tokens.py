@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from byok.accounts.budgets import Stop
+from byok.accounts.checks import checked_label
 from byok.accounts.database import Database
 from byok.accounts.errors import UserUnknown
 from byok.accounts.ids import is_id, random_characters
@@ -59,7 +60,7 @@ def create(db: Database, user_id: str, *, now: datetime, label: str = "", ttl_s:
         "id": token_id,
         "secret_hash": _hash(token),
         "user_id": user_id,
-        "label": _checked_label(label),
+        "label": checked_label(label),
         "created_at": now,
         "expires_at": None if ttl_s is None else now + timedelta(seconds=ttl_s),
         "models": ",".join(_checked_models(models)) or None,
@@ -140,11 +141,4 @@ def _checked_models(models: Sequence[str]) -> list[str]:
             "The list of models is not valid.",
             remedy=f"Name up to {MOST_MODELS} models, such as gpt-4o-mini, anthropic/claude-haiku-4 or anthropic/*, with commas between.",
         )
-    return kept
-
-
-def _checked_label(label: str) -> str:
-    kept = label.strip()
-    if len(kept) > 100 or not kept.isprintable():
-        raise BadRequest("The label is not valid.", remedy="It must be one line of at most 100 characters.")
     return kept

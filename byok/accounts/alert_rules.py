@@ -10,11 +10,13 @@ from typing import Any, Literal, get_args
 import sqlalchemy as sa
 
 from byok.accounts import envelope
+from byok.accounts.checks import CLOCK
 from byok.accounts.database import Database
-from byok.accounts.errors import MasterKeyReplaced, RulesTooMany, UserUnknown, WebhookUnreadable
+from byok.accounts.errors import RulesTooMany, UserUnknown, WebhookUnreadable
 from byok.accounts.ids import is_id, new_id
 from byok.accounts.key_vault import Secret
-from byok.accounts.tables import Instant, alert_episodes, alert_rules, master_keys, users
+from byok.accounts.master_key import Purpose, refuse_replaced
+from byok.accounts.tables import Instant, alert_episodes, alert_rules, users
 from byok.accounts.users import User, from_row, is_email, normal_email
 from byok.errors import BadRequest
 
@@ -23,11 +25,10 @@ Metric = Literal["tokens", "calls", "failed", "cost"]
 Window = Literal["hour", "day"]
 Channel = Literal["slack", "webhook", "mail"]
 
-PURPOSE = "webhook-wrap"
+PURPOSE: Purpose = "webhook-wrap"
 MOST_RULES = 50  # of one user
 LEAST_SCORE, MIN_TOKENS = 0.5, 1000
 SENSITIVITY = {"every": 0.5, "strong": 0.7, "extreme": 0.9}  # word -> the least score of a spike that is told
-_CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,95}")
 _MOST = 1e15
 
@@ -106,11 +107,9 @@ def add(db: Database, master: bytes, user_id: str, terms: Terms, target: Target,
         url = target.url.reveal()
         text = json.dumps({"url": url, "key": signing.reveal() if signing else None})
         sealed = envelope.seal(master, PURPOSE, (user_id, rule_id, target.channel), text)
-        values |= {"host": target.host, "last_four": url[-4:], **_columns(sealed)}
+        values |= {"host": target.host, "last_four": url[-4:], **asdict(sealed)}
     with db.writing() as connection:
-        known = connection.execute(sa.select(master_keys.c.kek_id).with_for_update(read=True)).scalars().all()
-        if values.get("kek_id") and known and values["kek_id"] not in known:
-            raise MasterKeyReplaced
+        refuse_replaced(connection, values.get("kek_id"))
         owner = connection.execute(sa.select(users).where(users.c.id == user_id).with_for_update()).first()
         if owner is None:
             raise UserUnknown
@@ -196,15 +195,6 @@ def _rule(row: Any) -> Rule:
     )  # fmt: skip
 
 
-def _columns(sealed: envelope.Envelope) -> dict[str, object]:
-    return {
-        "version": sealed.version,
-        "kek_id": sealed.kek_id,
-        "wrapped_key": sealed.wrapped_key,
-        "sealed_secret": sealed.sealed_secret,
-    }
-
-
 def _check(terms: Terms, target: Target) -> None:
     for what, value, shape in (("vendor", terms.vendor, "a name such as openai"), ("model", terms.model, "a name such as gpt-4o-mini")):
         _insist(value is None or bool(_NAME.fullmatch(value)), what, shape)
@@ -213,7 +203,7 @@ def _check(terms: Terms, target: Target) -> None:
     _insist(0 <= terms.least_score <= 1, "sensitivity", "a score from 0 to 1")
     _insist(0 <= terms.min_tokens <= _MOST, "least number of tokens", "a whole number from 0 up")
     for clock in (terms.quiet_from, terms.quiet_until):
-        _insist(clock is None or bool(_CLOCK.fullmatch(clock)), "quiet time", "HH:MM-HH:MM, such as 22:00-07:00")
+        _insist(clock is None or bool(CLOCK.fullmatch(clock)), "quiet time", "HH:MM-HH:MM, such as 22:00-07:00")
     _insist((terms.quiet_from is None) == (terms.quiet_until is None), "quiet time", "HH:MM-HH:MM, such as 22:00-07:00")
     _insist(terms.quiet_from is None or terms.quiet_from != terms.quiet_until, "quiet time", "shorter than a day")
     if terms.kind == "above":

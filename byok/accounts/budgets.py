@@ -3,7 +3,6 @@
 A soft budget warns, a hard one stops. The figures are counted by the keeper (`byok.budgets`); the gateway only reads them.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +11,8 @@ from typing import Any, Literal, NamedTuple, cast, get_args
 
 import sqlalchemy as sa
 
+from byok import zones
+from byok.accounts.checks import checked_vendor
 from byok.accounts.database import Database
 from byok.accounts.errors import UserUnknown
 from byok.accounts.ids import is_id, new_id
@@ -30,7 +31,6 @@ _STOPS = (  # built once: the gateway asks it for every caller every few seconds
     .where(budgets.c.user_id == sa.bindparam("user_id"), budgets.c.hard)
     .where(budget_figures.c.spent >= budgets.c.amount, budget_figures.c.month_ends > sa.bindparam("now", type_=Instant))
 )
-_VENDOR = re.compile(r"[a-z][a-z0-9_-]{0,30}")
 
 
 class Figure(NamedTuple):
@@ -117,7 +117,7 @@ def put(
     metric, amount = _checked_amount(usd, tokens)
     subject = {
         "user_id": user_id,
-        "vendor": _checked_vendor(vendor),
+        "vendor": None if vendor is None else checked_vendor(vendor),
         "key_id": _checked_key(key_id),
         "metric": metric,
         "by_admin": by_admin,
@@ -153,15 +153,7 @@ def owners(db: Database) -> dict[str, Owner]:
     mine = sa.select(budgets.c.user_id)
     with db.reading() as connection:
         rows = connection.execute(sa.select(users.c.id, users.c.tz, users.c.plan, users.c.retention_days).where(users.c.id.in_(mine)))
-        return {row.id: Owner(row.tz, row.retention_days or PLAN_DAYS[row.plan]) for row in rows}
-
-
-def get(db: Database, budget_id: str) -> Budget:
-    """The budget of that id. Raises `NotFound`."""
-    found = _read(db, budgets.c.id == budget_id) if is_id(budget_id) else []
-    if not found:
-        raise _no_such_budget()
-    return found[0]
+        return {row.id: Owner(zones.known(row.tz), row.retention_days or PLAN_DAYS[row.plan]) for row in rows}
 
 
 def remove(db: Database, budget_id: str, *, user_id: str | None = None) -> None:
@@ -226,12 +218,6 @@ def _checked_amount(usd: Decimal | None, tokens: int | None) -> tuple[Metric, in
     if tokens is None or not 1 <= tokens <= MOST_TOKENS:
         raise BadRequest("The budget in tokens is not valid.", remedy=f"It must be a whole number from 1 to {MOST_TOKENS:,}.")
     return "tokens", tokens
-
-
-def _checked_vendor(vendor: str | None) -> str | None:
-    if vendor is not None and not _VENDOR.fullmatch(vendor):
-        raise BadRequest("The vendor's name is not valid.", remedy="It is a short name in lower case, such as openai.")
-    return vendor
 
 
 def _checked_key(key_id: str | None) -> str | None:

@@ -1,8 +1,7 @@
 """Vendor keys at rest: encrypted one by one, shown by label and last four characters, taken out only to make a call."""
 
-import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,16 +9,17 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from byok.accounts import envelope
+from byok.accounts.checks import checked_label, checked_vendor
 from byok.accounts.database import Database
-from byok.accounts.errors import MasterKeyReplaced, UserUnknown, VendorKeyInvalid, VendorKeyUnreadable
+from byok.accounts.errors import UserUnknown, VendorKeyInvalid, VendorKeyUnreadable
 from byok.accounts.ids import is_id, new_id
-from byok.accounts.tables import master_keys, users, vendor_keys
+from byok.accounts.master_key import Purpose, refuse_replaced
+from byok.accounts.tables import users, vendor_keys
 from byok.errors import BadRequest, NotFound, VendorKeyMissing
 
-PURPOSE = "vendor-key-wrap"
+PURPOSE: Purpose = "vendor-key-wrap"
 LONGEST_SECRET = 4096
 TOUCH_EVERY = timedelta(minutes=1)
-_VENDOR = re.compile(r"[a-z][a-z0-9_-]{0,30}")
 _SHOWN = ("id", "user_id", "vendor", "label", "last_four", "is_default", "created_at", "last_used_at", "refused_at")
 
 
@@ -77,7 +77,7 @@ def add(db: Database, master: bytes, user_id: str, vendor: str, secret: str, *, 
     """
     text = _checked_secret(secret)
     key_id = new_id("key_")
-    sealed = envelope.seal(master, PURPOSE, (user_id, key_id, _checked_vendor(vendor)), text)
+    sealed = envelope.seal(master, PURPOSE, (user_id, key_id, checked_vendor(vendor)), text)
     values = {
         "id": key_id,
         "user_id": user_id,
@@ -85,13 +85,10 @@ def add(db: Database, master: bytes, user_id: str, vendor: str, secret: str, *, 
         "label": _checked_label(label, text),
         "last_four": text[-4:] if len(text) >= 8 else "",
         "created_at": now,
-        "version": sealed.version,
-        "kek_id": sealed.kek_id,
-        "wrapped_key": sealed.wrapped_key,
-        "sealed_secret": sealed.sealed_secret,
+        **asdict(sealed),
     }
     with db.writing() as connection:
-        _refuse_replaced_master(connection, sealed.kek_id)
+        refuse_replaced(connection, sealed.kek_id)
         if not _lock_keys(connection, user_id):
             raise UserUnknown
         first = connection.execute(sa.select(vendor_keys.c.id).where(_of(user_id, vendor), vendor_keys.c.is_default)).first() is None
@@ -175,7 +172,7 @@ def note_used(db: Database, key_id: str, *, now: datetime) -> None:
 
 
 def note_refused(db: Database, key_id: str, *, now: datetime | None) -> None:
-    """Remember that the vendor refused the key (401, 403), or with None that it takes it again."""
+    """Remember that the vendor refused the key (401), or with None that it takes it again."""
     db.note(sa.update(vendor_keys).where(vendor_keys.c.id == key_id).values(refused_at=now))
 
 
@@ -183,12 +180,6 @@ def is_refused(db: Database, key_id: str) -> bool:
     """Whether the vendor refused the key when it was last tried."""
     with db.reading() as connection:
         return connection.execute(sa.select(vendor_keys.c.refused_at).where(vendor_keys.c.id == key_id)).scalar() is not None
-
-
-def _refuse_replaced_master(connection: Connection, kek_id: str) -> None:
-    known = connection.execute(sa.select(master_keys.c.kek_id).with_for_update(read=True)).scalars().all()
-    if known and kek_id not in known:
-        raise MasterKeyReplaced
 
 
 def _lock_keys(connection: Connection, user_id: str) -> bool:
@@ -219,16 +210,8 @@ def _checked_secret(secret: str) -> str:
     return text
 
 
-def _checked_vendor(vendor: str) -> str:
-    if not _VENDOR.fullmatch(vendor):
-        raise BadRequest("The vendor's name is not valid.", remedy="It is a short name in lower case, such as openai.")
-    return vendor
-
-
 def _checked_label(label: str, secret: str) -> str:
-    kept = label.strip()
-    if len(kept) > 100 or not kept.isprintable():
-        raise BadRequest("The label is not valid.", remedy="It must be one line of at most 100 characters.")
+    kept = checked_label(label)
     if len(secret) >= 8 and secret in kept:
         raise BadRequest("The label holds the key itself.", remedy="Labels are shown and not encrypted: call it by its use.")
     return kept

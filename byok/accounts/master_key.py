@@ -15,14 +15,16 @@ from typing import Literal
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
+from byok import disk
 from byok.accounts.database import Database
-from byok.accounts.errors import MasterKeyInvalid, MasterKeyWrong
+from byok.accounts.errors import MasterKeyInvalid, MasterKeyReplaced, MasterKeyWrong
 from byok.accounts.tables import master_keys
 from byok.settings import Settings
 
-Purpose = Literal["vendor-key-wrap", "webhook-wrap", "jwt", "csrf", "session", "unsubscribe", "check"]
+Purpose = Literal["vendor-key-wrap", "webhook-wrap", "jwt", "csrf", "sign-on", "unsubscribe", "check"]
 KEY_BYTES = 32
 
 
@@ -68,7 +70,7 @@ def write_key_file(path: Path, key: bytes, *, replace: bool) -> None:
                     path.hardlink_to(draft)
         finally:
             draft.unlink(missing_ok=True)
-        _keep_names(path.parent)
+        disk.sync(path.parent)
 
 
 def new_key_text() -> str:
@@ -76,7 +78,7 @@ def new_key_text() -> str:
     return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
 
 
-def subkey(master: bytes, purpose: str) -> bytes:
+def subkey(master: bytes, purpose: Purpose) -> bytes:
     """Return the 32 bytes for one purpose: what one purpose sealed never opens as another's."""
     return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=f"byok/1/{purpose}".encode()).derive(master)
 
@@ -113,6 +115,13 @@ def is_known(db: Database, master: bytes) -> bool:
     return any(hmac.compare_digest(check_value(master), one) for one in _known(db))
 
 
+def refuse_replaced(connection: Connection, kek: str | None) -> None:
+    """Raise `MasterKeyReplaced` if a rotation has come since something was sealed under this key (None: nothing was)."""
+    known = connection.execute(sa.select(master_keys.c.kek_id).with_for_update(read=True)).scalars().all()
+    if kek and known and kek not in known:
+        raise MasterKeyReplaced
+
+
 def _known(db: Database) -> list[str]:
     with db.reading() as connection:
         return list(connection.execute(sa.select(master_keys.c.check_value)).scalars())
@@ -129,14 +138,6 @@ def decoded(text: str) -> bytes:
     if len(set(key)) < 8:
         raise MasterKeyInvalid("it is a filler, not random")
     return key
-
-
-def _keep_names(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager

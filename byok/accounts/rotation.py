@@ -9,9 +9,7 @@ on where it was; the next start of any process does what is left of step 3.
 """
 
 import contextlib
-import fcntl
 import hmac
-import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,10 +19,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from byok import disk
 from byok.accounts import alert_rules, envelope, key_vault
 from byok.accounts.database import Database
 from byok.accounts.errors import MasterKeyInvalid, MasterKeyWrong, RecordBroken
 from byok.accounts.master_key import (
+    Purpose,
     check_master_key,
     check_value,
     decoded,
@@ -48,7 +48,7 @@ class Wrapped:
     """A table with the columns of an envelope. `identity` is what its rows are bound to, from a row."""
 
     table: sa.Table
-    purpose: str
+    purpose: Purpose
     identity: Callable[[Any], tuple[str, ...]]
 
 
@@ -226,12 +226,9 @@ def _state(file: Path) -> object:
 @contextlib.contextmanager
 def _alone(file: Path) -> Iterator[None]:
     """Two rotations at once would each replace the other's next key: the second waits, and is a rotation of its own."""
-    try:
-        folder = os.open(file.parent, os.O_RDONLY)
-    except OSError as error:
-        raise MasterKeyInvalid(f"{file}: {error.strerror}") from None
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(disk.locked(file.parent))
+        except OSError as error:
+            raise MasterKeyInvalid(f"{file}: {error.strerror}") from None
         yield
-    finally:
-        os.close(folder)

@@ -13,6 +13,7 @@ from byok.accounts.ids import is_id, new_id
 from byok.accounts.tables import sessions, users
 from byok.accounts.users import User, from_row, is_there
 
+COOKIE = "byok_session"
 IDLE = timedelta(hours=8)
 ABSOLUTE = timedelta(days=30)
 TOUCH_EVERY = timedelta(minutes=1)
@@ -59,11 +60,6 @@ def find(db: Database, secret: str, *, now: datetime) -> User | None:
 def end(db: Database, secret: str) -> None:
     with db.writing() as connection:
         connection.execute(sa.delete(sessions).where(sessions.c.secret_hash == _hash(secret)))
-
-
-def end_all(db: Database, user_id: str) -> None:
-    with db.writing() as connection:
-        connection.execute(sa.delete(sessions).where(sessions.c.user_id == user_id))
 
 
 def end_others(db: Database, user_id: str, kept_id: str | None) -> None:

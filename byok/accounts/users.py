@@ -4,14 +4,14 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, cast
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
+from byok import zones as zone_rules
 from byok.accounts import delays, jobs, saved_views, tombstones
 from byok.accounts.database import Database
 from byok.accounts.errors import UserErased, UserExists, UserUnknown
@@ -28,7 +28,10 @@ AS_SET = -1  # for a limit: what the settings say
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """`retention_days` is what holds for this user: as set, else the plan's. The two limits: None is the installation's, 0 is none."""
+    """`retention_days` is what holds for this user: as set, else the plan's. The two limits: None is the installation's, 0 is none.
+
+    `stored_tz` is the zone as it was set; `tz` is what is reckoned with.
+    """
 
     id: str
     email: str
@@ -37,10 +40,14 @@ class User:
     retention_days: int
     admin: bool
     disabled: bool
-    tz: str
+    stored_tz: str
     created_at: datetime
     requests_per_minute: int | None = None
     calls_at_once: int | None = None
+
+    @property
+    def tz(self) -> str:
+        return zone_rules.known(self.stored_tz)
 
     def public(self) -> dict[str, Any]:
         """The shape that `user show --json` prints."""
@@ -69,6 +76,7 @@ def add(
 ) -> User:
     """Make a user. Raises `UserExists`, `UserErased` (that id is spent), or `BadRequest` for a value that makes no sense.
 
+    >>> from datetime import UTC
     >>> from byok.accounts.database import open_database
     >>> with open_database("sqlite://") as db:
     ...     add(db, " Ada@Example.org ", now=datetime(2026, 11, 22, tzinfo=UTC), plan="team").email
@@ -217,10 +225,10 @@ def zones(db: Database, user_ids: Collection[str]) -> dict[str, str]:
     if len(wanted) == 1:
         asked = asked.where(users.c.id == min(wanted))
     with db.reading() as connection:
-        return {user_id: tz for user_id, tz in connection.execute(asked) if user_id in wanted}
+        return {user_id: zone_rules.known(tz) for user_id, tz in connection.execute(asked) if user_id in wanted}
 
 
-def remove(db: Database, user_id: str, *, now: datetime | None = None) -> None:
+def remove(db: Database, user_id: str, *, now: datetime) -> None:
     """Delete the user with all sessions, tokens, passwords, keys and facts of jobs, and set the tombstone, in one transaction.
 
     Repeating it, or removing an id that never was, only sets the tombstone. `now` is the tombstone's time.
@@ -233,7 +241,7 @@ def remove(db: Database, user_id: str, *, now: datetime | None = None) -> None:
         saved_views.forget(connection, user_id)
         connection.execute(sa.delete(users).where(users.c.id == user_id))  # the rest goes by foreign key
         jobs.forget(connection, user_id)
-        tombstones.bury(connection, user_id, now or datetime.now(UTC))
+        tombstones.bury(connection, user_id, now)
 
 
 def from_row(row: Any) -> User:
@@ -246,7 +254,7 @@ def from_row(row: Any) -> User:
         retention_days=row.retention_days or PLAN_DAYS[cast(Plan, row.plan)],
         admin=row.admin,
         disabled=row.disabled,
-        tz=row.tz,
+        stored_tz=row.tz,
         created_at=row.created_at,
         requests_per_minute=row.requests_per_minute,
         calls_at_once=row.calls_at_once,
@@ -315,10 +323,8 @@ def _checked_name(name: str | None) -> str | None:
 
 
 def _checked_zone(tz: str) -> str:
-    try:
-        ZoneInfo(tz)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise _senseless("The time zone", "an IANA name such as Europe/Berlin") from None
+    if tz not in zone_rules.names():
+        raise _senseless("The time zone", "an IANA name such as Europe/Berlin")
     return tz
 
 

@@ -12,9 +12,8 @@ from byok.accounts.users import User
 from byok.address import client_address
 from byok.answers import ExactJson
 from byok.api import shapes
-from byok.api.caller import Invalid, Me, bearer, pool_of, services_of
+from byok.api.caller import Me, bearer, pool_of, services_of
 from byok.errors import NotFound, Unauthorized
-from byok.gateway.vendors import vendors
 from byok.services import Services
 from byok.store import questions
 
@@ -67,8 +66,7 @@ async def list_keys(me: Me, _: Annotated[shapes.NoQuery, Query()]) -> ExactJson:
 @router.post("/keys", response_model=shapes.Key, status_code=201, tags=["keys"])
 async def add_key(me: Me, _: Annotated[shapes.NoQuery, Query()], new: shapes.NewKey) -> ExactJson:
     """Store a vendor key, encrypted; the first of a vendor becomes its default."""
-    if new.vendor not in vendors(me.services.settings):
-        raise Invalid("No vendor of this name is known here.", remedy="Known: " + ", ".join(sorted(vendors(me.services.settings))))
+    me.check_vendor(new.vendor)
     key = await me.ask(key_vault.add, me.services.db, me.services.master, me.user.id, new.vendor, new.secret, now=me.now, label=new.label)
     return ExactJson(_key(key), 201)
 

@@ -13,7 +13,6 @@ from byok.answers import ExactJson
 from byok.api import shapes
 from byok.api.caller import Admin, Caller, Invalid, Me
 from byok.budgets import facts
-from byok.gateway.vendors import vendors
 from byok.usage import PASSTHROUGH_KEY
 
 router = APIRouter()
@@ -61,8 +60,8 @@ async def remove_anyones_budget(admin: Admin, budget_id: str, _: Annotated[shape
 
 
 async def _set(caller: Caller, user_id: str, new: shapes.NewBudget, *, by_admin: bool) -> ExactJson:
-    if new.vendor is not None and new.vendor not in vendors(caller.services.settings):
-        raise Invalid("No vendor of this name is known here.", remedy="Known: " + ", ".join(sorted(vendors(caller.services.settings))))
+    if new.vendor is not None:
+        caller.check_vendor(new.vendor)
     keys = await caller.ask(key_vault.of_user, caller.services.db, user_id)
     if new.key_id not in (None, PASSTHROUGH_KEY, *(key.id for key in keys)):
         raise Invalid("There is no such vendor key.", remedy="GET /keys lists yours.")

@@ -14,6 +14,7 @@ from byok.accounts.access_tokens import Grant
 from byok.accounts.errors import TokenRestricted
 from byok.accounts.users import User
 from byok.errors import BadRequest, Forbidden, Unauthorized
+from byok.gateway.vendors import vendors
 from byok.pool import Pool
 from byok.services import Services
 
@@ -45,6 +46,11 @@ class Caller:
     async def ask(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking call in the pool."""
         return await self.pool.run(call, *args, **kwargs)
+
+    def check_vendor(self, name: str) -> None:
+        """Raise `Invalid` if this installation knows no vendor of this name."""
+        if name not in (known := vendors(self.services.settings)):
+            raise Invalid("No vendor of this name is known here.", remedy="Known: " + ", ".join(sorted(known)))
 
 
 def bearer(request: Request) -> str:

@@ -28,7 +28,7 @@ class NotReady(ByokError):
 def add_to(api: FastAPI, metrics: WebMetrics) -> None:
     """Add these routes; they are no part of the documented API."""
     for path, answer in (("/healthz", alive), ("/readyz", ready), ("/metrics", partial(measured, metrics)), ("/download/{link}", download)):
-        api.add_api_route(path, answer, methods=["GET"], include_in_schema=False)
+        api.add_api_route(path, answer, methods=["GET", "HEAD"], include_in_schema=False)
 
 
 async def alive() -> ExactJson:

@@ -1,4 +1,4 @@
-"""GET /usage and what else answers from the records: series, costs, export."""
+"""GET /usage and what else lies below it: series, spikes, export, and the deletion of one's own records."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -10,7 +10,7 @@ import pyarrow as pa
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
-from byok import downloads, export, sql_sessions
+from byok import downloads, export, sql_sessions, zones
 from byok.accounts.users import User
 from byok.answers import NO_STORE, ExactJson
 from byok.api import shapes
@@ -19,7 +19,7 @@ from byok.errors import ByokError
 from byok.pool import Pool
 from byok.retention import Retention
 from byok.services import Services
-from byok.store import questions, unusual, zones
+from byok.store import questions, unusual
 from byok.store.scope import AnyScope, Scope, parse_group_by, parse_instant, parse_scope
 
 router = APIRouter(tags=["usage"])
@@ -91,8 +91,7 @@ async def erase(me: Me, query: Annotated[shapes.EraseQuery, Query()], request: R
     tz = query.tz or me.user.tz
     zones.zone(tz)
     before = None if query.before is None else parse_instant(query.before, tz, name="before")
-    place = me.services.settings
-    retention = Retention(me.services.db, place.usage_dir, place.journal_dir, place.exports_dir)
+    retention = Retention.of(me.services.settings, me.services.db)
     if query.confirm != "true":
         raise ConfirmRequired(await me.ask(retention.preview, me.user.id, now=me.now, before=before))
     async with request.app.state.erasing:  # one after the other: each may wait for a gateway, and must not take all threads
@@ -107,8 +106,8 @@ async def exported(
 ) -> StreamingResponse:
     """An export as a download; its first piece is made before the answer starts, so that a fault is still an error."""
     pieces = iter(export.write(format, batches, filters=export.filters_of(scope)))
-    headers = await pool.run(completeness, services)
     first = await pool.run(next, pieces, b"")
+    headers = await pool.run(completeness, services)  # reading may have found a broken file
     return downloaded(pool.pieces(_from_first(first, pieces)), format, filename, headers)
 
 

@@ -17,7 +17,7 @@ from byok.budgets.months import Month, month_of
 from byok.store import questions
 from byok.store.engine import Engine
 from byok.store.scope import EveryonesScope
-from byok.store.zones import LATEST
+from byok.zones import LATEST
 
 EVERY_S = 3.0  # with the gateway's memory of 4.5 s a used-up budget stops calls within 10 s
 SETTLED = timedelta(hours=1)  # a call is booked when it ends, under the time at which it began: hours before that are taken for complete …

@@ -3,7 +3,7 @@
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from byok.store import zones
+from byok import zones
 
 
 class Month(NamedTuple):

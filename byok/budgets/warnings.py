@@ -12,7 +12,7 @@ from byok.budgets.months import month_of
 from byok.store.engine import Engine
 from byok.store.outlook import Outlook, outlook
 from byok.store.scope import Scope
-from byok.store.zones import EARLIEST, LATEST
+from byok.zones import EARLIEST, LATEST
 
 Level = Literal["ahead", 80, 100]
 _WORTH_ASKING = 0.8  # of the budget, if the month went on like this: below, no forecast is asked for

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from byok.cli.frame import Command, Group, emails_of, show_json, show_table, utc_now
+from byok.cli.frame import Command, Group, check_vendor, emails_of, show_json, show_table, utc_now
 from byok.errors import NotFound
 from byok.settings import Settings
 
@@ -47,14 +47,13 @@ def set_(
     Example: byok budget set ada@example.org --vendor openai --usd 50 --hard
     """
     from byok.accounts import budgets, key_vault, users
-    from byok.gateway import vendors
     from byok.services import Services
     from byok.usage import PASSTHROUGH_KEY
 
     if (usd is None) == (tokens is None):
         raise click.UsageError("Say how much: --usd N or --tokens N.")
-    if vendor is not None and vendor not in (known := vendors.vendors(settings)):
-        raise NotFound(f"There is no vendor '{vendor}'.", remedy=f"Known are: {', '.join(sorted(known))}.")
+    if vendor is not None:
+        check_vendor(settings, vendor)
     with Services(settings) as services:
         owner = users.by_email(services.db, email)
         if key_id not in (None, PASSTHROUGH_KEY, *(key.id for key in key_vault.of_user(services.db, owner.id))):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from byok.errors import ByokError
+from byok.errors import ByokError, NotFound
 
 if TYPE_CHECKING:
     from byok.accounts.database import Database
@@ -121,6 +121,14 @@ def emails_of(db: "Database", email: str | None = None) -> dict[str, str]:
     from byok.accounts import users
 
     return {user.id: user.email for user in ([users.by_email(db, email)] if email else users.all_users(db))}
+
+
+def check_vendor(settings: "Settings", name: str) -> None:
+    """Raise `NotFound` if this installation knows no vendor of this name."""
+    from byok.gateway.vendors import vendors
+
+    if name not in (known := vendors(settings)):
+        raise NotFound(f"There is no vendor '{name}'.", remedy=f"Known are: {', '.join(sorted(known))}.")
 
 
 def utc_now() -> datetime:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from byok.cli.frame import Group, email_and_id, emails_of, secret_from_stdin, show_json, show_table, utc_now
+from byok.cli.frame import Group, check_vendor, email_and_id, emails_of, secret_from_stdin, show_json, show_table, utc_now
 from byok.errors import NotFound
 from byok.settings import Settings
 
@@ -32,12 +32,9 @@ def add(settings: Settings, email: str, vendor: str, label: str) -> None:
     Example: byok key add ada@example.org --vendor openai --label laptop < key.txt
     """
     from byok.accounts import key_vault, users
-    from byok.gateway import vendors
     from byok.services import Services
 
-    known = vendors.vendors(settings)
-    if vendor not in known:
-        raise NotFound(f"There is no vendor '{vendor}'.", remedy=f"Known are: {', '.join(sorted(known))}.")
+    check_vendor(settings, vendor)
     secret = secret_from_stdin(f"{vendor} key")
     with Services(settings) as services:
         owner = users.by_email(services.db, email)

@@ -25,7 +25,7 @@ def reconcile(settings: Settings, file: Path, email: str | None, key_ids: tuple[
     from byok.reconciliation.exports import lines_of
     from byok.services import Services
     from byok.store.scope import AnyScope, EveryonesScope, Scope
-    from byok.store.zones import EARLIEST, LATEST
+    from byok.zones import EARLIEST, LATEST
 
     with Services(settings) as services, file.open(encoding="utf-8", newline="") as text:
         kept_from = None

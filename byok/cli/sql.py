@@ -78,7 +78,7 @@ def _everything(services: "Services", query: str) -> "pa.RecordBatchReader | Non
 
     from byok.store import questions
     from byok.store.scope import EveryonesScope
-    from byok.store.zones import EARLIEST, LATEST
+    from byok.zones import EARLIEST, LATEST
 
     engine, known = services.engine, len(services.engine.quarantined)
     try:
@@ -127,13 +127,18 @@ def _write(answer: "pa.Table | pa.RecordBatchReader | None", kind: str) -> None:
 
 
 def _write_parquet(answer: "pa.Table | pa.RecordBatchReader") -> None:
+    import pyarrow as pa
     import pyarrow.parquet as pq
+
+    from byok.store import formatting
 
     if sys.stdout.isatty():
         raise click.UsageError("Parquet is not for a terminal: redirect it, as in > answer.parquet.")
-    with pq.ParquetWriter(sys.stdout.buffer, answer.schema, compression="zstd") as writer:
-        for batch in answer.to_batches() if hasattr(answer, "to_batches") else answer:
-            writer.write_batch(batch)
+    names = formatting.unique(answer.schema.names)
+    schema = pa.schema([field.with_name(name) for field, name in zip(answer.schema, names, strict=True)])
+    with pq.ParquetWriter(sys.stdout.buffer, schema, compression="zstd") as writer:
+        for batch in answer.to_batches() if isinstance(answer, pa.Table) else answer:
+            writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
     sys.stdout.buffer.flush()
 
 

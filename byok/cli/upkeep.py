@@ -1,4 +1,4 @@
-"""What an operator does by hand now and then: purge, compact, doctor."""
+"""What an operator does by hand now and then: purge, compact, doctor, rotate-master-key."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def purge(settings: Settings, dry_run: bool, force: bool, as_json: bool) -> None
 
     now = utc_now()
     with Services(settings) as services:
-        rooms = Retention(services.db, settings.usage_dir, settings.journal_dir, settings.exports_dir)
+        rooms = Retention.of(settings, services.db)
         receipt = rooms.purge(now=now, dry_run=dry_run, force=force)
         emails = emails_of(services.db)
     if as_json:

@@ -63,7 +63,7 @@ def add(
             try:
                 passwords.set_password(services.db, added.id, password, now=utc_now())
             except ByokError:
-                users.remove(services.db, added.id)  # a refused password leaves no half-made user
+                users.remove(services.db, added.id, now=utc_now())  # a refused password leaves no half-made user
                 raise
         token = access_tokens.create(services.db, added.id, now=utc_now(), label="first")
     click.echo(f"Added {added.email} ({added.id}), plan {added.plan}, usage kept for {added.retention_days} days.", err=True)
@@ -201,7 +201,7 @@ def erase(settings: Settings, email: str, yes: bool, as_json: bool) -> None:
 
     now = utc_now()
     with Services(settings) as services:
-        rooms = Retention(services.db, settings.usage_dir, settings.journal_dir, settings.exports_dir)
+        rooms = Retention.of(settings, services.db)
         try:
             found = users.by_email(services.db, email)
         except UserUnknown:

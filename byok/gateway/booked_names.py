@@ -1,6 +1,7 @@
 """What records call models, for one process: the rule of `models.booked_model`, and a bound on how many new names a user may bring.
 
-A vendor that repeats any name it is sent would otherwise let a client write a text of its own into the records, name by name.
+A vendor that repeats any name it is sent would otherwise let a client write a text of its own into the records, name by name. The count is
+in memory: a process that begins anew counts anew.
 """
 
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from datetime import UTC, date, datetime
 from byok.gateway import models
 from byok.usage import OTHER_MODEL
 
-NAMES_A_DAY = 200  # outside the catalogue and not allowed by an admin, per user; of several workers each has its part
+NAMES_A_DAY = 200  # outside the catalogue and not allowed by an admin, per user; each of several processes allows its part, rounded up
 MOST_USUAL = 4_096  # pairs of names whose booking is remembered
 MOST_NAMES = 50_000  # of all users together, in memory
 
@@ -18,10 +19,10 @@ class BookedNames:
     """`allowed` gives the names that an admin vouches for. A day is one of UTC."""
 
     def __init__(
-        self, allowed: Callable[[], frozenset[str]], *, workers: int = 1, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self, allowed: Callable[[], frozenset[str]], *, processes: int = 1, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         self._allowed = allowed
-        self._a_day = -(-NAMES_A_DAY // workers)
+        self._a_day = -(-NAMES_A_DAY // processes)
         self._now = now
         self._day: date | None = None
         self._seen: dict[str, set[str]] = {}

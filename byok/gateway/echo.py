@@ -55,7 +55,7 @@ class _Reply(NamedTuple):
 
 
 class EchoUpstream:
-    """An `Upstream` without a network. The header `x-byok-echo-delay-ms` puts a pause before every event."""
+    """An `Upstream` without a network. The header `x-byok-echo-delay-ms` puts a pause between events, or before a whole answer."""
 
     async def send(self, request: Outgoing) -> "EchoAnswer":
         delay_s = _delay_s(request)
@@ -82,7 +82,7 @@ class EchoUpstream:
 
 
 class EchoAnswer:
-    """An answer made while it is read: `pieces` are its events, `delay_s` the pause before each."""
+    """An answer made while it is read: `pieces` are its events, `delay_s` the pause between them."""
 
     trailers: Sequence[tuple[bytes, bytes]] = ()
 
@@ -91,11 +91,12 @@ class EchoAnswer:
         self.headers: Sequence[tuple[bytes, bytes]] = ((b"content-type", content_type),)
         self._pieces = pieces
         self._next = next(pieces, b"")
-        self._delay_s = delay_s
+        self._delay_s, self._begun = delay_s, False
 
     async def read(self) -> bytes:
-        if self._next:
+        if self._next and self._begun:
             await asyncio.sleep(self._delay_s)
+        self._begun = True
         piece, self._next = self._next, next(self._pieces, b"")
         return piece
 

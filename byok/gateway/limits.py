@@ -50,15 +50,15 @@ class _Use:
 class Limits:
     """`requests_per_minute` and `calls_at_once` hold for users without limits of their own; 0 is no limit.
 
-    Of several `workers`, which share nothing, each allows its part, rounded up.
+    Of several `processes`, which share nothing, each allows its part, rounded up.
     """
 
     def __init__(
-        self, requests_per_minute: int = 0, calls_at_once: int = 0, *, workers: int = 1, clock: Callable[[], float] = time.monotonic
+        self, requests_per_minute: int = 0, calls_at_once: int = 0, *, processes: int = 1, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._requests_per_minute = requests_per_minute
         self._calls_at_once = calls_at_once
-        self._workers = workers
+        self._processes = processes
         self._clock = clock
         self._uses: dict[str, _Use] = {}
 
@@ -103,7 +103,7 @@ class Limits:
         return len(self._uses)
 
     def _part(self, limit: int) -> int:
-        return -(-limit // self._workers)
+        return -(-limit // self._processes)
 
     def _use(self, user_id: str, now: float) -> _Use:
         use = self._uses.pop(user_id, None) or _Use()

@@ -17,14 +17,16 @@ _STORABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,95}")
 # A date or number at the end names a state of a model; `-latest` its newest.
 _SNAPSHOT = re.compile(r"[-@](?:\d{4}-\d{2}-\d{2}|\d{8}|\d{6}|\d{4}|00\d|latest)$")
 _KEY_BEGINNING = re.compile(
-    r"(?<![A-Za-z0-9])(?:(?i:[spr]k)[-_./:+]|(?i:bearer)[-_./:+]|gsk_|hf_|r8_|tgp_|byok_|key_|npm_|dop_v1_|shpat_|pplx-|nvapi-"
-    r"|xai-[A-Za-z0-9]{16}|ASIA|eyJ|ya29)|gh[opsur]_|github_pat_|glpat-|xox[a-z]-|AKIA|AIza|hooks\.slack"
+    r"(?<![A-Za-z0-9])(?:(?i:[spr]k)[-_./:+]|(?i:bearer)[-_./:+]|gsk_|hf_|r8_|tgp_|byok_|key_|npm_|dop_v1_|shpat_|nvapi-"
+    r"|pplx-(?!(?:embed|decider|[0-9]{1,3}b)(?![A-Za-z0-9]))|xai-[A-Za-z0-9]{16}|ASIA|eyJ|ya29)|gh[opsur]_|github_pat_|glpat-|xox[a-z]-|AKIA|AIza|hooks\.slack"
 )
 _ADDRESS = re.compile(r"@[A-Za-z0-9-]+\.[A-Za-z]{2}")
 _LONG_NUMBER = re.compile(r"(?:[0-9][-_.]?){15}")  # a card's, an account's; two dates are shorter
 _SPELLED_OUT = re.compile(r"(?:(?<![A-Za-z0-9])[A-Za-z0-9][-_.:/+]){8}")
 _BREAKS = re.compile(r"[-_.:/@+]")
 _LONGEST_WORD = 19  # longer runs of letters and digits without a break are no words
+_LONG_WORDS = frozenset(("cognitivecomputations",))  # but for makers of models: what everybody knows is no secret
+_PLAIN_WORD = re.compile(r"(?<![A-Za-z0-9])(?:[A-Z][a-z]{3,}|[a-z]{4,})(?![A-Za-z0-9])")
 _SWITCH = re.compile(r"(?<=[a-z])(?=[A-Z0-9])|(?<=[A-Z])(?=[a-z0-9])|(?<=[0-9])(?=[A-Za-z])")
 _RANDOM_WORD = re.compile(r"(?=[^0-9]*[0-9])(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])[A-Za-z0-9]{14,}")
 
@@ -110,7 +112,7 @@ def booked_model(requested: str | None, answered: str | None, status: int, vendo
     """
     wanted = (requested or "").removeprefix(f"{vendor}/")
     for name in (answered, wanted):
-        if name and (known := _catalogue_name(vendor, name[:200])):
+        if name and (known := _known_anywhere(vendor, name[:200])):
             if name is answered or not _may_be_stored(answered, status):
                 return known
             return str(answered)
@@ -156,7 +158,7 @@ def looks_like_key(text: str) -> bool:
     if _ADDRESS.search(text) or _LONG_NUMBER.search(text) or _SPELLED_OUT.search(text):
         return True
     return any(_is_random(word) for word in re.findall(r"[A-Za-z0-9]+", text)) or any(
-        _is_restless(part) for part in re.split(r"[./:@+]", re.sub(r"[-_]", "", text))
+        _is_restless(part) for part in re.split(r"[./:@+]", text)
     )
 
 
@@ -193,7 +195,8 @@ def _listed(found: Found) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": 0, "owned_by": found.vendor}
 
 
-def _catalogue_name(vendor: str, name: str) -> str | None:
+def _known_anywhere(vendor: str, name: str) -> str | None:
+    """The catalogue's word for `name`: at this vendor, as a reseller's name for a maker's model, or at whoever has it."""
     if known := _names().known(vendor, name):
         return known
     maker, slash, rest = name.partition("/")
@@ -209,10 +212,13 @@ def _may_be_stored(name: str | None, status: int) -> bool:
 
 def _is_random(word: str) -> bool:
     if len(word) > _LONGEST_WORD:
-        return not word.isdigit()
+        return not word.isdigit() and word not in _LONG_WORDS
     return _RANDOM_WORD.fullmatch(word) is not None or (len(word) >= 16 and not word.isalpha() and not word.isdigit())
 
 
 def _is_restless(text: str) -> bool:
     """Whether lower case, upper case and digits alternate as in no name: base64 with its `-` and `_` taken out."""
-    return len(text) >= 16 and len(_SWITCH.findall(text)) > 0.48 * len(text)
+    joined = re.sub(r"[-_]", "", text)
+    if len(joined) < 16 or len(_SWITCH.findall(joined)) <= 0.48 * len(joined):
+        return False
+    return 2 * sum(map(len, _PLAIN_WORD.findall(text))) < len(joined)  # random letters are not to one half words that stand alone

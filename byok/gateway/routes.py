@@ -61,8 +61,7 @@ class Gateway:
         self.metrics = Metrics()
         self._identity = Identity(accounts)
         self._routing = Routing(settings, self._identity)
-        processes = settings.gateway_workers * settings.gateway_hosts
-        self._limits = Limits(settings.requests_per_minute, settings.calls_at_once, workers=processes)
+        self._limits = Limits(settings.requests_per_minute, settings.calls_at_once, processes=settings.gateway_processes)
         self._upstreams: dict[str, Upstream] = {"": Http1Upstream(silence_s=settings.upstream_timeout_s), ECHO: EchoUpstream()}
         self._upstreams.update(upstreams or {})
         self._web = web_door.WebDoor(settings)
@@ -212,7 +211,7 @@ class Gateway:
         if self.settings.gateway_workers > 1:  # the others settle in their own time
             await asyncio.sleep(TEND_EVERY_S + 0.05)
         self.metrics.waiting(await asyncio.to_thread(segments.waiting_bytes, self.settings.journal_dir))
-        self.metrics.quarantined(await asyncio.to_thread(_lines_set_aside, self.settings.journal_dir / segments.QUARANTINE))
+        self.metrics.quarantined(await asyncio.to_thread(_lines_set_aside, self.settings.journal_dir))
         await _page(arrival, send, 200, self.metrics.page(), CONTENT_TYPE)
 
     _PAGES: ClassVar[Mapping[str, Any]] = {"/healthz": _healthz, "/readyz": _readyz, "/metrics": _metrics}
@@ -232,10 +231,9 @@ def create_app(settings: Settings, accounts: Accounts | None = None, **parts: An
     return Gateway(settings, accounts if accounts is not None else Services(settings), **parts)
 
 
-def _lines_set_aside(folder: Path) -> int:
-    """How many damaged lines the publication put aside; the gateway only counts them."""
+def _lines_set_aside(journal_dir: Path) -> int:
     try:
-        return sum(file.read_bytes().count(b"\n") for file in folder.glob("*.bad"))
+        return segments.quarantined_lines(journal_dir)
     except OSError:
         return 0
 

@@ -48,7 +48,7 @@ class Routing:
         self._vendors: dict[str, Vendor] = vendors.vendors(settings)
         self._identity = identity
         self._one_api: dict[tuple[str, str], Route] = {}  # one per vendor and path
-        self._names = BookedNames(lambda: identity.allowed_names, workers=settings.gateway_workers)
+        self._names = BookedNames(lambda: identity.allowed_names, processes=settings.gateway_processes)
 
     def target(self, path: str, method: str) -> Target | None:
         """What this path means; None for the list of models and for one of them. Raises `NotFound`, `PathNotAllowed`."""

@@ -21,7 +21,7 @@ import uvicorn
 
 from byok import logs
 from byok.accounts.errors import AccountsUnavailable
-from byok.errors import PortTaken
+from byok.listening import listen
 from byok.services import Services
 from byok.settings import Settings
 
@@ -36,8 +36,8 @@ log = structlog.get_logger("byok.gateway")
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then finish open calls (at most 30 s), seal the journal and return.
 
-    Raises `PortTaken`, and what is wrong with the master key (`ByokError`); an accounts database that cannot be opened is no reason
-    not to start: /readyz tells.
+    Raises `PortTaken`, and what is wrong with the master key or the JWT secret (`ByokError`); an accounts database that cannot be
+    opened is no reason not to start: /readyz tells.
     """
     if settings.gateway_workers == 1:
         with contextlib.closing(_listen(settings, shared=False)) as listener:
@@ -89,9 +89,9 @@ def _spare_the_collector() -> None:
 
 
 def _open(settings: Settings) -> Services:
-    """The accounts and the key to them. A wrong master key stops the start; a database that cannot be opened now may be later."""
+    """The accounts and the keys to them. A wrong key or secret stops the start; a database that cannot be opened now may be later."""
     services = Services(settings)
-    _ = services.master
+    _ = services.jwt_secret  # needs the master key, too
     try:
         _ = services.db
     except (AccountsUnavailable, OSError) as error:
@@ -116,19 +116,7 @@ class _Server(uvicorn.Server):
 
 
 def _listen(settings: Settings, *, shared: bool) -> socket.socket:
-    """The listening socket; with `shared` several processes may have one each, and the kernel spreads the connections."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shared:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listener.bind((settings.host, settings.gateway_port))
-        listener.setblocking(False)
-    except OSError:
-        listener.close()
-        raise PortTaken(settings.host, settings.gateway_port, "BYOK_GATEWAY_PORT") from None
-    return listener
+    return listen(settings.host, settings.gateway_port, "BYOK_GATEWAY_PORT", shared=shared)
 
 
 # -- several workers: a parent that holds nothing but their processes --

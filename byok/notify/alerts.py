@@ -1,20 +1,27 @@
 """Who is told what, once: every rule looks at the last day, and what is new goes into the outbox. Causal and repeatable: looking again
 at the same hours tells nothing again, so a check that was killed is simply made anew."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+import duckdb
+import structlog
+
+from byok import zones
 from byok.accounts import alert_rules
 from byok.accounts.alert_rules import Rule, Terms
+from byok.errors import ByokError
 from byok.notify import budget_warnings, episodes, first_uses
 from byok.notify.findings import Finding, amount
 from byok.notify.source import Spikes
 from byok.services import Services
 from byok.spikes.episodes import Spike
-from byok.store import news, questions, zones
+from byok.store import news, questions
 from byok.store.scope import AnyScope, EveryonesScope, Scope
-from byok.store.zones import EARLIEST, LATEST
+from byok.zones import EARLIEST, LATEST
+
+log = structlog.get_logger("byok.notify")
 
 TOLD_UNTIL = timedelta(hours=24)  # hours that ended longer ago are told to nobody
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -36,11 +43,20 @@ def check(services: Services, spikes: Spikes, *, now: datetime, thorough: bool =
     if thorough:
         firsts = [rule for rule in rules if rule.terms.kind == "first_use"]
         put += first_uses.check(services, firsts, now=now, since=now - TOLD_UNTIL, held=quiet_until)
+    above = [rule for rule in rules if rule.terms.kind == "above"]
+    put += _of_each(above, lambda rule: _told(services, rule, _above(services, rule, now), now))
+    silences = [rule for rule in rules if rule.terms.kind == "silence"]
+    return put + _of_each(silences, lambda rule: _silence(services, rule, now))
+
+
+def _of_each(rules: Iterable[Rule], tell: Callable[[Rule], int]) -> int:
+    """How many messages these rules made, each of which asks questions of its own: one that fails keeps no other from being told."""
+    put = 0
     for rule in rules:
-        if rule.terms.kind == "above":
-            put += _told(services, rule, _above(services, rule, now), now)
-        elif rule.terms.kind == "silence":
-            put += _silence(services, rule, now)
+        try:
+            put += tell(rule)
+        except (ByokError, duckdb.Error) as error:
+            log.error("rule_failed", user_id=rule.owner.id, kind=rule.terms.kind, exc_info=error)
     return put
 
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
-from byok import export, in_words, links
+from byok import export, in_words, links, zones
 from byok.accounts import access_tokens, key_vault
 from byok.accounts.plans import keep_after
 from byok.accounts.users import User
@@ -20,10 +20,10 @@ from byok.notify.schedules import Kind, Period, last_complete
 from byok.notify.source import Spikes
 from byok.services import Services
 from byok.spikes.episodes import Episode, episodes, named
-from byok.store import questions, zones
+from byok.store import questions
 from byok.store.outlook import outlook
 from byok.store.scope import Scope
-from byok.store.zones import EARLIEST, LATEST
+from byok.zones import EARLIEST, LATEST
 
 _MOST_MODELS, _MOST_MOVERS, _MOST_SPIKES = 10, 5, 8
 _SOON = timedelta(days=14)

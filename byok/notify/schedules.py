@@ -1,23 +1,22 @@
 """When whose report is due: at a local time of day, once per period, also across restarts and clock changes."""
 
-import re
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Literal, get_args
 
 import sqlalchemy as sa
 
+from byok import zones
+from byok.accounts.checks import CLOCK
 from byok.accounts.database import Database
 from byok.accounts.errors import UserUnknown
 from byok.accounts.tables import report_schedules, users
 from byok.errors import BadRequest
 from byok.notify import outbox
-from byok.store import zones
 
 Kind = Literal["day", "week", "month"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 AT = "08:00"
-_CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _DAY, _MOMENT = timedelta(days=1), timedelta(microseconds=1)
 
 
@@ -86,7 +85,7 @@ def put(db: Database, user_id: str, kind: str, *, at: str = AT, tz: str, csv: bo
     """Make it the user's schedule, in place of an earlier one. The first report comes at the next such time."""
     if kind not in KINDS:
         raise BadRequest("The period of this schedule is not valid.", remedy="It must be day, week or month.")
-    if not _CLOCK.fullmatch(at):
+    if not CLOCK.fullmatch(at):
         raise BadRequest("The time of this schedule is not valid.", remedy="It must be HH:MM, such as 08:00.")
     zones.zone(tz)
     values = {"period": kind, "at": at, "tz": tz, "csv": csv, "created_at": now, "next_at": next_due(kind, at, tz, now)}
@@ -188,4 +187,5 @@ def _ending(kind: Kind, last: date, tz: str) -> Period:
 def _select(db: Database, which: sa.ColumnElement[bool]) -> list[Schedule]:
     columns = [report_schedules.c[name] for name in Schedule.__dataclass_fields__]
     with db.reading() as connection:
-        return [Schedule(*row) for row in connection.execute(sa.select(*columns).where(which).order_by(report_schedules.c.next_at))]
+        rows = connection.execute(sa.select(*columns).where(which).order_by(report_schedules.c.next_at))
+        return [Schedule(**(row._asdict() | {"tz": zones.known(row.tz)})) for row in rows]

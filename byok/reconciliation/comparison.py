@@ -6,9 +6,10 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from byok import zones
 from byok.gateway import models
 from byok.reconciliation.exports import ALL_MODELS, Export, Kind, Said, read
-from byok.store import questions, zones
+from byok.store import questions
 from byok.store.engine import Engine
 from byok.store.scope import AnyScope
 

@@ -1,7 +1,6 @@
 """The usage files: their schema, names, partitions and encodings."""
 
 import io
-import os
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -13,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 import pyarrow.parquet as pq
 
+from byok import disk
 from byok.usage import COLUMNS
 
 _ARROW = {
@@ -91,13 +91,13 @@ def write_month(table_dir: Path, month: str, batches: Iterable[pa.RecordBatch], 
         if span is None:
             hidden.unlink()
             return None
-        _sync(hidden)
+        disk.sync(hidden)
         final = folder / name
         hidden.rename(final)
     except BaseException:
         hidden.unlink(missing_ok=True)  # on a full disk every try would leave one more
         raise
-    _sync(folder)
+    disk.sync(folder)
     return WrittenFile(str(final.relative_to(table_dir)), month, rows, final.stat().st_size, *span)
 
 
@@ -133,11 +133,3 @@ def regroup(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
 def _extent(table: pa.Table) -> tuple[datetime, datetime]:
     span = pc.min_max(table["ts"]).as_py()
     return span["min"], span["max"]
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -174,7 +174,7 @@ class _Source:
             "key_id": f"coalesce(key_id, '{_MISSING_KEY}')",
             "endpoint": "coalesce(endpoint, 'other')",
             "model": "coalesce(model, '')",
-            "total_tokens": "coalesce(prompt_tokens + completion_tokens, total_tokens)",
+            "total_tokens": "coalesce(try_cast(prompt_tokens::hugeint + completion_tokens as bigint), total_tokens)",
             "usage_source": "coalesce(usage_source, case when coalesce(prompt_tokens, completion_tokens, total_tokens) is null "
             "then 'none' else 'vendor' end)",
             "status": "coalesce(try_cast(status as smallint), 0)",

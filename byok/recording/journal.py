@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 
 import structlog
 
+from byok.disk import sync
 from byok.recording import segments
 from byok.usage import UsageRecord
 
@@ -131,7 +132,7 @@ class Journal:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             hidden.rename(path)
-            _sync_directory(self.directory)
+            sync(self.directory)
         except OSError:
             os.close(fd)
             raise
@@ -346,11 +347,3 @@ class Journal:
         if self.fault is None:
             log.error("journal_cannot_write", reason=reason)
         self.fault = f"the journal cannot be written: {reason}"
-
-
-def _sync_directory(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -4,7 +4,6 @@ Whatever the place, every file that a question or a rewrite reads is one of this
 """
 
 import contextlib
-import fcntl
 import os
 import re
 import time
@@ -12,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from byok import disk
 from byok.errors import ByokError
 from byok.recording.files import PARTITION, TableFile, WrittenFile
 from byok.settings import RemoteStore
@@ -202,9 +202,5 @@ class LocalPlace:
 def locked(directory: Path) -> Iterator[None]:
     """Hold the writers' lock of a directory; waits for another process that holds it."""
     directory.mkdir(parents=True, exist_ok=True)
-    fd = os.open(directory / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+    with disk.locked(directory / _LOCK, make=True):
         yield
-    finally:
-        os.close(fd)

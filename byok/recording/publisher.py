@@ -178,6 +178,6 @@ def _quarantine(journal_dir: Path, segment: segments.Segment, bad: list[bytes]) 
     if bad:
         folder = journal_dir / segments.QUARANTINE
         folder.mkdir(exist_ok=True, mode=0o700)
-        (folder / f"{segment.path.stem}.bad").write_bytes(b"\n".join(bad) + b"\n")
+        (folder / f"{segment.path.stem}{segments.SET_ASIDE}").write_bytes(b"\n".join(bad) + b"\n")
         log.error("journal_lines_quarantined", segment=segment.path.stem, quarantined_lines=len(bad))
     return len(bad)

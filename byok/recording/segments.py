@@ -19,6 +19,7 @@ from byok.usage import UsageRecord
 
 LEFT_OVER_S = 60
 QUARANTINE = "quarantine"  # the folder for damaged lines, beside the segments
+SET_ASIDE = ".bad"  # the ending of its files; their lines are as they were found
 HIDDEN = ".new"  # the ending of a segment that is not locked yet
 
 _NAME = re.compile(r"^(w[0-9a-f]{12})-(\d{8})\.jsonl$")
@@ -77,6 +78,15 @@ def waiting_bytes(directory: Path) -> int:
     for segment in listed(directory):
         with contextlib.suppress(FileNotFoundError):
             found += segment.path.stat().st_size
+    return found
+
+
+def quarantined_lines(directory: Path) -> int:
+    """How many damaged lines the publication put aside. Raises OSError for a file that cannot be read."""
+    found = 0
+    for path in (directory / QUARANTINE).glob(f"*{SET_ASIDE}"):
+        with contextlib.suppress(FileNotFoundError):
+            found += path.read_bytes().count(b"\n")
     return found
 
 

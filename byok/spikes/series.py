@@ -23,6 +23,7 @@ NOISE_QUANTILE = 0.95
 FEWEST_ROWS = 100  # of a view before it has a say: five of them are beyond the 19 in 20
 _NEIGHBOURS = 2  # rows around the same time of another day that count as the same time, unless they are further than
 NEAR_S = 2 * HOUR_S
+_KEPT_QUIET = 0.499  # what a row that is not told anew gets at most: below 0.5 also when it is written with three digits
 _SMALLEST = 1e-3  # of the range so far: less is never a deviation
 STRONGEST = 20.0
 
@@ -37,7 +38,7 @@ def scores(seconds: Ints, values: Floats) -> Floats:
     at = np.maximum.accumulate(seconds) if len(seconds) else seconds
     for row in np.flatnonzero(told):
         if at[row] < quiet_until:
-            found[row] = np.nextafter(0.5, 0)
+            found[row] = _KEPT_QUIET
         else:
             quiet_until = at[row] + RESTLESS_S
     return found

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from byok.recording.reader import View
 from byok.store.scope import Scope
-from byok.store.zones import LATEST
+from byok.zones import LATEST
 
 LARGEST_BYTES, MOST_BYTES = 1 << 20, 32 << 20
 

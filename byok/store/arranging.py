@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from byok import zones
 from byok.spikes.episodes import Metric
 from byok.spikes.hours import SPAN, Clock, Floats, Hours, Ints, clock
-from byok.store import zones
 from byok.store.engine import Engine
 from byok.store.scope import AnyScope
 
@@ -69,7 +69,7 @@ class _Rows:
         self.words: dict[str, list[str]] = {name: column.dictionary.to_pylist() for name, column in coded.items()}
         self.hour: Ints = hourly["hour"].cast(pa.int64()).to_numpy() // (1_000_000 * HOUR_S)
         self.values: dict[str, Floats] = {
-            name: pc.fill_null(hourly[column].cast(pa.float64()), 0.0).to_numpy() for name, column in COLUMNS.items()
+            name: pc.fill_null(hourly[column].cast(pa.float64(), safe=False), 0.0).to_numpy() for name, column in COLUMNS.items()
         }
 
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, TypeVar
 import duckdb
 import pyarrow as pa
 
+from byok import zones
 from byok.errors import ByokError
 from byok.recording.reader import View
-from byok.store import answers, tables, wording, zones
+from byok.store import answers, tables, wording
 from byok.store.answers import Answers
 from byok.store.aside import Aside
 from byok.store.broken_files import BrokenFiles
@@ -24,7 +25,7 @@ from byok.store.remembered import BUSY_ROWS, FROM_ROWS, Asked, Remembered
 from byok.store.scope import AnyScope, Scope
 from byok.store.seating import Seating, Wanted, Words, among, extent, may_be_summed, may_be_summed_by_user, values_of
 from byok.store.spill import Spill
-from byok.store.zones import EARLIEST, LATEST
+from byok.zones import EARLIEST, LATEST
 
 if TYPE_CHECKING:
     from byok.pricing.catalogue import Catalogue

@@ -5,9 +5,9 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
-from byok import forecast
+from byok import forecast, zones
 from byok.forecast import Forecast
-from byok.store import questions, zones
+from byok.store import questions
 from byok.store.engine import Engine
 from byok.store.scope import AnyScope
 

@@ -9,11 +9,12 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from byok import zones
 from byok.recording.reader import View
-from byok.store import wording, zones
+from byok.store import wording
 from byok.store.engine import Engine
 from byok.store.scope import AnyScope, Scope
-from byok.store.zones import EARLIEST, LATEST
+from byok.zones import EARLIEST, LATEST
 
 Grain = Literal["hour", "day", "month"]
 _SUMS = ("prompt_tokens", "completion_tokens", "total_tokens", "calls", "success", "failed")

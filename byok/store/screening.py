@@ -25,7 +25,7 @@ from byok.store.arranging import HOUR_S, Series, hours_within, of_all_kinds
 from byok.store.engine import Engine
 from byok.store.recollection import KEPT, Known
 from byok.store.scope import AnyScope, EveryonesScope
-from byok.store.zones import EARLIEST
+from byok.zones import EARLIEST
 
 HISTORY = timedelta(weeks=HISTORY_WEEKS, days=1)
 WHOLE_HISTORY = 2 * HISTORY  # the hours that an hour is compared with are compared themselves, to know how far they are from usual

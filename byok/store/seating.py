@@ -8,9 +8,10 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from byok import zones
 from byok.recording.files import TableFile
 from byok.recording.reader import View
-from byok.store import wording, zones
+from byok.store import wording
 from byok.store.scope import AnyScope, EveryonesScope
 
 _SECOND = timedelta(seconds=1)

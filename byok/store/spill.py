@@ -9,8 +9,9 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator
 from pathlib import Path
+
+from byok import disk
 
 
 class Spill:
@@ -25,7 +26,7 @@ def clear(root: Path) -> None:
     """Remove the folders of processes that are gone; harmless if there are none."""
     if not root.is_dir():
         return
-    with _alone(root):
+    with disk.locked(root):  # no folder is made while others are looked at
         for folder in root.iterdir():
             with contextlib.suppress(OSError):
                 fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -42,7 +43,7 @@ def _made(root: Path | None) -> tuple[Path, int]:
         with contextlib.suppress(OSError):
             root.mkdir(parents=True, exist_ok=True, mode=0o700)
             clear(root)
-            with _alone(root):
+            with disk.locked(root):
                 return _locked(Path(tempfile.mkdtemp(dir=root)))
     return _locked(Path(tempfile.mkdtemp(prefix="byok-store-")))
 
@@ -56,14 +57,3 @@ def _locked(folder: Path) -> tuple[Path, int]:
 def _remove(folder: Path, fd: int) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     os.close(fd)
-
-
-@contextlib.contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """No folder is made while others are looked at."""
-    fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)

@@ -21,10 +21,9 @@ from byok.store.recollection import Known, Recollection
 from byok.store.scope import AnyScope, EveryonesScope, Scope
 from byok.store.screening import HISTORY, WHOLE_HISTORY, earlier
 from byok.store.tables import SPIKES
-from byok.store.zones import EARLIEST, LATEST
+from byok.zones import EARLIEST, LATEST
 
 DEFAULT = Sensitivity()
-PREVIEW = timedelta(days=30)
 _HOUR_S, _HOUR = 3600, timedelta(hours=1)
 _REPEATED = timedelta(hours=3)  # of a longer period nothing is remembered
 _JUST_BEFORE = [timedelta(hours=back) for back in range(words.PAUSE // _HOUR + 1)]
@@ -55,11 +54,6 @@ def spikes(engine: Engine, scope: AnyScope, *, sensitivity: Sensitivity = DEFAUL
 def episodes(engine: Engine, scope: AnyScope, *, sensitivity: Sensitivity = DEFAULT) -> list[Episode]:
     """`spikes` as episodes, newest begin first."""
     return words.episodes(spikes(engine, scope, sensitivity=sensitivity), now=engine.now())
-
-
-def preview(engine: Engine, scope: AnyScope, *, sensitivity: Sensitivity = DEFAULT) -> list[Episode]:
-    """What a rule of this sensitivity would have told in the last 30 days. Of `scope` only whose data, vendors and models count."""
-    return episodes(engine, replace(scope, since=engine.now() - PREVIEW, until=engine.now()), sensitivity=sensitivity)
 
 
 def table(engine: Engine, scope: AnyScope) -> pa.Table:

@@ -5,9 +5,8 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from byok import in_words
+from byok import in_words, zones
 from byok.accounts.users import User
-from byok.store import zones
 from byok.ui import filters, measures, session
 from byok.ui.filters import BYS, LISTS, NO_BY, STATUS_WORDS
 from byok.ui.names import EVERYONE, Names, names_of

@@ -6,16 +6,15 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 import structlog
 
-from byok import downloads, in_words, services, sql_sessions
+from byok import downloads, in_words, services, sql_sessions, zones
 from byok.accounts import receipts
 from byok.accounts.users import User
 from byok.errors import ByokError
 from byok.recording.cut import Cut
 from byok.retention import Receipt, Retention
-from byok.store import zones
-from byok.store.zones import EARLIEST, LATEST
 from byok.ui import session
 from byok.ui.names import Names
+from byok.zones import EARLIEST, LATEST
 
 WORD = "delete"
 WHEN = ("everything", "before a day", "between two days")
@@ -135,8 +134,7 @@ def _say_what_was_done() -> None:
 
 def _retention() -> Retention:
     book = services.current()
-    place = book.settings
-    return Retention(book.db, place.usage_dir, place.journal_dir, place.exports_dir)
+    return Retention.of(book.settings, book.db)
 
 
 @session.checked

@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
+from byok import zones
 from byok.accounts.plans import keep_after
 from byok.accounts.users import User
-from byok.store import zones
 from byok.store.scope import AnyScope, EveryonesScope, Scope
 from byok.ui import measures, periods, session
 from byok.ui.names import EVERYONE, Names, names_of

@@ -9,9 +9,9 @@ from byok import in_words, services
 from byok.accounts.plans import keep_after
 from byok.store.outlook import METRICS, Metric, Outlook, outlook
 from byok.store.scope import AnyScope
-from byok.store.zones import EARLIEST, LATEST
 from byok.ui import charts, forecast_chart, session
 from byok.ui.filters import Filters
+from byok.zones import EARLIEST, LATEST
 
 FRESH_S = 20
 

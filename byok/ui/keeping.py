@@ -12,8 +12,8 @@ from byok.accounts.plans import keep_after
 from byok.accounts.users import User
 from byok.store import questions
 from byok.store.scope import Scope
-from byok.store.zones import EARLIEST, LATEST
 from byok.ui import calendar_chart, session, states
+from byok.zones import EARLIEST, LATEST
 
 SOON = timedelta(days=3)
 LEAVING_DAYS = 7
@@ -65,7 +65,7 @@ def _cards(found: Kept) -> None:
     with st.grid(4, min_column_width=165, gap="small"):
         st.metric("Plan", found.user.plan.capitalize(), border=True, height="stretch", help="An admin changes it on the page Users.")
         st.metric("Days kept", in_words.count(found.user.retention_days), border=True, height="stretch", help=_KEPT_HELP)
-        since = in_words.day(oldest, year=True) if oldest else in_words.DASH
+        since = f"{oldest:%Y-%m-%d}" if oldest else in_words.DASH  # a month's name is cut off on a phone
         st.metric("Oldest record", since, border=True, height="stretch", help=leaves)
         seen = f"{in_words.count(found.rows)} that you can see."
         st.metric("Records", in_words.short(found.rows), border=True, height="stretch", help=seen)

@@ -220,8 +220,7 @@ def _erase(admin: User, one: User) -> None:
 
     def act() -> str:
         book = services.current()
-        place = book.settings
-        receipt = Retention(book.db, place.usage_dir, place.journal_dir, place.exports_dir).erase_user(one.id, now=session.now())
+        receipt = Retention.of(book.settings, book.db).erase_user(one.id, now=session.now())
         downloads.REGISTRY.forget(one.id)
         sql_sessions.end(book, one.id)
         return (

@@ -16,10 +16,10 @@ from byok.accounts.plans import keep_after
 from byok.accounts.users import User
 from byok.store import questions
 from byok.store.scope import AnyScope, EveryonesScope, Scope
-from byok.store.zones import LATEST
 from byok.ui import theme
 from byok.ui.theme import Looks
 from byok.usage import PASSTHROUGH_KEY
+from byok.zones import LATEST
 
 FRESH_S = 30
 FRESH_FOR_ADMINS_S = 60
@@ -98,12 +98,6 @@ def names_of(user: User, *, everyone: bool = False) -> Names:
         words=key_words(seen["key_id"], keys),
         people=people,
     )
-
-
-def forget() -> None:
-    """Ask anew next time."""
-    for cached in (_seen, _seen_of_everyone, _people):
-        cached.clear()
 
 
 def key_words(used: Iterable[str], keys: Iterable[VendorKey]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
-from byok.store import zones
+from byok import zones
 
 RANGES = ("24h", "7d", "30d", "90d", "mtd", "lastmonth", "custom")
 Grain = Literal["hour", "day", "month"]

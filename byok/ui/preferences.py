@@ -2,11 +2,10 @@
 
 import streamlit as st
 
-from byok import services
+from byok import services, zones
 from byok.accounts import users
 from byok.accounts.users import User
 from byok.errors import ByokError
-from byok.store import zones
 from byok.ui import session
 
 _SAID, _REFUSED = "settings_said", "settings_refused"

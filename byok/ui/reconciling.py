@@ -14,8 +14,8 @@ from byok.errors import ByokError
 from byok.reconciliation.comparison import Reconciliation, reconcile
 from byok.reconciliation.exports import lines_of
 from byok.store.scope import Scope
-from byok.store.zones import EARLIEST, LATEST
 from byok.ui import names, session
+from byok.zones import EARLIEST, LATEST
 
 MOST_MB = 32  # a month of minutes, as OpenAI exports it, for some models
 

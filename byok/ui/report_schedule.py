@@ -7,13 +7,12 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from byok import in_words, services
+from byok import in_words, services, zones
 from byok.accounts.ids import new_id
 from byok.accounts.users import User
 from byok.errors import ByokError
 from byok.notify import email, mail_pages, reports, schedules, source
 from byok.notify.schedules import Kind, Schedule
-from byok.store import zones
 from byok.ui import session
 
 _SAID, _REFUSED, _SENT_AT = "report-said", "report-refused", "report-sent-at"

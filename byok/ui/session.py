@@ -11,10 +11,10 @@ import streamlit as st
 
 from byok import in_words, services
 from byok.accounts import access_tokens, passwords, sessions
+from byok.accounts.sessions import COOKIE
 from byok.accounts.users import User
 from byok.errors import ByokError
 
-COOKIE = "byok_session"
 SIGN_IN_ADDRESS = "/auth/sign-in"
 SIGN_OUT_ADDRESS = "/auth/sign-out"
 P = ParamSpec("P")

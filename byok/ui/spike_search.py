@@ -17,7 +17,7 @@ from byok.spikes.episodes import Episode
 from byok.store import unusual
 from byok.store.engine import Engine
 from byok.store.scope import AnyScope
-from byok.store.zones import LATEST
+from byok.zones import LATEST
 
 PATIENCE_S = 0.15  # how long a page waits for a search that has just begun
 FRESH_S, KEPT_S = 60.0, 900.0

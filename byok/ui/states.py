@@ -16,9 +16,9 @@ from byok.accounts.users import User
 from byok.errors import ByokError
 from byok.store import questions
 from byok.store.scope import Scope
-from byok.store.zones import LATEST
 from byok.ui import filters, losses, session
 from byok.ui.filters import Filters
+from byok.zones import LATEST
 
 POLL = timedelta(seconds=2)
 REFRESH = timedelta(seconds=10)

@@ -3,10 +3,11 @@ import time
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from byok.accounts import passwords, sessions, tombstones, users
+from byok.accounts import budgets, passwords, sessions, tables, tombstones, users
 from byok.accounts.database import Database
 from byok.accounts.errors import UserErased, UserExists, UserUnknown
 from byok.accounts.ids import is_user_id
@@ -101,6 +102,16 @@ def test_a_change_leaves_what_is_not_said(db: Database, ada):
         users.change(db, "usr_nobody", admin=True)
     with pytest.raises(BadRequest):
         users.change(db, ada.id, tz="Nowhere")
+
+
+@pytest.mark.parametrize("tz", ["right/UTC", "posix/Europe/Berlin", "../UTC", "", "Mars/Olympus"])
+def test_a_zone_is_one_that_questions_know(db: Database, ada, now, tz):
+    with pytest.raises(BadRequest):
+        users.change(db, ada.id, tz=tz)
+    with db.writing() as connection:  # as one that was kept from other days, or from another machine
+        connection.execute(sa.update(tables.users).values(tz=tz))
+    budgets.put(db, ada.id, tokens=1, now=now)
+    assert (users.by_id(db, ada.id).tz, users.zones(db, [ada.id]), budgets.owners(db)[ada.id].tz) == ("UTC", {ada.id: "UTC"}, "UTC")
 
 
 def test_disabling_ends_sessions(db: Database, ada, bob, now):

@@ -9,7 +9,7 @@ from byok.services import Services
 from byok.settings import load
 from byok.store import questions
 from byok.store.scope import EveryonesScope
-from byok.store.zones import EARLIEST, LATEST
+from byok.zones import EARLIEST, LATEST
 
 EVERYONE = EveryonesScope(EARLIEST, LATEST)
 

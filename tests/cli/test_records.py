@@ -103,6 +103,11 @@ def test_sql_parquet_goes_to_standard_output(booked):
     assert pq.read_table(io.BytesIO(done.stdout_bytes)).num_rows == 3
 
 
+def test_sql_parquet_numbers_columns_that_occur_twice(booked):
+    done = booked.run("sql", "select 1 as a, 2 as a, status from usage limit 1", "--format", "parquet")
+    assert pq.read_table(io.BytesIO(done.stdout_bytes)).to_pylist() == [{"a": 1, "a_1": 2, "status": 200}]
+
+
 def test_sql_of_the_operator_sees_everybody_and_says_what_failed(booked):
     booked.import_rows({"ts": at(1), "user_id": "usr_stranger1"}, name="b.jsonl", options=("--create-users", "team"))
     assert booked.json("sql", "select count(distinct user_id) as n from usage", "--format", "json") == [{"n": 2}]

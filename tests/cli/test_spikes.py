@@ -93,6 +93,16 @@ def test_any_series_gets_one_score_a_row_and_nothing_is_stored(installation):
     assert scored(installation, "timestamp,value\n" + "\n".join(lines[:2501])) == scores[:2501]
 
 
+def test_after_a_spike_no_row_of_the_day_looks_like_one_as_it_is_printed(installation):
+    at = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=n) for n in range(30 * 24)]
+    values = [100 + 50 * math.sin(2 * math.pi * n / 24) + n * 7919 % 13 for n in range(len(at))]
+    for row in (603, 605, 620):
+        values[row] *= 10
+    scores = scored(installation, "timestamp,value\n" + "".join(f"{t:%Y-%m-%d %H:%M:%S},{v}\n" for t, v in zip(at, values, strict=True)))
+    assert [row for row, score in enumerate(scores[:627]) if score >= 0.5] == [603]
+    assert max(scores[604:627]) > 0.4
+
+
 def test_a_file_without_rows_has_no_scores_and_one_that_is_no_series_says_which_line(installation):
     assert scored(installation, "timestamp,value\n") == []
     path = installation.data.parent / "series.csv"

@@ -160,8 +160,10 @@ def test_doctor_names_damaged_accounts(ada):
 def test_doctor_names_lines_that_were_set_aside(ada):
     aside = ada.data / "journal" / QUARANTINE
     aside.mkdir(parents=True)
-    (aside / "lines.jsonl").write_text("{broken")
-    assert list(faults(ada)) == ["journal"]
+    (aside / "w0-1.bad").write_bytes(b"{bro\rken\n")
+    found = faults(ada)
+    assert list(found) == ["journal"]
+    assert found["journal"].startswith("1 damaged lines")
 
 
 def test_doctor_names_a_record_of_tomorrow(ada):

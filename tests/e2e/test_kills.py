@@ -80,7 +80,7 @@ def test_an_erasure_that_was_killed_is_finished_by_the_next_start_of_any_process
     installation.command("compact")
     with open_database(f"sqlite:///{installation.data / 'accounts.db'}") as db:
         jobs.put(db, jobs.ERASE_USERS_PENDING, "begun")
-        users.remove(db, user_id)  # and then the machine lost power
+        users.remove(db, user_id, now=datetime.now(UTC))  # and then the machine lost power
     assert _files_with(installation.data, user_id)
     installation.start(process)
     wait_until(lambda: not _files_with(installation.data, user_id), seconds=60)

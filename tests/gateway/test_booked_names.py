@@ -3,6 +3,8 @@
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -11,6 +13,8 @@ import pytest
 from byok.accounts import allowed_models
 from byok.gateway import booked_names, identity
 from byok.gateway.booked_names import NAMES_A_DAY, BookedNames
+from byok.gateway.routing import Routing
+from byok.settings import load
 from tests.vendor import LoopbackVendor, Reply, Seen
 
 DAY = datetime(2026, 11, 22, 10, tzinfo=UTC)
@@ -70,8 +74,9 @@ def test_all_users_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None
     assert booked == ["model"] * 10 + ["other"] * 2
 
 
-def test_workers_share_the_bound() -> None:
-    names = names_of(workers=64)
+def test_processes_of_all_machines_share_the_bound() -> None:
+    settings = load({"BYOK_GATEWAY_WORKERS": "8", "BYOK_GATEWAY_HOSTS": "8"}, config=Path("none.toml"))
+    names = Routing(settings, SimpleNamespace(allowed_names=frozenset()))._names
     assert [echoed(names, f"model-{number}") for number in range(6)] == ["model-0", "model-1", "model-2", "model-3", "other", "other"]
 
 

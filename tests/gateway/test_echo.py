@@ -53,6 +53,8 @@ def test_a_pause_between_events(house: Any) -> None:
     with httpx.stream("POST", house.url + CHAT, json=ask(max_tokens=3, stream=True), headers=headers) as answer:
         at = [time.monotonic() for _ in answer.iter_raw()]
     assert at[-1] - at[0] > 0.25
+    (record,) = house.records()
+    assert record.ttft_ms < 100, "no pause before the first"
 
 
 def test_it_needs_no_key_and_is_always_listed(client: httpx.Client) -> None:

@@ -118,8 +118,8 @@ def test_open_calls_are_counted_until_they_end_however_they_end() -> None:
             open_calls.enter_context(limits.call("usr_ada1", None, None))
 
 
-def test_workers_share_a_limit_rounded_up() -> None:
-    limits = Limits(10, workers=4, clock=Clock())
+def test_processes_share_a_limit_rounded_up() -> None:
+    limits = Limits(10, processes=4, clock=Clock())
     for _ in range(3):
         begin(limits)
     with pytest.raises(RateLimited, match="More than 10 requests"):

@@ -125,6 +125,15 @@ def test_a_port_in_use_is_told_in_one_line(house: Any) -> None:
     assert b"Traceback" not in second.stderr
 
 
+def test_a_secret_for_jwts_that_is_none_stops_the_start_in_one_line(house: Any, tmp_path: Path) -> None:
+    (tmp_path / "short").write_text("12345")
+    for secret in ("short", "missing"):
+        environ = {"BYOK_GATEWAY_PORT": "18080", "BYOK_DATA": str(house.settings.data), "PATH": os.environ["PATH"]}
+        environ |= {"BYOK_MASTER_KEY_FILE": str(house.settings.master_key_file), "BYOK_JWT_SECRET_FILE": str(tmp_path / secret)}
+        ended = subprocess.run(COMMAND, env=environ, capture_output=True, cwd=ROOT, timeout=60)
+        assert (ended.returncode, ended.stderr.count(b"\n")) == (1, 1) and b"JWT" in ended.stderr, ended.stderr
+
+
 def test_no_log_names_what_was_said(house: Any, vendor: LoopbackVendor) -> None:
     vendor.script = Reply(body=b'{"error": {"message": "CANARY"}}', status=500)
     with running(house, BYOK_LOG_LEVEL="debug") as process:

@@ -2,7 +2,9 @@
 
 from datetime import timedelta
 
+import duckdb
 import pytest
+from structlog.testing import capture_logs
 
 from byok.accounts import alert_rules, users
 from byok.accounts.alert_rules import Terms
@@ -58,6 +60,26 @@ def test_a_rule_for_all_is_for_admins_and_sleeps_when_its_owner_is_none(book):
     assert check(book, spike(book.ada)) == []
     users.change(book.services.db, book.root.id, admin=True, disabled=True)
     assert check(book, spike(book.ada)) == []
+
+
+def test_a_rule_that_cannot_be_looked_at_keeps_no_other_from_being_told(book, monkeypatch):
+    terms = {"metric": "calls", "window": "hour", "alert_at": 1.0}
+    for vendor in ("gemini", "openai"):
+        book.rule(book.ada, kind="above", vendor=vendor, **terms)
+    book.rule(book.ada, kind="silence", silent_hours=1)
+    for hours in range(30):
+        book.record(book.ada, timedelta(hours=hours, minutes=5))
+    asked = alerts.questions.usage
+
+    def usage(engine, scope, **words):
+        if scope.vendors == ("gemini",):
+            raise duckdb.OutOfMemoryException
+        return asked(engine, scope, **words)
+
+    monkeypatch.setattr(alerts.questions, "usage", usage)
+    with capture_logs() as logs:
+        assert [kind for kind, *_ in check(book)] == ["alert"]
+    assert [(line["user_id"], line["kind"]) for line in logs if line["event"] == "rule_failed"] == [(book.ada.id, "above")]
 
 
 @pytest.mark.parametrize(

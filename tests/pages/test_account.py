@@ -160,8 +160,7 @@ def end_by_disabling(book, ada, secret):
 
 
 def end_by_erasure(book, ada, secret):
-    place = book.settings
-    Retention(book.db, place.usage_dir, place.journal_dir, place.exports_dir).erase_user(ada.id, now=NOW)
+    Retention.of(book.settings, book.db).erase_user(ada.id, now=NOW)
 
 
 def end_by_time(book, ada, secret):

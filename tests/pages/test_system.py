@@ -1,15 +1,20 @@
 """System: an admin sees how the installation stands, and no secret and no place; nobody else sees anything of it."""
 
 import fcntl
+import json
 from datetime import timedelta
 
 import pytest
 
 from byok import condition
 from byok.accounts import key_vault, users
+from byok.recording.journal import Journal
+from byok.recording.publisher import publish
 from byok.recording.segments import QUARANTINE
+from byok.recording.table import Table
 from tests.pages.conftest import NOW
 from tests.pages.reading import headings, text_of
+from tests.samples import usage_record
 
 PAGE = "pages/system.py"
 
@@ -55,17 +60,26 @@ def test_an_empty_installation_says_so(root, open_app):
 def test_a_keeper_that_holds_its_lock_runs(book, root, open_app):
     with (book.settings.data / "keeper.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert condition.keeper_runs(book.settings.data)
+        assert condition.keeper_runs(book.settings)
         assert "Keeper runs" in text_of(open_app(root, page=PAGE))
-    assert not condition.keeper_runs(book.settings.data)
+    assert not condition.keeper_runs(book.settings)
 
 
 def test_damaged_lines_and_files_are_counted(book, root, ada, record, open_app):
     record(ada)
     folder = book.settings.journal_dir / QUARANTINE
     folder.mkdir()
-    (folder / "w-1.bad").write_bytes(b"{}\n{}\n")
+    (folder / "w-1.bad").write_bytes(b"{\r}\n{}\n")  # a damaged line may hold any byte
     assert "Damaged lines 2" in text_of(open_app(root, page=PAGE))
+
+
+def test_every_column_that_is_formatted_is_one_of_the_table_s(book, root, ada, open_app):
+    journal = Journal(book.settings.journal_dir, fsync="batch")
+    journal.append(usage_record(0, user_id=ada.id, ts=NOW))
+    journal.close()
+    publish(Table(book.settings.usage_dir), book.settings.journal_dir, lambda _: {})
+    (table,) = [frame for frame in open_app(root, page=PAGE).dataframe if "Month" in frame.value.columns]
+    assert set(json.loads(table.proto.columns)) - {"_index"} <= set(table.value.columns)
 
 
 def test_checks_name_faults_and_remedies_and_no_place_and_no_secret(book, root, ada, record, open_app):

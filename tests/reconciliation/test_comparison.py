@@ -9,7 +9,7 @@ import pytest
 from byok.reconciliation.comparison import reconcile
 from byok.reconciliation.exports import lines_of
 from byok.store.scope import EveryonesScope, Scope
-from byok.store.zones import EARLIEST, LATEST
+from byok.zones import EARLIEST, LATEST
 from tests.reconciliation.test_exports import ANTHROPIC_COST, OPENAI_USAGE
 from tests.store.conftest import ADA, BOB, NOW, World, _record
 

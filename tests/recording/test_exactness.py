@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from byok.accounts import users
-from byok.erasures import kept_after
+from byok.erasures import publish
 from byok.pricing import catalogue
 from byok.recording import publisher
 from byok.recording.journal import Journal
-from byok.recording.publisher import merge_hot, publish
+from byok.recording.publisher import merge_hot
 from byok.recording.reader import Reader
 from byok.store import questions
 from byok.store.engine import Engine
 from byok.store.scope import Scope
-from byok.store.zones import EARLIEST, LATEST
+from byok.zones import EARLIEST, LATEST
 from tests.samples import NOON, usage_record
 from tests.test_retention import House
 
@@ -62,7 +62,7 @@ def test_answers_are_exact_while_everything_moves(tmp_path: Path, monkeypatch: p
             journal.close()
 
     def keep() -> None:
-        did["publish"] += publish(house.table, house.root / "journal", lambda ids: kept_after(house.db, ids)).segments
+        did["publish"] += publish(house.table, house.root / "journal", house.db).segments
         did["merge"] += merge_hot(house.table, now=NOON)
         did["purge"] += house.retention.purge(now=NOON, force=True)["rows"]
         house.retention.sweep(older_than_s=1)
@@ -91,7 +91,7 @@ def test_answers_are_exact_while_everything_moves(tmp_path: Path, monkeypatch: p
     assert faults == []
     assert all(did.values()), f"something never happened, so this test would prove little: {did}"
     assert engine.quarantined == []
-    publish(house.table, house.root / "journal", lambda ids: kept_after(house.db, ids))
+    publish(house.table, house.root / "journal", house.db)
     house.retention.purge(now=NOON, force=True)
     assert house.rows()[ada] == written[0]
     assert set(house.rows()) <= {ada, free} and users.by_id(house.db, ada)

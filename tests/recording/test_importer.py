@@ -123,6 +123,12 @@ def test_a_row_that_no_record_can_be_is_refused(place, wrong):
     assert place.book(parquet(place.root / "a.parquet", rows)) == Imported(3, 2, 0, 1)
 
 
+def test_a_row_whose_counts_no_total_can_hold_costs_no_other(place):
+    rows = dicts(3)
+    rows[1] = rows[1] | {"prompt_tokens": 2**63 - 1, "completion_tokens": 1}
+    assert place.book(parquet(place.root / "a.parquet", rows)) == Imported(3, 2, 0, 1)
+
+
 @pytest.mark.parametrize("cell", ["12.5", "many", "1e3", "99999999999999999999"])
 def test_an_unreadable_count_is_refused_not_rounded(place, cell):
     path = place.root / "a.csv"

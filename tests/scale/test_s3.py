@@ -32,7 +32,7 @@ from byok.settings import RemoteStore
 from byok.store import questions
 from byok.store.engine import Engine
 from byok.store.scope import EveryonesScope
-from byok.store.zones import EARLIEST, LATEST
+from byok.zones import EARLIEST, LATEST
 from tests.e2e.installation import Installation, wait_until
 from tests.samples import NOON, usage_record
 from tests.scale.s3_servers import ACCESS_KEY, SECRET_KEY, S3Server

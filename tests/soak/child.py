@@ -66,4 +66,4 @@ async def _nothing(scope: Any, receive: Any, send: Any) -> None:
 def _erase(chosen: Settings, user_id: str) -> None:
     logs.setup(chosen, "byok")
     with Services(chosen) as services:
-        Retention(services.db, chosen.usage_dir, chosen.journal_dir, chosen.exports_dir).erase_user(user_id, now=datetime.now(UTC))
+        Retention.of(chosen, services.db).erase_user(user_id, now=datetime.now(UTC))

@@ -22,7 +22,7 @@ _DISK = "byok.recording.journal:RealDisk."
 GATEWAY = (
     Step("journal: segment made, not locked", "byok.recording.journal:fcntl.flock", "before"),
     Step("journal: segment locked, not named", "byok.recording.journal:fcntl.flock", "after"),
-    Step("journal: segment named, not synced", "byok.recording.journal:_sync_directory", "before"),
+    Step("journal: segment named, not synced", "byok.recording.journal:sync", "before"),
     Step("journal: before a line", _DISK + "write", "before"),
     Step("journal: half a line", _DISK + "write", "half"),
     Step("journal: after a line, answer not ended", _DISK + "write", "after"),
@@ -31,7 +31,7 @@ GATEWAY = (
 )
 PUBLISHING = (
     Step("publish: lines read", "byok.recording.publisher:write_by_month", "before"),
-    Step("publish: Parquet not synced", "byok.recording.files:_sync", "before"),
+    Step("publish: Parquet not synced", "byok.recording.files:disk.sync", "before"),
     Step("publish: Parquet written, not committed", "byok.recording.publisher:write_by_month", "after"),
     Step("commit: checked, not made", "byok.recording.table:Table._refuse_if_overtaken", "after"),
     Step("commit: made, not synced", "byok.recording.places:LocalPlace.committed", "before"),
@@ -59,8 +59,8 @@ ERASING = (
     *DELETING,
     Step("erase: before the user goes", "byok.accounts.users:remove", "before"),
     Step("erase: user gone, records there", "byok.accounts.users:remove", "after"),
-    Step("erase: before the journal is published", "byok.retention:publish", "before"),
-    Step("erase: journal published", "byok.retention:publish", "after"),
+    Step("erase: before the journal is published", "byok.erasures:publish", "before"),
+    Step("erase: journal published", "byok.erasures:publish", "after"),
     Step("erase: users of the table known", "byok.retention:users_in", "after"),
     Step("erase: before the scrub", "byok.retention:scrub", "before"),
     Step("erase: scrubbed", "byok.retention:scrub", "after"),

@@ -41,7 +41,7 @@ def judge(world: World, load: Load) -> Verdict:
     verdict = Verdict(wrong=list(world.figures.wrong))
     erased = {one.user_id for one in world.erased()}
     answered = {json.loads(line)["call"] for line in world.ledger.read_text().splitlines()}
-    rooms = Retention(world.services.db, settings.usage_dir, settings.journal_dir, settings.exports_dir)
+    rooms = Retention.of(settings, world.services.db)
     kept = {user: numbers for user, numbers in load.acknowledged.items() if user not in erased}
     verdict.acknowledged = sum(map(len, kept.values()))
     for _ in range(2):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from byok import zones
 from byok.spikes import judging
 from byok.spikes.hours import WEEK_H, Clock, Hours, clock
-from byok.store import zones
 
 SERIES, SPAN_H, ASKED_H = 60, 17 * WEEK_H, 3
 END = 495_600  # in July 2026

@@ -8,7 +8,7 @@ import pytest
 
 from byok.store import questions
 from byok.store.scope import EveryonesScope, Scope
-from byok.store.zones import EARLIEST, LATEST
+from byok.zones import EARLIEST, LATEST
 from tests.store.conftest import ADA, BOB, NOW
 
 HERS = Scope(ADA, EARLIEST, LATEST)

@@ -8,7 +8,7 @@ import pytest
 
 from byok.store import courses
 from byok.store.scope import EveryonesScope, Scope
-from byok.store.zones import EARLIEST, LATEST
+from byok.zones import EARLIEST, LATEST
 
 ADA, BOB = "usr_ada1", "usr_bob1"
 STARTS = [datetime(2026, 11, day, tzinfo=UTC) for day in (18, 19, 20, 21)]

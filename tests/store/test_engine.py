@@ -12,8 +12,8 @@ import pytest
 from byok.store import questions
 from byok.store.engine import Engine, StoreUnreadable
 from byok.store.scope import EveryonesScope, Scope
-from byok.store.zones import EARLIEST, LATEST
 from byok.usage import COLUMNS
+from byok.zones import EARLIEST, LATEST
 
 ADA, BOB = "usr_ada1", "usr_bob1"
 HERS = Scope(ADA, EARLIEST, LATEST)

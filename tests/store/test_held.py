@@ -14,7 +14,7 @@ from byok.store.engine import Engine
 from byok.store.held import Held
 from byok.store.scope import EveryonesScope, Scope
 from byok.store.seating import Wanted
-from byok.store.zones import EARLIEST, LATEST
+from byok.zones import EARLIEST, LATEST
 
 USERS = ["usr_ada1", "usr_bob1", "usr_cas1"]
 MODELS = [("openai", "gpt-4o"), ("anthropic", "claude-haiku-4"), ("qwen", "unpriced-1"), ("deepseek", "deepseek-v4-flash")]

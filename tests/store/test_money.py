@@ -10,8 +10,8 @@ from byok.pricing.cost import cost
 from byok.store import money, questions
 from byok.store.money import WhatIfInvalid
 from byok.store.scope import EveryonesScope, Scope
-from byok.store.zones import EARLIEST, LATEST
 from byok.usage import TokenCounts
+from byok.zones import EARLIEST, LATEST
 from tests.store.conftest import ADA, BOB, NOW
 
 MINE = Scope(ADA, EARLIEST, LATEST, "Europe/Berlin")

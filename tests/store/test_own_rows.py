@@ -9,7 +9,7 @@ from byok.store import questions
 from byok.store.console import Limits, Worker
 from byok.store.own_rows import OwnRows
 from byok.store.scope import Scope
-from byok.store.zones import EARLIEST, LATEST
+from byok.zones import EARLIEST, LATEST
 from tests.store.conftest import ADA, BOB, NOW
 
 ALL = Scope(ADA, EARLIEST, LATEST)

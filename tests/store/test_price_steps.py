@@ -13,8 +13,8 @@ from byok.pricing.cost import cost, split
 from byok.pricing.price import Rates, Step, minute_of_week
 from byok.store.engine import Engine
 from byok.store.scope import Scope
-from byok.store.zones import EARLIEST, LATEST
 from byok.usage import TokenCounts
+from byok.zones import EARLIEST, LATEST
 
 DAY = 24 * 60
 PEAK = tuple((day * DAY + start, day * DAY + end) for start, end in ((60, 240), (360, 600)) for day in range(5))

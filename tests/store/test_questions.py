@@ -8,7 +8,7 @@ import pytest
 
 from byok.store import questions
 from byok.store.scope import EveryonesScope, Scope
-from byok.store.zones import EARLIEST, LATEST, midnight
+from byok.zones import EARLIEST, LATEST, midnight
 
 ADA, BOB = "usr_ada1", "usr_bob1"
 EVERYONE = EveryonesScope(EARLIEST, LATEST)

@@ -5,7 +5,7 @@ from statistics import quantiles
 
 from byok.store import reliability
 from byok.store.scope import EveryonesScope, Scope
-from byok.store.zones import EARLIEST, LATEST
+from byok.zones import EARLIEST, LATEST
 
 ADA, BOB = "usr_ada1", "usr_bob1"
 EVERYONE = EveryonesScope(EARLIEST, LATEST)

@@ -11,7 +11,7 @@ from byok.store import money, questions
 from byok.store.engine import Engine
 from byok.store.scope import EveryonesScope, Scope
 from byok.store.seating import Wanted
-from byok.store.zones import EARLIEST, LATEST
+from byok.zones import EARLIEST, LATEST
 
 USERS = ["usr_ada1", "usr_bob1", "usr_cas1", "usr_dee1"]
 MODELS = [("openai", "gpt-4o"), ("openai", "gpt-4o-mini"), ("anthropic", "claude-haiku-4"), ("qwen", "unpriced-1"),

@@ -5,7 +5,7 @@ import pytest
 
 from byok.errors import BadRequest
 from byok.store.scope import EveryonesScope, parse_everyones_scope, parse_group_by, parse_instant, parse_scope
-from byok.store.zones import EARLIEST, LATEST
+from byok.zones import EARLIEST, LATEST
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

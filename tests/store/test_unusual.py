@@ -36,6 +36,14 @@ def test_a_burst_is_one_spike_with_what_is_usual(world, record, at):
     assert spike.times is None or spike.times == pytest.approx(spike.actual / spike.usual)
 
 
+def test_counts_beyond_what_a_float_holds_exactly_stop_nobodys_search(world, record):
+    huge = [record(END + timedelta(minutes=n), BOB, prompt_tokens=2**63 - 1, completion_tokens=None, total_tokens=None) for n in range(1)]
+    several = [record(END + timedelta(minutes=n), BOB, prompt_tokens=2**53 - 1) for n in range(3)]
+    world.reader.publish(steady(record, 40) + burst(record, END, 200) + steady(record, 40, user_id=BOB) + huge + several)
+    found = unusual.spikes(world.engine, EveryonesScope(END - timedelta(days=2), END + timedelta(days=1)))
+    assert {spike.user_id for spike in found} == {ADA, BOB}
+
+
 def test_steady_use_has_no_spikes(world, record):
     world.reader.publish(steady(record, 40))
     assert spikes_of(world) == []
@@ -107,14 +115,14 @@ def test_holidays_do_not_make_the_return_a_spike(world, record):
     assert spikes_of(world) == []
 
 
-def test_a_lower_sensitivity_finds_less_and_a_preview_looks_at_thirty_days(world, record):
+def test_a_lower_sensitivity_finds_less(world, record):
     world.reader.publish(steady(record, 60) + burst(record, END - timedelta(days=20), 60) + burst(record, END - timedelta(days=35), 60))
     world.now = END
-    rule = Scope(ADA, END, END)
-    (episode,) = unusual.preview(world.engine, rule)
+    month = Scope(ADA, END - timedelta(days=30), END)
+    (episode,) = unusual.episodes(world.engine, month)
     assert episode.began == END - timedelta(days=20)
-    assert unusual.preview(world.engine, rule, sensitivity=unusual.Sensitivity(min_times=20)) == []
-    assert unusual.preview(world.engine, rule, sensitivity=unusual.Sensitivity(min_tokens=10**9, min_calls=10**6, min_cost_usd=99)) == []
+    assert unusual.episodes(world.engine, month, sensitivity=unusual.Sensitivity(min_times=20)) == []
+    assert unusual.episodes(world.engine, month, sensitivity=unusual.Sensitivity(min_tokens=10**9, min_calls=10**6, min_cost_usd=99)) == []
 
 
 def test_failures_of_a_vendor_are_told_as_such(world, record):

@@ -9,8 +9,8 @@ from byok.pricing.catalogue import Catalogue, Model, Price
 from byok.pricing.cost import cost
 from byok.store.engine import Engine
 from byok.store.scope import Scope
-from byok.store.zones import EARLIEST, LATEST
 from byok.usage import TokenCounts
+from byok.zones import EARLIEST, LATEST
 
 CHANGE = datetime(2026, 6, 1, tzinfo=UTC)
 EARLY = Price(date(2026, 1, 1), None, CHANGE, 75_001, 300_500, None, None, "early")

@@ -398,6 +398,7 @@ def test_openapi_and_its_page_name_every_route_and_load_nothing(shared_home):
 
 def test_alive_ready_and_metrics(home):
     assert home.client.get("/healthz").json() == {"status": "ok"}
+    assert home.client.head("/healthz").status_code == 200
     assert home.client.get("/readyz").json() == {"status": "ok"}
     home.client.delete("/keys/key_of_nobody1", headers=home.ada.bearer)
     text = home.client.get("/metrics").text

@@ -236,7 +236,7 @@ def test_tokens_end_with_a_password_change_a_disabled_and_an_erased_user(home):
     users.change(home.services.db, home.bob.user.id, disabled=True)
     for credential in (home.bob.token, home.bob.jwt):
         assert_refused(home, refusal, f"Bearer {credential}".encode())
-    users.remove(home.services.db, home.root.user.id)
+    users.remove(home.services.db, home.root.user.id, now=home.services.now())
     for credential in (home.root.token, home.root.jwt):
         assert_refused(home, refusal, f"Bearer {credential}".encode())
 

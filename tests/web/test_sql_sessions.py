@@ -48,7 +48,7 @@ def test_a_user_who_is_gone_loses_it_within_five_seconds(home, ask, how):
     if how == "disabled":
         users.change(home.services.db, home.ada.user.id, disabled=True)
     else:
-        users.remove(home.services.db, home.ada.user.id)
+        users.remove(home.services.db, home.ada.user.id, now=home.services.now())
     end = time.monotonic() + 5
     while held(home) and time.monotonic() < end:
         time.sleep(0.1)

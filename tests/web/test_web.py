@@ -173,18 +173,22 @@ def test_a_bare_dashboard_opens_its_services_from_the_environment(tmp_path, sett
 # -- the real process --
 
 
+def web_environ(settings, home, port) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "BYOK_DATA": str(settings.data),
+        "BYOK_MASTER_KEY_FILE": str(settings.master_key_file),
+        "BYOK_WEB_PORT": str(port),
+    }
+
+
 @pytest.fixture
 def web(settings, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    env = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "BYOK_DATA": str(settings.data),
-        "BYOK_MASTER_KEY_FILE": str(settings.master_key_file),
-        "BYOK_WEB_PORT": str(port),
-    }
+    env = web_environ(settings, tmp_path, port)
     code = "import os; from byok import settings, web; web.run(settings.load(os.environ))"
     log = (tmp_path / "web.log").open("wb")
     process = subprocess.Popen([sys.executable, "-c", code], cwd=SCRIPT.parent, env=env, stdout=log, stderr=log)
@@ -206,7 +210,7 @@ def web(settings, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not SCRIPT.exists(), reason="app.py is not beside the package")
-def test_a_real_web_process_serves_dashboard_and_api_and_stops_cleanly(web, settings):
+def test_a_real_web_process_serves_dashboard_and_api_and_stops_cleanly(web, settings, tmp_path):
     process, base, log = web
     with Services(settings) as services:
         ada = add_person(services, "ada@example.org")
@@ -228,6 +232,9 @@ def test_a_real_web_process_serves_dashboard_and_api_and_stops_cleanly(web, sett
         fastest = min(answer.elapsed.total_seconds() for answer in answers)
         assert fastest < 0.04, "small answers must not wait for the 40 ms of a delayed acknowledgement"
         assert 'route="/usage"' in browser.get("/metrics").text
+    command, environ = [sys.executable, "-m", "byok", "web"], web_environ(settings, tmp_path, base.rpartition(":")[2])
+    second = subprocess.run(command, cwd=SCRIPT.parent, env=environ, capture_output=True, text=True, timeout=60)
+    assert (second.returncode, second.stderr.count("\n")) == (1, 1) and "in use" in second.stderr
     process.send_signal(signal.SIGTERM)
     assert process.wait(35) == 0
     written = log.read_text()

@@ -119,6 +119,15 @@ def names() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
+def known(name: str) -> str:
+    """A stored name as it is, or UTC for one that this machine's time zones do not have (any more).
+
+    >>> known("Mars/Olympus")
+    'UTC'
+    """
+    return name if name == "UTC" or name in names() else "UTC"
+
+
 def _local(instant: datetime, where: ZoneInfo) -> datetime:
     return instant.astimezone(where).replace(tzinfo=None, fold=0)
 

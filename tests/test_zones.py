@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from byok.store import zones
-from byok.store.zones import ZoneUnknown
+from byok import zones
+from byok.zones import ZoneUnknown
 
 ODD_ZONES = ["Europe/Berlin", "America/St_Johns", "Australia/Lord_Howe", "Pacific/Chatham", "Africa/Casablanca", "Asia/Kolkata", "UTC"]
 ODD_ZONES += ["Pacific/Apia", "America/Sao_Paulo", "America/Havana", "Africa/Cairo", "Antarctica/Troll"]
