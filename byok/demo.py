@@ -178,31 +178,6 @@ EPISODES = (
 )
 
 
-@dataclass(frozen=True)
-class Planted:
-    """Something out of the ordinary that the sample calls hold, for the search for spikes to find."""
-
-    email: str
-    vendor: str
-    model: str
-    began: datetime
-    ended: datetime
-
-
-def planted(anchor: date) -> list[Planted]:
-    """The runaway loops, which any search must find, oldest first. `anchor` is the day of the first fill."""
-    found = []
-    for series in SERIES:
-        if series.label != _RUNAWAY:
-            continue
-        zone = ZoneInfo(next(person.tz for person in PEOPLE if person.email == series.email))
-        for number in _RUNAWAY_DAYS:
-            midnight = datetime.combine(anchor + timedelta(days=number), time(), zone).astimezone(UTC)
-            began = midnight + timedelta(seconds=_LOOP_FROM_S)
-            found.append(Planted(series.email, series.vendor, series.model, began, began + timedelta(seconds=_LOOP_S + 4)))
-    return found
-
-
 def is_sample(db: Database) -> bool:
     """Whether this installation is empty or holds sample data: only then may more be put in."""
     return jobs.get(db, _FACT) is not None or not users.all_users(db)

@@ -1,4 +1,4 @@
-"""Every error a user can meet: what happened, a stable code, and what to do about it.
+"""What an error of ours is, and those of no single room: what happened, a stable code, and what to do about it.
 
 No message holds a secret, a prompt, an answer or a vendor's text. Rooms raise; faces translate into HTTP, a notice or a line.
 """

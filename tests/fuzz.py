@@ -28,7 +28,7 @@ from byok.gateway.reading import Outcome, Reading
 from tests.wire_samples import wire_samples
 
 REPORT_EVERY_S = 60.0
-FORMATS: dict[str, Format] = {call.format.name: call.format for family in (OPENAI, ANTHROPIC, GEMINI) for call in family.calls}
+FORMATS: dict[str, Format] = {kind.format.name: kind.format for family in (OPENAI, ANTHROPIC, GEMINI) for kind in family.kinds}
 SEEDS = [(sample.format.name, sample.body) for sample in wire_samples()]
 PACKED: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,

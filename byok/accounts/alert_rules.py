@@ -15,7 +15,7 @@ from byok.accounts.database import Database
 from byok.accounts.errors import RulesTooMany, UserUnknown, WebhookUnreadable
 from byok.accounts.ids import is_id, new_id
 from byok.accounts.key_vault import Secret
-from byok.accounts.master_key import refuse_replaced
+from byok.accounts.master_key import Purpose, refuse_replaced
 from byok.accounts.tables import Instant, alert_episodes, alert_rules, users
 from byok.accounts.users import User, from_row, is_email, normal_email
 from byok.errors import BadRequest
@@ -25,7 +25,7 @@ Metric = Literal["tokens", "calls", "failed", "cost"]
 Window = Literal["hour", "day"]
 Channel = Literal["slack", "webhook", "mail"]
 
-PURPOSE = "webhook-wrap"
+PURPOSE: Purpose = "webhook-wrap"
 MOST_RULES = 50  # of one user
 LEAST_SCORE, MIN_TOKENS = 0.5, 1000
 SENSITIVITY = {"every": 0.5, "strong": 0.7, "extreme": 0.9}  # word -> the least score of a spike that is told

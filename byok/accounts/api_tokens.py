@@ -77,14 +77,11 @@ def issue(user_id: str, secret: bytes, *, now: datetime, ttl_s: float = LONGEST_
     return jwt.encode(claims, secret, algorithm="HS256")
 
 
-def verify(token: str, secret: bytes, *, now: datetime) -> str | None:
-    """Return the user id a good token names, else None. Never raises. Whether the user still exists is for `identify` to say."""
-    claim = read(token, secret, now=now)
-    return None if claim is None else claim.user_id
-
-
 def read(token: str, secret: bytes, *, now: datetime) -> Claim | None:
-    """As `verify`, with the moment of issue, so that tokens older than a password change can be refused."""
+    """Return what a good token says, else None. Never raises. Whether the user still exists is for `identify` to say.
+
+    The moment of issue is there so that tokens older than a password change can be refused.
+    """
     if len(token) > LONGEST_TOKEN or not _is_canonical(token):
         return None
     try:

@@ -156,14 +156,6 @@ def owners(db: Database) -> dict[str, Owner]:
         return {row.id: Owner(zones.known(row.tz), row.retention_days or PLAN_DAYS[row.plan]) for row in rows}
 
 
-def get(db: Database, budget_id: str) -> Budget:
-    """The budget of that id. Raises `NotFound`."""
-    found = _read(db, budgets.c.id == budget_id) if is_id(budget_id) else []
-    if not found:
-        raise _no_such_budget()
-    return found[0]
-
-
 def remove(db: Database, budget_id: str, *, user_id: str | None = None) -> None:
     """Remove a budget. With `user_id`: only one that is this user's and was not set by an admin. Raises `NotFound`."""
     which = budgets.c.id == budget_id

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from byok.accounts.master_key import kek_id, subkey
+from byok.accounts.master_key import Purpose, kek_id, subkey
 
 VERSION = 1
 _NONCE_BYTES = 12
@@ -30,7 +30,7 @@ class Envelope:
     sealed_secret: bytes = field(repr=False)
 
 
-def seal(master: bytes, purpose: str, identity: tuple[str, ...], secret: str) -> Envelope:
+def seal(master: bytes, purpose: Purpose, identity: tuple[str, ...], secret: str) -> Envelope:
     """Seal `secret` for the record that `identity` names (owner, id, kind); `purpose` picks the wrapping key."""
     data_key = secrets.token_bytes(_KEY_BYTES)
     bound = _bound(VERSION, identity)
@@ -39,7 +39,7 @@ def seal(master: bytes, purpose: str, identity: tuple[str, ...], secret: str) ->
     return Envelope(VERSION, name, wrapped, _encrypt(data_key, secret.encode(), bound))
 
 
-def unseal(master: bytes, purpose: str, identity: tuple[str, ...], envelope: Envelope) -> str:
+def unseal(master: bytes, purpose: Purpose, identity: tuple[str, ...], envelope: Envelope) -> str:
     """Return the secret. Raises `EnvelopeBroken` unless master key, purpose, identity and every stored byte are the same."""
     bound = _bound(envelope.version, identity)
     try:
@@ -51,7 +51,7 @@ def unseal(master: bytes, purpose: str, identity: tuple[str, ...], envelope: Env
         raise EnvelopeBroken from None
 
 
-def rewrap(before: bytes, after: bytes, purpose: str, identity: tuple[str, ...], envelope: Envelope) -> Envelope:
+def rewrap(before: bytes, after: bytes, purpose: Purpose, identity: tuple[str, ...], envelope: Envelope) -> Envelope:
     """Return the same secret under another master key: only its data key is wrapped anew. Raises `EnvelopeBroken` as `unseal` does."""
     unseal(before, purpose, identity, envelope)  # what does not open now must not be passed on as if it were well
     bound = _bound(envelope.version, identity)

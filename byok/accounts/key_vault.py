@@ -13,11 +13,11 @@ from byok.accounts.checks import checked_label, checked_vendor
 from byok.accounts.database import Database
 from byok.accounts.errors import UserUnknown, VendorKeyInvalid, VendorKeyUnreadable
 from byok.accounts.ids import is_id, new_id
-from byok.accounts.master_key import refuse_replaced
+from byok.accounts.master_key import Purpose, refuse_replaced
 from byok.accounts.tables import users, vendor_keys
 from byok.errors import BadRequest, NotFound, VendorKeyMissing
 
-PURPOSE = "vendor-key-wrap"
+PURPOSE: Purpose = "vendor-key-wrap"
 LONGEST_SECRET = 4096
 TOUCH_EVERY = timedelta(minutes=1)
 _SHOWN = ("id", "user_id", "vendor", "label", "last_four", "is_default", "created_at", "last_used_at", "refused_at")
@@ -172,7 +172,7 @@ def note_used(db: Database, key_id: str, *, now: datetime) -> None:
 
 
 def note_refused(db: Database, key_id: str, *, now: datetime | None) -> None:
-    """Remember that the vendor refused the key (401, 403), or with None that it takes it again."""
+    """Remember that the vendor refused the key (401), or with None that it takes it again."""
     db.note(sa.update(vendor_keys).where(vendor_keys.c.id == key_id).values(refused_at=now))
 
 

@@ -24,7 +24,7 @@ from byok.accounts.errors import MasterKeyInvalid, MasterKeyReplaced, MasterKeyW
 from byok.accounts.tables import master_keys
 from byok.settings import Settings
 
-Purpose = Literal["vendor-key-wrap", "webhook-wrap", "jwt", "csrf", "session", "unsubscribe", "check"]
+Purpose = Literal["vendor-key-wrap", "webhook-wrap", "jwt", "csrf", "sign-on", "unsubscribe", "check"]
 KEY_BYTES = 32
 
 
@@ -78,7 +78,7 @@ def new_key_text() -> str:
     return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
 
 
-def subkey(master: bytes, purpose: str) -> bytes:
+def subkey(master: bytes, purpose: Purpose) -> bytes:
     """Return the 32 bytes for one purpose: what one purpose sealed never opens as another's."""
     return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=f"byok/1/{purpose}".encode()).derive(master)
 

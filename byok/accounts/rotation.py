@@ -24,6 +24,7 @@ from byok.accounts import alert_rules, envelope, key_vault
 from byok.accounts.database import Database
 from byok.accounts.errors import MasterKeyInvalid, MasterKeyWrong, RecordBroken
 from byok.accounts.master_key import (
+    Purpose,
     check_master_key,
     check_value,
     decoded,
@@ -47,7 +48,7 @@ class Wrapped:
     """A table with the columns of an envelope. `identity` is what its rows are bound to, from a row."""
 
     table: sa.Table
-    purpose: str
+    purpose: Purpose
     identity: Callable[[Any], tuple[str, ...]]
 
 

@@ -62,11 +62,6 @@ def end(db: Database, secret: str) -> None:
         connection.execute(sa.delete(sessions).where(sessions.c.secret_hash == _hash(secret)))
 
 
-def end_all(db: Database, user_id: str) -> None:
-    with db.writing() as connection:
-        connection.execute(sa.delete(sessions).where(sessions.c.user_id == user_id))
-
-
 def end_others(db: Database, user_id: str, kept_id: str | None) -> None:
     """End all sessions of the user but the one with this id."""
     with db.writing() as connection:

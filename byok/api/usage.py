@@ -1,4 +1,4 @@
-"""GET /usage and what else answers from the records: series, costs, export."""
+"""GET /usage and what else lies below it: series, spikes, export, and the deletion of one's own records."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""What an operator does by hand now and then: purge, compact, doctor."""
+"""What an operator does by hand now and then: purge, compact, doctor, rotate-master-key."""
 
 from pathlib import Path
 

@@ -9,6 +9,8 @@ MAX_EVENT_BYTES = 4 * 2**20  # a finished response with an image in it is one ev
 
 _STRUCTURE = re.compile(rb'["\[\]{}]')
 _BARE = re.compile(rb"^[ \t]*[{\[]", re.MULTILINE)
+_ERROR_FIRST = (b"event: error\n", b"event:error\n")
+_NAMED_ERROR = re.compile(rb"^event: ?error$", re.MULTILINE)
 _IN_STRING = re.compile(rb'(?:[^"\\]|\\.)*+', re.DOTALL)
 
 
@@ -147,5 +149,7 @@ def data_of(event: bytes) -> bytes:
 
 
 def is_named_error(event: bytes) -> bool:
-    """Whether the event begins with the name `error`, as those of all vendors that name them do."""
-    return event.startswith((b"event: error\n", b"event:error\n"))
+    """Whether the event has the name `error`, on whichever of its lines."""
+    if event.startswith(b"event:"):
+        return event.startswith(_ERROR_FIRST)
+    return b"\nevent:" in event and _NAMED_ERROR.search(event) is not None

@@ -112,7 +112,7 @@ def booked_model(requested: str | None, answered: str | None, status: int, vendo
     """
     wanted = (requested or "").removeprefix(f"{vendor}/")
     for name in (answered, wanted):
-        if name and (known := _catalogue_name(vendor, name[:200])):
+        if name and (known := _known_anywhere(vendor, name[:200])):
             if name is answered or not _may_be_stored(answered, status):
                 return known
             return str(answered)
@@ -195,7 +195,8 @@ def _listed(found: Found) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": 0, "owned_by": found.vendor}
 
 
-def _catalogue_name(vendor: str, name: str) -> str | None:
+def _known_anywhere(vendor: str, name: str) -> str | None:
+    """The catalogue's word for `name`: at this vendor, as a reseller's name for a maker's model, or at whoever has it."""
     if known := _names().known(vendor, name):
         return known
     maker, slash, rest = name.partition("/")

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from byok.gateway.formats import anthropic, embeddings, gemini, gemini_interactions, openai_chat, openai_responses
 from byok.gateway.formats.shape import Format
@@ -15,7 +15,7 @@ _MODEL_PATH = r"[A-Za-z0-9][A-Za-z0-9._:@+-]{0,95}(?:/[A-Za-z0-9][A-Za-z0-9._:@+
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class Kind:
     """One kind of call."""
 
     pattern: re.Pattern[str]
@@ -31,78 +31,84 @@ class Call:
 class Family:
     """The paths of one style of API, below a root such as `/v1`."""
 
-    calls: tuple[Call, ...]
+    kinds: tuple[Kind, ...]
 
 
-def find(family: Family, path: str, method: str) -> Call | None:
+def find(family: Family, path: str, method: str) -> Kind | None:
     """Return what `method path` is in this family, None if it is not listed."""
-    for call in family.calls:
-        if method in call.methods and call.pattern.fullmatch(path):
-            return call
+    for kind in family.kinds:
+        if method in kind.methods and kind.pattern.fullmatch(path):
+            return kind
     return None
 
 
-def _booked(pattern: str, endpoint: Endpoint, fmt: Format, auth: Auth, *, asks_usage: bool = False) -> Call:
-    return Call(re.compile(pattern), frozenset({"POST"}), endpoint, fmt, True, auth, asks_usage)
+class _Style(NamedTuple):
+    """What the paths of one family have in common: the key's header, and the wire format of all that name no other."""
+
+    auth: Auth
+    format: Format
+
+    def booked(self, pattern: str, endpoint: Endpoint, fmt: Format | None = None, *, asks_usage: bool = False) -> Kind:
+        return Kind(re.compile(pattern), frozenset({"POST"}), endpoint, fmt or self.format, True, self.auth, asks_usage)
+
+    def passed(self, pattern: str, methods: str) -> Kind:
+        return Kind(re.compile(pattern), frozenset(methods.split()), "other", self.format, False, self.auth)
 
 
-def _passed(pattern: str, methods: str, fmt: Format, auth: Auth) -> Call:
-    return Call(re.compile(pattern), frozenset(methods.split()), "other", fmt, False, auth)
-
-
-_CHAT, _RESPONSES = openai_chat.FORMAT, openai_responses.FORMAT
-_MESSAGES, _GENERATE, _EMBEDDINGS = anthropic.FORMAT, gemini.FORMAT, embeddings.FORMAT
+_openai = _Style("bearer", openai_chat.FORMAT)
+_anthropic = _Style("x-api-key", anthropic.FORMAT)
+_gemini = _Style("x-goog-api-key", gemini.FORMAT)
 
 OPENAI = Family(
     (
-        _booked(r"/chat/completions", "chat", _CHAT, "bearer", asks_usage=True),
-        _booked(r"/responses", "responses", _RESPONSES, "bearer"),
-        _booked(r"/embeddings", "embeddings", _EMBEDDINGS, "bearer"),
-        _booked(r"/completions", "other", _CHAT, "bearer", asks_usage=True),
-        _booked(r"/(fim|agents)/completions", "other", _CHAT, "bearer"),
-        _booked(r"/responses/compact", "responses", _RESPONSES, "bearer"),
-        _booked(r"/images/(generations|edits|variations)", "other", _CHAT, "bearer"),
-        _booked(r"/audio/(speech|transcriptions|translations)", "other", _CHAT, "bearer"),
-        _booked(r"/(moderations|rerank|ocr|videos|classifications)", "other", _CHAT, "bearer"),
-        _passed(rf"/models(/{_MODEL_PATH})?", "GET", _CHAT, "bearer"),
-        _passed(r"/responses/input_tokens", "POST", _CHAT, "bearer"),
-        _passed(rf"/responses/{_ID}(/input_items)?", "GET DELETE", _CHAT, "bearer"),
-        _passed(rf"/responses/{_ID}/cancel", "POST", _CHAT, "bearer"),
-        _passed(rf"/chat/completions(/{_ID}(/messages)?)?", "GET", _CHAT, "bearer"),
-        _passed(rf"/chat/completions/{_ID}", "POST DELETE", _CHAT, "bearer"),
-        _passed(rf"/files(/{_ID}(/content)?)?", "GET POST DELETE", _CHAT, "bearer"),
-        _passed(rf"/uploads(/{_ID}(/parts|/complete|/cancel)?)?", "GET POST", _CHAT, "bearer"),
-        _passed(rf"/batches(/{_ID}(/cancel)?)?", "GET POST", _CHAT, "bearer"),
-        _passed(rf"/videos(/{_ID}(/content)?)?", "GET DELETE", _CHAT, "bearer"),
+        _openai.booked(r"/chat/completions", "chat", asks_usage=True),
+        _openai.booked(r"/responses", "responses", openai_responses.FORMAT),
+        _openai.booked(r"/embeddings", "embeddings", embeddings.FORMAT),
+        _openai.booked(r"/completions", "other", asks_usage=True),
+        _openai.booked(r"/(fim|agents)/completions", "other"),
+        _openai.booked(r"/responses/compact", "responses", openai_responses.FORMAT),
+        _openai.booked(r"/images/(generations|edits|variations)", "other"),
+        _openai.booked(r"/audio/(speech|transcriptions|translations)", "other"),
+        _openai.booked(r"/(moderations|rerank|ocr|videos|classifications)", "other"),
+        _openai.passed(rf"/models(/{_MODEL_PATH})?", "GET"),
+        _openai.passed(r"/responses/input_tokens", "POST"),
+        _openai.passed(rf"/responses/{_ID}(/input_items)?", "GET DELETE"),
+        _openai.passed(rf"/responses/{_ID}/cancel", "POST"),
+        _openai.passed(rf"/chat/completions(/{_ID}(/messages)?)?", "GET"),
+        _openai.passed(rf"/chat/completions/{_ID}", "POST DELETE"),
+        _openai.passed(rf"/files(/{_ID}(/content)?)?", "GET POST DELETE"),
+        _openai.passed(rf"/uploads(/{_ID}(/parts|/complete|/cancel)?)?", "GET POST"),
+        _openai.passed(rf"/batches(/{_ID}(/cancel)?)?", "GET POST"),
+        _openai.passed(rf"/videos(/{_ID}(/content)?)?", "GET DELETE"),
     )
 )
-OPENAI_CHAT = Family(OPENAI.calls[:1])  # where no more than chat is compatible
-CHAT_AND_MODELS = Family((*OPENAI_CHAT.calls, _passed(r"/models", "GET", _CHAT, "bearer")))
+OPENAI_CHAT = Family(OPENAI.kinds[:1])  # where no more than chat is compatible
+CHAT_AND_MODELS = Family((*OPENAI_CHAT.kinds, _openai.passed(r"/models", "GET")))
 ANTHROPIC = Family(
     (
-        _booked(r"/messages", "messages", _MESSAGES, "x-api-key"),
-        _booked(r"/complete", "other", _MESSAGES, "x-api-key"),
-        _passed(r"/messages/count_tokens", "POST", _MESSAGES, "x-api-key"),
-        _passed(rf"/messages/batches(/{_ID}(/results|/cancel)?)?", "GET POST DELETE", _MESSAGES, "x-api-key"),
-        _passed(rf"/models(/{_ID})?", "GET", _MESSAGES, "x-api-key"),
-        _passed(rf"/files(/{_ID}(/content)?)?", "GET POST DELETE", _MESSAGES, "x-api-key"),
+        _anthropic.booked(r"/messages", "messages"),
+        _anthropic.booked(r"/complete", "other"),
+        _anthropic.passed(r"/messages/count_tokens", "POST"),
+        _anthropic.passed(rf"/messages/batches(/{_ID}(/results|/cancel)?)?", "GET POST DELETE"),
+        _anthropic.passed(rf"/models(/{_ID})?", "GET"),
+        _anthropic.passed(rf"/files(/{_ID}(/content)?)?", "GET POST DELETE"),
     )
 )
 _GEMINI_MODEL = rf"/(?:models|tunedModels)/{_ID}"
 GEMINI = Family(
     (
-        _booked(rf"{_GEMINI_MODEL}:(generateContent|streamGenerateContent)", "generate", _GENERATE, "x-goog-api-key"),
-        _booked(rf"{_GEMINI_MODEL}:(embedContent|batchEmbedContents)", "embeddings", gemini.EMBEDDINGS, "x-goog-api-key"),
-        _booked(rf"{_GEMINI_MODEL}:(predict|predictLongRunning|generateAnswer)", "other", _GENERATE, "x-goog-api-key"),
-        _booked(r"/interactions", "other", gemini_interactions.FORMAT, "x-goog-api-key"),
-        _passed(rf"/interactions/{_ID}(/cancel)?", "GET POST DELETE", _GENERATE, "x-goog-api-key"),
-        _passed(rf"{_GEMINI_MODEL}:(countTokens|batchGenerateContent|asyncBatchEmbedContent)", "POST", _GENERATE, "x-goog-api-key"),
-        _passed(r"/(?:models|tunedModels)", "GET", _GENERATE, "x-goog-api-key"),
-        _passed(_GEMINI_MODEL, "GET", _GENERATE, "x-goog-api-key"),
-        _passed(rf"/(files|cachedContents|batches|operations)(/{_ID})?", "GET POST PATCH DELETE", _GENERATE, "x-goog-api-key"),
-        _passed(rf"{_GEMINI_MODEL}/operations/{_ID}", "GET", _GENERATE, "x-goog-api-key"),
-        _passed(rf"/files/{_ID}:download", "GET", _GENERATE, "x-goog-api-key"),
-        _passed(rf"/batches/{_ID}:cancel", "POST", _GENERATE, "x-goog-api-key"),
+        _gemini.booked(rf"{_GEMINI_MODEL}:(generateContent|streamGenerateContent)", "generate"),
+        _gemini.booked(rf"{_GEMINI_MODEL}:(embedContent|batchEmbedContents)", "embeddings", gemini.EMBEDDINGS),
+        _gemini.booked(rf"{_GEMINI_MODEL}:(predict|predictLongRunning|generateAnswer)", "other"),
+        _gemini.booked(r"/interactions", "other", gemini_interactions.FORMAT),
+        _gemini.passed(rf"/interactions/{_ID}(/cancel)?", "GET POST DELETE"),
+        _gemini.passed(rf"{_GEMINI_MODEL}:(countTokens|batchGenerateContent|asyncBatchEmbedContent)", "POST"),
+        _gemini.passed(r"/(?:models|tunedModels)", "GET"),
+        _gemini.passed(_GEMINI_MODEL, "GET"),
+        _gemini.passed(rf"/(files|cachedContents|batches|operations)(/{_ID})?", "GET POST PATCH DELETE"),
+        _gemini.passed(rf"{_GEMINI_MODEL}/operations/{_ID}", "GET"),
+        _gemini.passed(rf"/files/{_ID}:download", "GET"),
+        _gemini.passed(rf"/batches/{_ID}:cancel", "POST"),
     )
 )
-GEMINI_UPLOAD = Family((_passed(r"/files", "POST", _GENERATE, "x-goog-api-key"),))
+GEMINI_UPLOAD = Family((_gemini.passed(r"/files", "POST"),))

@@ -8,6 +8,7 @@ import msgspec
 
 from byok.gateway import decoding, odd_json
 from byok.gateway.events import ArraySplitter, EventSplitter, data_of, is_named_error
+from byok.gateway.formats.failure import named_error_status
 from byok.gateway.formats.shape import Format, Seen, whole
 from byok.gateway.stripping import UsageChunkRemover
 from byok.usage import TokenCounts, UsageSource
@@ -188,9 +189,10 @@ class Reading:
 
     def _read_event(self, event: bytes) -> None:
         if data := data_of(event):
+            pieces = self._seen.pieces
             self._read_data(data)
-            if is_named_error(event) and self._seen.failure is None:
-                self._seen.failure = 502
+            if self._seen.pieces <= pieces and is_named_error(event) and self._seen.failure is None:  # what is content is no error
+                self._seen.failure = named_error_status(data)
 
     def _read_data(self, data: bytes) -> None:
         try:
@@ -210,7 +212,7 @@ class Reading:
 def _counts(fmt: Format, seen: Seen) -> tuple[TokenCounts, UsageSource]:
     counts = _UNKNOWN if seen.usage is None else fmt.counts(seen.usage)
     known = counts != _UNKNOWN
-    if known and seen.final:
+    if known and seen.final and (seen.ended or not seen.pieces):
         return counts, "vendor"
     unreported = max(seen.pieces, -(-seen.text_bytes // _BYTES_PER_TOKEN))  # a piece holds at least one token
     if unreported:

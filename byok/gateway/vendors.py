@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from byok.errors import ByokError, PathNotAllowed
 from byok.gateway.formats.shape import Format
-from byok.gateway.paths import ANTHROPIC, CHAT_AND_MODELS, GEMINI, GEMINI_UPLOAD, OPENAI, OPENAI_CHAT, Auth, Call, Family, find
+from byok.gateway.paths import ANTHROPIC, CHAT_AND_MODELS, GEMINI, GEMINI_UPLOAD, OPENAI, OPENAI_CHAT, Auth, Family, Kind, find
 from byok.settings import Settings
 from byok.usage import Endpoint
 
@@ -105,8 +105,8 @@ def native_route(vendor: Vendor, path: str, method: str) -> Route:
     Raises `PathNotAllowed` for whatever is not listed, so also for `..`, `//`, `@` and escapes.
     """
     for root, family in vendor.roots:
-        if path.startswith(root) and (call := find(family, path[len(root) :], method)):
-            return _route(vendor, path, call)
+        if path.startswith(root) and (kind := find(family, path[len(root) :], method)):
+            return _route(vendor, path, kind)
     raise PathNotAllowed(vendor.name)
 
 
@@ -118,16 +118,16 @@ def one_api_route(vendor: Vendor, path: str) -> Route:
     return native_route(vendor, there, "POST")
 
 
-def _route(vendor: Vendor, path: str, call: Call) -> Route:
+def _route(vendor: Vendor, path: str, kind: Kind) -> Route:
     model = _PATH_MODEL.search(path)
     return Route(
         vendor=vendor,
         upstream_path=path,
-        endpoint=call.endpoint,
-        format=call.format,
-        booked=call.booked,
-        auth=call.auth,
-        asks_usage=call.asks_usage and vendor.stream_usage,
+        endpoint=kind.endpoint,
+        format=kind.format,
+        booked=kind.booked,
+        auth=kind.auth,
+        asks_usage=kind.asks_usage and vendor.stream_usage,
         url=vendor.url(path),
         model=model[1] if model else None,
     )

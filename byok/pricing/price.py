@@ -9,7 +9,6 @@ PICO_PER_USD_PER_MTOK = 1_000_000
 """A rate of 1 USD per million tokens is a million times 1e-12 USD per token; so rates are whole numbers."""
 PICO_PER_USD = 10**12
 MINUTES_PER_WEEK = 7 * 24 * 60
-ALWAYS = ((0, MINUTES_PER_WEEK),)
 Span = tuple[int, int]
 
 

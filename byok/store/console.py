@@ -108,7 +108,7 @@ class ConsoleResult:
 
     `rows` holds flat types only: numbers, decimals (128-bit integers as decimals without a fraction), text, bytes, dates, times; nested
     values as JSON text. `truncated` says in words what was left out, or is None. `sandbox` names the layers in force in the process
-    that answered (`byok.store.sandbox.EVERY_LAYER` has all of them).
+    that answered (as `byok.store.sandbox.lock` does).
     """
 
     columns: tuple[str, ...]

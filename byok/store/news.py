@@ -1,4 +1,4 @@
-"""What is new or missing rather than more: the first use of a model or key, and how many calls there would usually be."""
+"""The first use of a model or key, and how many calls there would usually be: what the rules for first uses and for silence ask."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta

@@ -15,8 +15,6 @@ import struct
 import sys
 from typing import NamedTuple
 
-EVERY_LAYER = ("rlimits", "no_capabilities", "no_new_privs", "not_dumpable", "dies_with_parent", "landlock", "seccomp")
-
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 
 

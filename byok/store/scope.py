@@ -10,7 +10,6 @@ from byok import zones
 from byok.errors import BadRequest
 from byok.zones import EARLIEST, LATEST
 
-PARAMETERS = frozenset({"since", "until", "tz", "vendor", "model", "key_id", "status"})
 _DATE = re.compile(r"^\d{4}-\d\d-\d\d$")
 _INSTANT = re.compile(r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?$")
 _PLUS_LOST = re.compile(r"(T[\d:.]+) (\d\d:?\d\d)$")  # a `+` in a query string that was not escaped
@@ -72,7 +71,7 @@ def parse_scope(params: Mapping[str, Sequence[str]], *, user: Asker, now: dateti
     """Return the scope that query parameters (or command options) describe, for this user.
 
     `since` and `until` are ISO dates (midnights of `tz`, by default the user's zone) or instants (one without offset is local time).
-    Without `since`: all that the plan keeps; without `until`: everything after. Other names than `PARAMETERS` are not looked at.
+    Without `since`: all that the plan keeps; without `until`: everything after. Other names are not looked at.
     Raises `InvalidParameter` or `ZoneUnknown`.
     """
     return Scope(user_id=user.id, **_common(params, user.tz, _kept_since(user.retention_days, now)))

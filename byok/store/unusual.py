@@ -24,7 +24,6 @@ from byok.store.tables import SPIKES
 from byok.zones import EARLIEST, LATEST
 
 DEFAULT = Sensitivity()
-PREVIEW = timedelta(days=30)
 _HOUR_S, _HOUR = 3600, timedelta(hours=1)
 _REPEATED = timedelta(hours=3)  # of a longer period nothing is remembered
 _JUST_BEFORE = [timedelta(hours=back) for back in range(words.PAUSE // _HOUR + 1)]
@@ -55,11 +54,6 @@ def spikes(engine: Engine, scope: AnyScope, *, sensitivity: Sensitivity = DEFAUL
 def episodes(engine: Engine, scope: AnyScope, *, sensitivity: Sensitivity = DEFAULT) -> list[Episode]:
     """`spikes` as episodes, newest begin first."""
     return words.episodes(spikes(engine, scope, sensitivity=sensitivity), now=engine.now())
-
-
-def preview(engine: Engine, scope: AnyScope, *, sensitivity: Sensitivity = DEFAULT) -> list[Episode]:
-    """What a rule of this sensitivity would have told in the last 30 days. Of `scope` only whose data, vendors and models count."""
-    return episodes(engine, replace(scope, since=engine.now() - PREVIEW, until=engine.now()), sensitivity=sensitivity)
 
 
 def table(engine: Engine, scope: AnyScope) -> pa.Table:

@@ -17,7 +17,6 @@ _SAID, _REFUSED = "alert-said", "alert-refused"
 _ICONS = {"slack": ":material/tag:", "webhook": ":material/webhook:", "mail": ":material/mail:"}
 _COLOURS = {"sent": "green", "pending": "blue", "refused": "red", "expired": "red"}
 _KINDS = {"alert": "Alert", "resolved": "Over", "test": "Test", "report": "Report"}
-_STEPS = {"hour": "an hour", "day": "a day"}
 
 
 def rules(user: User) -> None:

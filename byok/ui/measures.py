@@ -13,17 +13,13 @@ Value = int | float | Decimal
 
 @dataclass(frozen=True)
 class Measure:
-    """`of` reads the value from a row (None: not known); `additive` says whether values of parts make that of the whole.
-
-    `rising` is what growth means to a reader: bad (cost, failures, waiting) or neither.
-    """
+    """`of` reads the value from a row (None: not known); `additive` says whether values of parts make that of the whole."""
 
     word: str
     title: str
     of: Callable[[Row], Value | None]
     write: Callable[[Any], str]
     additive: bool = True
-    rising_is_bad: bool = False
     timing: bool = False  # of single calls, not of sums
 
 
@@ -38,14 +34,14 @@ def _field(name: str) -> Callable[[Row], Any]:
 MEASURES: Mapping[str, Measure] = {
     measure.word: measure
     for measure in (
-        Measure("cost", "Cost", _field("cost_usd"), in_words.money, rising_is_bad=True),
+        Measure("cost", "Cost", _field("cost_usd"), in_words.money),
         Measure("tokens", "Tokens", _field("total_tokens"), in_words.count),
         Measure("calls", "Calls", _field("calls"), in_words.count),
-        Measure("failures", "Failures", _field("failed"), in_words.count, rising_is_bad=True),
-        Measure("error-rate", "Error rate", _share("failed", "calls"), in_words.percent, additive=False, rising_is_bad=True),
-        Measure("p50", "Latency, median", _field("latency_p50_ms"), in_words.seconds, additive=False, rising_is_bad=True, timing=True),
-        Measure("p95", "Latency, 95 % within", _field("latency_p95_ms"), in_words.seconds, additive=False, rising_is_bad=True, timing=True),
-        Measure("ttft", "First token, median", _field("ttft_p50_ms"), in_words.seconds, additive=False, rising_is_bad=True, timing=True),
+        Measure("failures", "Failures", _field("failed"), in_words.count),
+        Measure("error-rate", "Error rate", _share("failed", "calls"), in_words.percent, additive=False),
+        Measure("p50", "Latency, median", _field("latency_p50_ms"), in_words.seconds, additive=False, timing=True),
+        Measure("p95", "Latency, 95 % within", _field("latency_p95_ms"), in_words.seconds, additive=False, timing=True),
+        Measure("ttft", "First token, median", _field("ttft_p50_ms"), in_words.seconds, additive=False, timing=True),
         Measure("cached", "Cached input", _share("cached_tokens", "prompt_tokens"), in_words.percent, additive=False),
     )
 }

@@ -100,12 +100,6 @@ def names_of(user: User, *, everyone: bool = False) -> Names:
     )
 
 
-def forget() -> None:
-    """Ask anew next time."""
-    for cached in (_seen, _seen_of_everyone, _people):
-        cached.clear()
-
-
 def key_words(used: Iterable[str], keys: Iterable[VendorKey]) -> dict[str, str]:
     """A word for each key id, fit for an address: label (or vendor) and last four; ids of keys that are gone keep their id."""
     stored = {key.id: key for key in keys}

@@ -39,8 +39,8 @@ _KIND_OF: Mapping[int, str] = {
 }
 SOURCES: Mapping[str, tuple[str, str]] = {
     "vendor": ("Exact", "The vendor reported the counts."),
-    "partial": ("Partial", "The client left early: what the vendor had reported by then."),
-    "estimated": ("Estimated", "The client left early: estimated from what was streamed."),
+    "partial": ("Partial", "The answer ended early: what the vendor had reported by then, and what was streamed."),
+    "estimated": ("Estimated", "The vendor reported no counts: estimated from what was streamed."),
     "none": ("Unknown", "Nothing was reported, mostly because the call failed."),
 }
 Row = Mapping[str, Any]

@@ -79,7 +79,7 @@ def prices() -> None:
     looked_up = [day for row in rows for day in _DATE.findall(row["price_source"])]  # a source ends with the day it was looked up
     since = f", dated from {min(looked_up)} to {max(looked_up)}" if looked_up else ""
     st.markdown(f"{in_words.plural(len(rows), 'model')} with a price{since}.")
-    st.caption("`byok prices list` names each with its source; `byok prices check` looks for models in use that have none.")
+    st.caption("`byok prices list` names each with its source; `byok prices check` compares them with those of the package genai-prices.")
 
 
 def versions() -> None:

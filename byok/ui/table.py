@@ -10,7 +10,6 @@ from byok import in_words
 from byok.ui.measures import MEASURES, Value
 
 Row = Mapping[str, Any]
-Courses = Mapping[str, Sequence[float]]
 _UNPRICED_HELP = "A dash: no price is known for these calls, so they are not in any sum of money."
 
 

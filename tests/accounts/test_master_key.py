@@ -1,12 +1,13 @@
 import base64
 import multiprocessing
 import stat
+from typing import get_args
 
 import pytest
 
 from byok import settings as settings_module
 from byok.accounts.errors import MasterKeyInvalid, MasterKeyWrong
-from byok.accounts.master_key import check_master_key, check_value, kek_id, load_master_key, subkey
+from byok.accounts.master_key import Purpose, check_master_key, check_value, kek_id, load_master_key, subkey
 
 
 @pytest.fixture
@@ -72,8 +73,8 @@ def test_a_key_in_the_environment_needs_no_file(tmp_path):
 
 
 def test_each_purpose_has_a_key_of_its_own(master):
-    keys = [subkey(master, purpose) for purpose in ("vendor-key-wrap", "jwt", "csrf", "session", "check")]
-    assert len({master, *keys}) == 6
+    keys = [subkey(master, purpose) for purpose in get_args(Purpose)]
+    assert len({master, *keys}) == 1 + len(keys) == 8
     assert {len(key) for key in keys} == {32}
     assert subkey(master, "jwt") == subkey(master, "jwt") != subkey(bytes(32), "jwt")
 

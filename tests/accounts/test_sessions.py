@@ -66,7 +66,7 @@ def end_by_removal(db, ada, now):
 
 
 def end_all(db, ada, now):
-    sessions.end_all(db, ada.id)
+    sessions.end_others(db, ada.id, None)
 
 
 @pytest.mark.parametrize("end", [end_by_disabling, end_by_password, end_by_link, end_by_removal, end_all])

@@ -17,8 +17,13 @@ def put(office, user_id=ADA, **words):
     return budgets.put(office.db, user_id, now=office.world.now, **words)
 
 
+def figured(office, budget):
+    """The budget as it stands now."""
+    return next(one for one in budgets.every(office.db) if one.id == budget.id)
+
+
 def spent(office, budget):
-    return budgets.get(office.db, budget.id).spent(office.world.now)
+    return figured(office, budget).spent(office.world.now)
 
 
 def test_without_budgets_nothing_is_asked(office):
@@ -48,7 +53,7 @@ def test_calls_without_a_price_are_counted_as_such(office, record):
     office.world.reader.append([record("2026-11-22T11:00:00Z", model="unknown-1"), record("2026-11-22T11:00:00Z", **MTOK)])
     made = put(office, usd=Decimal(10))
     office.count()
-    figure = budgets.get(office.db, made.id).figure
+    figure = figured(office, made).figure
     assert (figure.spent, figure.unpriced_calls) == (150_000_000, 1)
 
 
@@ -66,7 +71,7 @@ def test_the_month_is_that_of_the_users_zone(office, record):
     office.world.reader.publish([record("2026-10-31T18:29:59Z", **MTOK), record("2026-10-31T18:30:00Z", **MTOK)])
     made = put(office, tokens=10**9)
     office.count()
-    figure = budgets.get(office.db, made.id).figure
+    figure = figured(office, made).figure
     assert (figure.spent, figure.month, figure.month_ends.isoformat()) == (1_000_000, "2026-11", "2026-11-30T18:30:00+00:00")
 
 
@@ -165,10 +170,10 @@ def test_a_broken_file_takes_nothing_back(office, record):
 def test_a_figure_at_rest_is_written_seldom_but_never_grows_old(office):
     made = put(office, tokens=10**9)
     office.count()
-    first = budgets.get(office.db, made.id).figure.counted_at
+    first = figured(office, made).figure.counted_at
     office.world.now += timedelta(seconds=3)
     office.count()
-    assert budgets.get(office.db, made.id).figure.counted_at == first
+    assert figured(office, made).figure.counted_at == first
     office.world.now += AT_REST
     office.count()
-    assert budgets.get(office.db, made.id).figure.counted_at == office.world.now
+    assert figured(office, made).figure.counted_at == office.world.now

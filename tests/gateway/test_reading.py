@@ -110,6 +110,90 @@ def test_the_usage_is_kept_when_the_stream_breaks_afterwards():
     assert read(said("a") + USAGE + b'data: {"model": "m-1", "cho').usage_source == "vendor"
 
 
+# -- which usage is the last word --
+
+TOTALS = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+GOOGLE = {"promptTokenCount": 3, "candidatesTokenCount": 2, "totalTokenCount": 5}
+
+
+def chose(text: str = "", finish: str | None = None, **more: object) -> bytes:
+    return event(model="m-1", choices=[{"index": 0, "delta": {"content": text}, "finish_reason": finish}], **more)
+
+
+def offered(text: str = "", finish: str | None = None, **more: object) -> bytes:
+    return event(candidates=[{"content": {"parts": [{"text": text}]}, **({"finishReason": finish} if finish else {})}], **more)
+
+
+LAST_WORDS = {
+    "after the finish, with a choice": (openai_chat.FORMAT, [chose("a"), chose(finish="stop"), chose(usage=TOTALS)]),
+    "before the finish": (openai_chat.FORMAT, [chose("a"), chose(usage=TOTALS), chose(finish="stop", usage=None)]),
+    "with the last piece, before the finish": (openai_chat.FORMAT, [chose("a", usage=TOTALS), chose(finish="stop")]),
+    "alone after the finish": (gemini.FORMAT, [offered("a", "STOP", usageMetadata=GOOGLE), event(usageMetadata=GOOGLE)]),
+    "after the finish, with a candidate": (gemini.FORMAT, [offered("a", "STOP", usageMetadata=GOOGLE), offered(usageMetadata=GOOGLE)]),
+    "before the finish of Google": (gemini.FORMAT, [offered("a", usageMetadata=GOOGLE), offered(finish="STOP")]),
+    "only after the finish": (gemini.FORMAT, [offered("a", "STOP"), event(usageMetadata=GOOGLE)]),
+    "without a finish": (openai_chat.FORMAT, [chose("a"), USAGE]),
+}
+
+
+@pytest.mark.parametrize("name", LAST_WORDS)
+def test_a_usage_that_covers_a_finished_answer_is_the_last_word(name: str):
+    fmt, pieces = LAST_WORDS[name]
+    outcome = read(b"".join(pieces), fmt)
+    assert (outcome.counts, outcome.usage_source, outcome.complete) == (TokenCounts(3, 2, 5), "vendor", False)
+
+
+@pytest.mark.parametrize(
+    ("fmt", "pieces"),
+    [
+        (openai_chat.FORMAT, [chose("a", usage=TOTALS), chose("b", finish="stop")]),
+        (openai_chat.FORMAT, [USAGE, chose("a"), chose("b"), chose("c")]),
+        (openai_chat.FORMAT, [chose("a", finish="stop", usage=TOTALS), chose("the other choice goes on")]),
+        (gemini.FORMAT, [offered("a", usageMetadata=GOOGLE), offered("b", finish="STOP")]),
+        (
+            anthropic.FORMAT,
+            [event(type="message_delta", usage={"input_tokens": 3}), event(type="content_block_delta", delta={"text": "a"})],
+        ),
+    ],
+)
+def test_a_usage_that_leaves_later_pieces_out_is_not(fmt: Format, pieces: list[bytes]):
+    assert read(b"".join(pieces), fmt).usage_source == "partial"
+
+
+# -- failures inside a 200 --
+
+
+@pytest.mark.parametrize(
+    ("fmt", "body", "status"),
+    [
+        (anthropic.FORMAT, b'{"code":500,"msg":"404 NOT_FOUND","success":false}', 502),
+        (anthropic.FORMAT, b'{"code":401,"msg":"token expired or incorrect","success":false}', 401),
+        (openai_responses.FORMAT, b'{"code":401,"msg":"token expired or incorrect","success":false}', 401),
+        (openai_responses.FORMAT, b'{"object":"error","code":429}', 429),
+        (openai_responses.FORMAT, b'data: {"base_resp":{"status_code":1008}}\n\n', 402),
+        (openai_responses.FORMAT, event(type="error", code=None, message="Rate limit reached"), 429),
+        (
+            openai_responses.FORMAT,
+            event(type="error", code="rate_limit_exceeded") + event(type="response.failed", response={"status": "failed"}),
+            429,
+        ),
+        (openai_chat.FORMAT, event(model="m", choices=[], x_groq={"id": "r", "error": "Rate limit reached"}) + b"data: [DONE]\n\n", 429),
+        (openai_chat.FORMAT, b'{"code":"InvalidApiKey","message":"No such key.","request_id":"r"}', 401),
+        (openai_chat.FORMAT, b'id:1\nevent:error\n:HTTP_STATUS/429\ndata:{"code":"Throttling.RateQuota","message":"slow down"}\n\n', 429),
+        (openai_chat.FORMAT, b'id:1\nevent: error\ndata: {"detail":"Rate limit reached"}\n\n', 429),
+        (openai_chat.FORMAT, b'data: {"detail":"?"}\nevent: error\n\n', 502),
+        (openai_chat.FORMAT, b"event:error\ndata:the engine is overloaded\n\n", 529),
+        (anthropic.FORMAT, b"event: error\ndata: {}\n\n", 502),
+        (anthropic.FORMAT, b'event: error\n{"type":"error","error":{"type":"overloaded_error"}}\n\n', 529),
+        (openai_chat.FORMAT, b"event: error_free\ndata: {}\n\n", None),
+        (openai_chat.FORMAT, event(model="m", choices=[], x_groq={"id": "r"}), None),
+        (anthropic.FORMAT, event(type="message_start", message={"model": "m", "usage": {"input_tokens": 3}}), None),
+    ],
+)
+def test_a_failure_inside_a_200_has_its_class(fmt: Format, body: bytes, status: int | None):
+    assert read(body, fmt).failure_status == status
+
+
 # -- what a vendor may send --
 
 

@@ -33,12 +33,12 @@ def sample(pattern: re.Pattern[str]) -> str:
 def native_routes() -> list[tuple[str, str]]:
     """Every method and one path of every pattern, of every vendor that wants a key."""
     found = {
-        (method, f"/{vendor.name}{root}{sample(call.pattern)}")
+        (method, f"/{vendor.name}{root}{sample(kind.pattern)}")
         for vendor in vendors(load({})).values()
         if vendor.name != ECHO
         for root, family in vendor.roots
-        for call in family.calls
-        for method in call.methods
+        for kind in family.kinds
+        for method in kind.methods
     }
     return sorted(found)
 

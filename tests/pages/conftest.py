@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from byok import services
@@ -13,7 +14,6 @@ from byok.accounts.users import User
 from byok.recording.journal import Journal
 from byok.services import Services
 from byok.settings import Settings
-from byok.ui import names
 from byok.usage import UsageRecord
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +27,7 @@ def book(tmp_path: Path) -> Iterator[Services]:
     with Services(Settings(data=tmp_path / "data", master_key_file=tmp_path / "master.key")) as opened:
         opened.now = lambda: NOW  # type: ignore[method-assign]
         services.use(opened)
-        names.forget()
+        st.cache_data.clear()
         yield opened
         services.use(None)
 

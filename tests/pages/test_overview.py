@@ -154,7 +154,7 @@ def test_a_session_that_was_ended_shows_nothing_more(book, ada, record, open_app
     record(ada)
     app = open_app(ada)
     assert app.metric
-    sessions.end_all(book.db, ada.id)
+    sessions.end_others(book.db, ada.id, None)
     assert not app.run().metric
 
 

@@ -60,7 +60,7 @@ def test_what_cannot_be_kept_is_said(full, book, ada, open_app):
 
 def test_nothing_is_kept_once_the_session_has_ended(full, book, ada, open_app):
     app = open_app(ada)
-    sessions.end_all(book.db, ada.id)
+    sessions.end_others(book.db, ada.id, None)
     keep(app, "late")
     assert kept(book, ada) == []
 

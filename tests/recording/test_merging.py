@@ -86,7 +86,7 @@ def test_a_merge_that_fails_leaves_no_file(table, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("byok.recording.files._sync", full)
+        patch.setattr("byok.recording.files.disk.sync", full)
         with pytest.raises(OSError, match="No space"):
             merge(table)
     assert sorted(table.directory.rglob("*.parquet")) == before

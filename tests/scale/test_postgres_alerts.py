@@ -47,7 +47,7 @@ def test_a_budgets_warning_is_told_once_and_goes_with_the_budget(db):
     rule, _ = alert_rules.add(db, bytes(32), ada.id, Terms(kind="budget"), Target("mail"), now=NOW)
     made = budgets.put(db, ada.id, usd=Decimal(10), now=NOW)
     budgets.note(db, [(made.id, Figure("2026-11", NOW + timedelta(days=9), 9_000_000_000, 0, 0, NOW, NOW))])
-    warning = BudgetWarning(f"{made.id}:2026-11:80", budgets.get(db, made.id), "all calls", 80, 90, "2026-11", None)
+    warning = BudgetWarning(f"{made.id}:2026-11:80", budgets.every(db)[0], "all calls", 80, 90, "2026-11", None)
     told = budget_warnings.told(db)
     assert budget_warnings.put(db, rule, warning, now=NOW, not_before=None) == 1 and not told
     assert budget_warnings.told(db) == {(rule.id, made.id): {warning.key}}

@@ -1,6 +1,7 @@
 """The sample usage of `make demo`: every runaway loop is found, and hardly anything else."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -19,6 +20,28 @@ from byok.zones import EARLIEST, LATEST
 ANCHOR = date(2026, 11, 18)
 NOW = datetime(2026, 11, 18, 21, tzinfo=UTC)
 IDS = {person.email: f"usr_demo{person.name}" for person in demo.PEOPLE}
+
+
+class Planted(NamedTuple):
+    """Something out of the ordinary that the sample calls hold, for the search for spikes to find."""
+
+    email: str
+    vendor: str
+    model: str
+    began: datetime
+    ended: datetime
+
+
+def planted() -> list[Planted]:
+    """The runaway loops, which any search must find, oldest first."""
+    found = []
+    for series in (series for series in demo.SERIES if series.label == demo._RUNAWAY):
+        zone = ZoneInfo(next(person.tz for person in demo.PEOPLE if person.email == series.email))
+        for number in demo._RUNAWAY_DAYS:
+            midnight = datetime.combine(ANCHOR + timedelta(days=number), time(), zone).astimezone(UTC)
+            began = midnight + timedelta(seconds=demo._LOOP_FROM_S)
+            found.append(Planted(series.email, series.vendor, series.model, began, began + timedelta(seconds=demo._LOOP_S + 4)))
+    return found
 
 
 class Held:
@@ -58,15 +81,13 @@ def found(rows):
 
 @pytest.mark.slow
 def test_each_runaway_loop_is_one_episode_from_its_first_hour(found):
-    for planted in demo.planted(ANCHOR):
+    for loop in planted():
         mine = [
-            e
-            for e in found
-            if e.user_id == IDS[planted.email] and e.began < planted.ended and planted.began < e.hours[-1].hour + timedelta(hours=1)
+            e for e in found if e.user_id == IDS[loop.email] and e.began < loop.ended and loop.began < e.hours[-1].hour + timedelta(hours=1)
         ]
         assert len(mine) == 1
-        assert mine[0].began == planted.began.replace(minute=0, second=0)
-        assert (mine[0].vendor, mine[0].model) == (planted.vendor, planted.model)
+        assert mine[0].began == loop.began.replace(minute=0, second=0)
+        assert (mine[0].vendor, mine[0].model) == (loop.vendor, loop.model)
         assert mine[0].peak.score > 0.9
 
 

@@ -115,14 +115,14 @@ def test_holidays_do_not_make_the_return_a_spike(world, record):
     assert spikes_of(world) == []
 
 
-def test_a_lower_sensitivity_finds_less_and_a_preview_looks_at_thirty_days(world, record):
+def test_a_lower_sensitivity_finds_less(world, record):
     world.reader.publish(steady(record, 60) + burst(record, END - timedelta(days=20), 60) + burst(record, END - timedelta(days=35), 60))
     world.now = END
-    rule = Scope(ADA, END, END)
-    (episode,) = unusual.preview(world.engine, rule)
+    month = Scope(ADA, END - timedelta(days=30), END)
+    (episode,) = unusual.episodes(world.engine, month)
     assert episode.began == END - timedelta(days=20)
-    assert unusual.preview(world.engine, rule, sensitivity=unusual.Sensitivity(min_times=20)) == []
-    assert unusual.preview(world.engine, rule, sensitivity=unusual.Sensitivity(min_tokens=10**9, min_calls=10**6, min_cost_usd=99)) == []
+    assert unusual.episodes(world.engine, month, sensitivity=unusual.Sensitivity(min_times=20)) == []
+    assert unusual.episodes(world.engine, month, sensitivity=unusual.Sensitivity(min_tokens=10**9, min_calls=10**6, min_cost_usd=99)) == []
 
 
 def test_failures_of_a_vendor_are_told_as_such(world, record):

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from byok.errors import ByokError
-from byok.gateway.formats.failure import base_resp_status, error_status, first_status
+from byok.gateway.formats.failure import failure_in
 from byok.gateway.formats.shape import Format, Seen, add, largest, mapping, number, whole
 from byok.usage import TokenCounts
 
@@ -43,9 +43,10 @@ class _Event(msgspec.Struct):
     content_block: _Block | None = None
     error: Any = None
     base_resp: Any = None
-    message: Any = None  # an object in message_start; vendors' errors put a text here
+    message: Any = None  # an object in message_start; vendors' errors put a text there
 
 
+_FINE = ("message_start", "message_delta", "message_stop", "content_block_start", "content_block_stop", "ping", "message")
 _WITH_TOTALS = ("message_delta", "message_stop")
 _TOOLS = ("tool_use", "server_tool_use")
 _decode = msgspec.json.Decoder(_Event).decode
@@ -63,7 +64,8 @@ def read_event(data: bytes, seen: Seen) -> None:
         seen.count(None)
     message = mapping(event.message)
     _read_model(event.model or message.get("model"), seen)
-    seen.failure = _failure(event) or seen.failure
+    if event.type not in _FINE or event.error or event.base_resp:
+        seen.failure = failure_in(data) or seen.failure
     seen.ended = seen.ended or event.type in ("message_stop", "error")
     usage = mapping(event.usage or message.get("usage"))
     if usage:
@@ -75,7 +77,8 @@ def read_answer(body: bytes, seen: Seen) -> None:
     """Update `seen` by a whole answer."""
     answer = _decode(body)
     _read_model(answer.model, seen)
-    seen.failure = _failure(answer) or seen.failure
+    if answer.type not in _FINE or answer.error or answer.base_resp:
+        seen.failure = failure_in(body) or seen.failure
     seen.ended = True
     if usage := mapping(answer.usage):
         seen.report(usage, final=True)
@@ -121,11 +124,6 @@ def error_event(error: ByokError) -> bytes:
 def _read_model(model: object, seen: Seen) -> None:
     if seen.model is None and isinstance(model, str) and model:
         seen.model = model
-
-
-def _failure(event: _Event) -> int | None:
-    error = event.error or ({"type": "api_error"} if event.type == "error" else None)
-    return first_status(error_status(error), base_resp_status(event.base_resp))
 
 
 def _written(usage: Mapping[str, Any]) -> int | None:

@@ -56,6 +56,9 @@ class Told(msgspec.Struct):
     status_code: Any = None
 
 
+_decode_told = msgspec.json.Decoder(Told).decode
+
+
 def failure_of(told: Told) -> int | None:
     """Return the class of the failure that an answer or an event tells of by its top-level members, None if it tells of none.
 
@@ -71,6 +74,15 @@ def failure_of(told: Told) -> int | None:
     if (told.message or told.msg) and _tells_of_failure(told):
         return error_status(_flat(told))
     return None
+
+
+def failure_in(data: bytes) -> int | None:
+    """The same of a JSON object's bytes: the readers ask it only where something may be wrong, and read no more than they need elsewhere.
+
+    >>> failure_in(b'{"code": 500, "msg": "404 NOT_FOUND", "success": false}')
+    502
+    """
+    return failure_of(_decode_told(data))
 
 
 def error_status(error: object) -> int | None:
@@ -90,6 +102,21 @@ def error_status(error: object) -> int | None:
     # The message is asked last: it is made for people, and may quote the request.
     status = first_status(*map(_by_number, numbers)) or _by_word(words) or _by_word(message) or (401 if 403 in numbers else 502)
     return _by_beginning(message) or status if status == 400 else status
+
+
+def named_error_status(data: bytes) -> int:
+    """Return the class of an event that is named `error` and whose members tell nothing by themselves: JSON of another make, or a text.
+
+    >>> named_error_status(b'{"detail": "Rate limit reached"}'), named_error_status(b"boom")
+    (429, 502)
+    """
+    try:
+        told = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        told = data.decode("utf-8", "replace")
+    if isinstance(told, dict):
+        told = {"message": told.get("detail") or told.get("msg")} | told
+    return error_status(told) or 502
 
 
 def base_resp_status(base_resp: object) -> int | None:

@@ -63,18 +63,19 @@ def read_event(data: bytes, seen: Seen) -> None:
         chunk = _decode_chunk(data)
     except msgspec.ValidationError:  # candidates of another make
         chunk = _Chunk(**msgspec.structs.asdict(_decode_answer(data)))
-    candidates = chunk.candidates or ()
-    for candidate in candidates:
+    finished = False
+    for candidate in chunk.candidates or ():
+        finished = finished or bool(candidate.finish_reason)
         for part in (candidate.content and candidate.content.parts) or ():
             if part.text or part.function_call or part.inline_data or part.executable_code or part.code_execution_result:
                 seen.count(part.text)
-    _read(chunk, seen, final=any(candidate.finish_reason for candidate in candidates))
+    _read(chunk, seen, finished=finished)
 
 
 def read_answer(body: bytes, seen: Seen) -> None:
     """Update `seen` by a whole answer."""
     seen.ended = True
-    _read(_decode_answer(body), seen, final=True)
+    _read(_decode_answer(body), seen, finished=True)
 
 
 def counts(usage: Mapping[str, Any]) -> TokenCounts:
@@ -120,14 +121,16 @@ def error_event(error: ByokError) -> bytes:
     return b"data: " + error_body(error) + b"\r\n\r\n"
 
 
-def _read(chunk: _Answer, seen: Seen, *, final: bool) -> None:
+def _read(chunk: _Answer, seen: Seen, *, finished: bool) -> None:
     if seen.model is None and isinstance(chunk.model_version, str) and chunk.model_version:
         seen.model = chunk.model_version
     blocked = mapping(chunk.prompt_feedback).get("blockReason")
     # A refused prompt gets a 200 without candidates.
     seen.failure = first_status(error_status(chunk.error), 400 if blocked else None, seen.failure)
+    if finished or blocked:
+        seen.finish()
     if usage := mapping(chunk.usage_metadata):
-        seen.report(usage, final=final or bool(blocked))
+        seen.report(usage, final=seen.finished)
 
 
 FORMAT = Format(

@@ -11,7 +11,7 @@ import msgspec
 
 from byok.errors import ByokError
 from byok.gateway.formats import openai_usage
-from byok.gateway.formats.failure import base_resp_status, error_status, first_status
+from byok.gateway.formats.failure import error_status, failure_in
 from byok.gateway.formats.shape import Format, Seen, mapping
 
 _TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "invalid_request_error"}
@@ -42,10 +42,6 @@ class _Top(msgspec.Struct):
     x_groq: Any = None
     base_resp: Any = None
     error: Any = None
-    object: Any = None
-    type: Any = None
-    code: Any = None
-    success: Any = None  # false in Z.AI's errors that have no `error`
 
 
 class _Chunk(_Top):
@@ -64,16 +60,20 @@ def read_event(data: bytes, seen: Seen) -> None:
         return
     chunk = _decode(data)
     choices = chunk.choices or ()
+    finished = False
     for choice in choices:
         _count(choice, seen)
-    if usage := _read(chunk, seen):
-        # With choices still to come a usage is a running total; without any, or with the last, it is final.
-        seen.report(usage, final=not choices or any(choice.finish_reason for choice in choices))
+        finished = finished or bool(choice.finish_reason)
+    if finished:
+        seen.finish()
+    if usage := _read(chunk, data, seen):
+        # With choices still to come a usage is a running total; without any, with the last or after it, it is final.
+        seen.report(usage, final=not choices or seen.finished)
 
 
 def read_answer(body: bytes, seen: Seen) -> None:
     """Update `seen` by a whole answer."""
-    usage = _read(_decode(body), seen)
+    usage = _read(_decode(body), body, seen)
     seen.ended = True
     if usage:
         seen.report(usage, final=True)
@@ -129,7 +129,7 @@ def _count(choice: _Choice, seen: Seen) -> None:
         seen.count(text)
 
 
-def _read(chunk: _Chunk, seen: Seen) -> dict[str, Any] | None:
+def _read(chunk: _Chunk, data: bytes, seen: Seen) -> dict[str, Any] | None:
     """Take over model and failure; return the usage, wherever it stands, or None."""
     if seen.model is None and isinstance(chunk.model, str) and chunk.model:
         seen.model = chunk.model
@@ -139,10 +139,8 @@ def _read(chunk: _Chunk, seen: Seen) -> dict[str, Any] | None:
         error = error or choice.error
     if not usage and chunk.x_groq:
         usage = mapping(chunk.x_groq).get("usage")
-    if not error and (chunk.success is False or "error" in (chunk.object, chunk.type)):
-        error = {"code": chunk.code, "type": chunk.type}
-    if error or chunk.base_resp:
-        seen.failure = first_status(error_status(error), base_resp_status(chunk.base_resp), seen.failure)
+    if error or chunk.base_resp or chunk.x_groq or not (chunk.choices or usage):
+        seen.failure = failure_in(data) or error_status(error) or seen.failure
     return usage if isinstance(usage, dict) else None
 
 

@@ -9,17 +9,15 @@ import msgspec
 
 from byok.errors import ByokError
 from byok.gateway.formats import openai_chat, openai_usage
-from byok.gateway.formats.failure import base_resp_status, error_status, first_status
+from byok.gateway.formats.failure import Told, failure_in, failure_of, first_status
 from byok.gateway.formats.shape import Format, Seen, mapping
 
 _LAST = ("response.completed", "response.incomplete", "response.failed", "response.cancelled", "response.done", "error")
 
 
-class _Response(msgspec.Struct):
+class _Response(Told):
     model: Any = None
     usage: Any = None
-    error: Any = None
-    status: Any = None
 
 
 class _Item(msgspec.Struct):
@@ -32,15 +30,10 @@ class _Event(msgspec.Struct):
     item: _Item | None = None
     response: _Response | None = None
     error: Any = None
-    code: Any = None
-
-
-class _Answer(_Response):
-    base_resp: Any = None
 
 
 _decode_event = msgspec.json.Decoder(_Event).decode
-_decode_answer = msgspec.json.Decoder(_Answer).decode
+_decode_answer = msgspec.json.Decoder(_Response).decode
 
 
 def read_event(data: bytes, seen: Seen) -> None:
@@ -56,18 +49,16 @@ def read_event(data: bytes, seen: Seen) -> None:
         seen.count(None)
     last = event.type in _LAST
     seen.ended = seen.ended or last
-    error = event.error or ({"code": event.code} if event.type == "error" else None)
-    seen.failure = error_status(error) or seen.failure
+    if event.error or (event.response is None and (last or not str(event.type).startswith("response."))):
+        seen.failure = failure_in(data) or seen.failure
     if event.response is not None:
         _read(event.response, seen, final=last)
 
 
 def read_answer(body: bytes, seen: Seen) -> None:
     """Update `seen` by a whole answer."""
-    answer = _decode_answer(body)
-    seen.failure = base_resp_status(answer.base_resp)
     seen.ended = True
-    _read(answer, seen, final=True)
+    _read(_decode_answer(body), seen, final=True)
 
 
 def error_event(error: ByokError) -> bytes:
@@ -80,7 +71,7 @@ def _read(response: _Response, seen: Seen, *, final: bool) -> None:
     if seen.model is None and isinstance(response.model, str) and response.model:
         seen.model = response.model
     failed = 502 if response.status == "failed" else None
-    seen.failure = first_status(error_status(response.error), failed, seen.failure)
+    seen.failure = first_status(failure_of(response), seen.failure, failed)
     if usage := mapping(response.usage):
         seen.report(usage, final=final)
 

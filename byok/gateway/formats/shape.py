@@ -18,6 +18,7 @@ class Seen:
     model: str | None = None  # the vendor's word for what answers
     failure: int | None = None  # an error inside a 200: its real class
     final: bool = False  # `usage` is the vendor's last word
+    finished: bool = False  # the vendor said why the answer ends
     ended: bool = False  # the format's last event came
     content: bool = False  # something of the answer itself came
     pieces: int = 0  # of content since `usage` was last reported
@@ -29,6 +30,11 @@ class Seen:
         self.pieces += 1
         if isinstance(text, str):
             self.text_bytes += len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+
+    def finish(self) -> None:
+        """Take note that the answer is whole: a usage told since its last piece of content, or from now on, is the last word."""
+        self.finished = True
+        self.final = self.final or (self.usage is not None and not self.pieces)
 
     def report(self, usage: Mapping[str, Any], *, final: bool) -> None:
         """Take over a newer usage object: totals run on, so the last one stands for all before it."""
