@@ -25,7 +25,7 @@ def draw_cards(totals: Row, before: Row | None, course: Sequence[Row]) -> None:
             Card(
                 "Cost",
                 in_words.money(totals["cost_usd"]),
-                _change(totals, before, "cost_usd"),
+                cards.relative(totals, before, "cost_usd"),
                 [float(row["cost_usd"]) for row in known],
                 "inverse",
                 "area",
@@ -35,7 +35,7 @@ def draw_cards(totals: Row, before: Row | None, course: Sequence[Row]) -> None:
             Card(
                 "Per 1,000 calls",
                 in_words.money(totals["usd_per_1000_calls"]),
-                _change(totals, before, "usd_per_1000_calls"),
+                cards.relative(totals, before, "usd_per_1000_calls"),
                 [float(row["usd_per_1000_calls"] or 0) for row in known],
                 "inverse",
                 "area",
@@ -45,7 +45,7 @@ def draw_cards(totals: Row, before: Row | None, course: Sequence[Row]) -> None:
             Card(
                 "Saved by caching",
                 in_words.money(totals["saved_usd"]),
-                _change(totals, before, "saved_usd"),
+                cards.relative(totals, before, "saved_usd"),
                 [float(row["saved_usd"] or 0) for row in known],
                 "normal",
                 "area",
@@ -129,13 +129,6 @@ def sources_by(rows: Iterable[Row], found: Mapping[tuple[str, str], Sequence[str
 
 def names_of(rows: Iterable[Row], column: str, shown: Callable[[str], str]) -> list[str]:
     return [shown(str(row[column])) for row in rows]
-
-
-def _change(totals: Row, before: Row | None, name: str) -> str | int | None:
-    share = in_words.change(totals[name], before[name]) if before else None
-    if share is None:
-        return None
-    return 0 if abs(share) < 0.0005 else in_words.signed_percent(share)
 
 
 def _float(value: Decimal | None) -> float | None:
