@@ -11,6 +11,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from byok.gateway import decoding
 from byok.gateway.events import MAX_EVENT_BYTES
 from byok.gateway.formats import anthropic, embeddings, gemini, openai_chat, openai_responses
 from byok.gateway.formats.shape import Format
@@ -355,8 +356,33 @@ def test_an_unknown_encoding_leaves_the_counts_unknown():
 
 
 def test_a_body_that_is_not_in_its_encoding_leaves_the_counts_unknown():
-    for encoding in ("gzip", "br", "zstd"):
-        assert read(USAGE, encoding=encoding).usage_source == "none"
+    assert read(USAGE, encoding="br").usage_source == "none"
+    for encoding in ("gzip", "zstd", "gzip, br"):
+        assert read(PACKERS[encoding[:4]](USAGE)[:-9] + b"\xff" * 9, encoding=encoding).usage_source == "none"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd", "gzip, gzip"])
+@pytest.mark.parametrize("step", [1, 1000])
+def test_a_plain_body_below_the_header_of_an_encoding_is_read(encoding: str, step: int):
+    assert read(said("a") + USAGE, encoding=encoding, step=step).counts == TokenCounts(3, 2, 5)
+
+
+@pytest.mark.parametrize("step", [1, 7, 1000])
+def test_one_encoding_in_another(step: int):
+    body = said("a") * 50 + USAGE
+    assert read(gzip.compress(gzip.compress(body)), encoding="gzip, gzip", step=step).counts == TokenCounts(3, 2, 5)
+    assert read(gzip.compress(brotli.compress(body)), encoding="br, identity, gzip", step=step).counts == TokenCounts(3, 2, 5)
+    assert read(gzip.compress(body), encoding="gzip, gzip", step=step).counts == TokenCounts(3, 2, 5)
+
+
+def test_what_lies_between_two_encodings_is_bounded(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(decoding, "MAX_BETWEEN_BYTES", 100_000)
+    reading = Reading(openai_chat.FORMAT, streamed=True, content_type=STREAM, content_encoding="gzip, gzip")
+    reading.feed(gzip.compress(gzip.compress(USAGE) + bytes(90_000)))
+    assert not reading._blind
+    reading.feed(gzip.compress(bytes(20_000)))  # zeros between two members say nothing, so only this bound sees them
+    assert reading._blind
+    assert reading.outcome().counts == TokenCounts(3, 2, 5)
 
 
 def test_deflate_comes_with_and_without_its_frame():
