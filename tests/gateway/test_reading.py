@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from byok.gateway import decoding
+from byok.gateway.blobs import LOOK_BYTES, without_blobs
 from byok.gateway.events import MAX_EVENT_BYTES
 from byok.gateway.formats import anthropic, embeddings, gemini, openai_chat, openai_responses
 from byok.gateway.formats.shape import Format
@@ -425,7 +426,7 @@ def test_names_of_encodings_are_read_as_written_in_the_wild():
 
 def test_an_event_beyond_the_cap_is_skipped_and_later_ones_count():
     reading = Reading(openai_chat.FORMAT, streamed=True, content_type=STREAM, content_encoding="")
-    piece = b"x" * 65536
+    piece = b"x " * 32768
     reading.feed(said("a") + b'data: {"usage":{"prompt_tokens":9,"completion_tokens":9},"a":"')
     for _ in range(MAX_EVENT_BYTES // len(piece) + 2):
         assert reading.feed(piece) is piece
@@ -435,9 +436,53 @@ def test_an_event_beyond_the_cap_is_skipped_and_later_ones_count():
     assert reading.outcome().counts == TokenCounts(3, 2, 5)
 
 
+def image(mebibytes: int, escaped: str = "") -> str:
+    return escaped + "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGk/" * (mebibytes * 2**20 // 48)
+
+
+@pytest.mark.parametrize("step", [1_000, 65_536])
+def test_images_larger_than_any_event_may_be_are_left_out(step: int):
+    drawn = {"output": [{"type": "image_generation_call", "result": image(6)}], "usage": {"input_tokens": 3, "output_tokens": 2}}
+    body = event(type="response.completed", response={"status": "completed", "model": "m-1", **drawn})
+    outcome = read(body, openai_responses.FORMAT, step=step)
+    assert (outcome.counts, outcome.usage_source, outcome.model, outcome.complete) == (TokenCounts(3, 2, 5), "vendor", "m-1", True)
+    part = {"inlineData": {"mimeType": "image/png", "data": image(6)}}
+    chunk = {"candidates": [{"content": {"parts": [part, {"text": "\\"}, part]}, "finishReason": "STOP"}], "usageMetadata": GOOGLE}
+    for text in (b"data: " + json.dumps(chunk).encode() + b"\r\n\r\n", json.dumps([chunk, {"modelVersion": "m-1"}]).encode()):
+        outcome = read(text, gemini.FORMAT, step=step)
+        assert (outcome.counts, outcome.usage_source) == (TokenCounts(3, 2, 5), "vendor")
+
+
+def test_an_image_of_any_size_in_an_answer_is_left_out():
+    reading = Reading(openai_chat.FORMAT, streamed=False, content_type="application/json", content_encoding="")
+    reading.feed(b'{"data":[{"b64_json":"')
+    for _ in range(40):
+        reading.feed(image(1).encode())
+        assert reading._size < 2 * LOOK_BYTES
+    reading.feed(b'"}],"usage":{"input_tokens":3,"output_tokens":2}}')
+    assert reading.finish() == b""
+    assert (reading.outcome().counts, reading.outcome().usage_source) == (TokenCounts(3, 2, 5), "vendor")
+
+
+MARKS = st.sampled_from(['"', "\\", " ", "{", "é", ","])
+
+
+@given(st.lists(st.tuples(MARKS, st.integers(0, 13_000)), max_size=5), st.booleans())
+@settings(deadline=None, max_examples=40)
+def test_without_its_blobs_json_says_the_same(parts: list[tuple[str, int]], plain: bool):
+    text = "".join(mark + "A" * length for mark, length in parts)
+    told = {"a": text, "usage": {"prompt_tokens": 3}, "b": [text, 1.5]}
+    written = json.dumps(told, ensure_ascii=plain).encode()
+    short = without_blobs(written)
+    assert len(short) <= len(written)
+    again = json.loads(short)
+    assert again["usage"] == told["usage"]
+    assert [mark for mark in again["a"] if mark != "A"] == [mark for mark in text if mark != "A"]
+
+
 def test_a_line_that_never_ends_costs_no_memory_and_counts_nothing():
     reading = Reading(openai_chat.FORMAT, streamed=True, content_type=STREAM, content_encoding="")
-    piece = b"x" * 1_000_000
+    piece = b"x " * 500_000
     reading.feed(b"data: ")
     for _ in range(50):
         reading.feed(piece)
