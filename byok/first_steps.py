@@ -4,9 +4,11 @@ There is no default password. As long as the first admin has set none, each star
 token, unless the token of an earlier start is in use already.
 """
 
+import textwrap
 from datetime import datetime
 from typing import NamedTuple
 
+from byok import links
 from byok.accounts import access_tokens, passwords, users
 from byok.accounts.database import Database
 from byok.settings import Settings
@@ -52,7 +54,8 @@ def welcome(settings: Settings, steps: FirstSteps) -> str:
     if steps.link_secret:
         lines += [f"Set the password of {steps.email} (this link works once, for 24 hours):"]
         lines += [f"  {dashboard}/auth/set-password?token={steps.link_secret}", ""]
-    lines += ["A first call. The built-in vendor echo answers it, no vendor key is needed:", first_call(gateway, steps.token), ""]
+    curl = links.first_call(gateway, steps.token or links.IN_SHELL)
+    lines += ["A first call. The built-in vendor echo answers it, no vendor key is needed:", textwrap.indent(curl, "  "), ""]
     if not steps.token:
         lines += ["An access token: byok access-token new EMAIL, or the Keys page.", ""]
     return "\n".join([*lines, "Starting; this takes some seconds ..."])
@@ -62,14 +65,3 @@ def ready(steps: FirstSteps, dashboard: str) -> str:
     """What it prints when everything answers."""
     door = "the link above" if steps.link_secret else dashboard
     return f"\nBYOK is ready. Open {door}. Ctrl-C stops everything.\n"
-
-
-def first_call(gateway: str, token: str | None) -> str:
-    """A curl that can be pasted as it is; without a token it takes $TOKEN."""
-    return "\n".join(
-        [
-            f"  curl {gateway}/v1/chat/completions \\",
-            f'    -H "Authorization: Bearer {token or "$TOKEN"}" -H "Content-Type: application/json" \\',
-            """    -d '{"model": "echo/echo-1", "messages": [{"role": "user", "content": "Hello, is anybody there?"}]}'""",
-        ]
-    )

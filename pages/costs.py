@@ -59,10 +59,12 @@ if priced:
     with over_time:
         course = money.course(engine, chosen.scope, grain=chosen.grain)
         series = cost_charts.over_time(course, explored.steps_of(chosen))
-        words = {"metric": "cost", "grain": chosen.grain, "shown": lambda part: cost_charts.WORDS.get(part, part)}
+        style = charts.Style(
+            "cost", chosen.grain, cost_charts.LOOKS, lambda part: cost_charts.WORDS.get(part, part), mode, chosen.period.running
+        )
         charts.draw(
-            charts.stacked_bars(series, **words, looks=cost_charts.LOOKS, mode=mode, running=chosen.period.running),
-            alt=charts.described(series, **words, by="part"),
+            charts.stacked_bars(series, style),
+            alt=charts.described(series, style, by="part"),
             key=f"course-{chosen.fingerprint}",
         )
 

@@ -42,27 +42,21 @@ with card:
             explore_actions.narrow(chosen, names, explored.values_of(part, found.columns))
 
     chart_key = f"explore-{view}-{top}-{chosen.fingerprint}"
-    common = {
-        "metric": chosen.metric,
-        "grain": chosen.grain,
-        "looks": explored.looks(names, found.columns, found.series),
-        "shown": shown,
-        "mode": st.context.theme.type,
-        "running": chosen.period.running,
-    }
+    looks, mode = explored.looks(names, found.columns, found.series), st.context.theme.type
+    style = charts.Style(chosen.metric, chosen.grain, looks, shown, mode, chosen.period.running)
     spikes = marks.of(engine, chosen) if view in ("bars", "share") else []
     if view != "table":
         if view == "lines":
-            figure = course_charts.lines(found.series, **common, earlier=found.earlier, whole=found.whole)
+            figure = course_charts.lines(found.series, style, earlier=found.earlier, whole=found.whole)
         elif view == "cumulative":
-            figure = course_charts.cumulative(found.series, **common, earlier=found.earlier)
+            figure = course_charts.cumulative(found.series, style, earlier=found.earlier)
         else:
-            figure = charts.stacked_bars(found.series, **common, earlier=found.earlier, share=view == "share")
+            figure = charts.stacked_bars(found.series, style, earlier=found.earlier, share=view == "share")
             tops = [100.0 if view == "share" else float(total) for total in found.series.totals]
-            figure = marks.marked(figure, spikes, found.series.buckets, tops, mode=st.context.theme.type)
+            figure = marks.marked(figure, spikes, found.series.buckets, tops, mode=mode)
         charts.draw(
             figure,
-            alt=charts.described(found.series, metric=chosen.metric, by=levels, grain=chosen.grain, shown=shown, kind=view.capitalize()),
+            alt=charts.described(found.series, style, by=levels, kind=view.capitalize()),
             key=chart_key,
             on_select=lambda: explore_actions.deeper(
                 chosen, charts.clicked_bucket(chart_key), lambda: narrow_to(charts.clicked(chart_key))

@@ -79,24 +79,17 @@ with hero:
     )
     series = found.series
     chart_key = f"hero-{chosen.fingerprint}"
-    common = {
-        "metric": metric,
-        "grain": chosen.grain,
-        "looks": explored.looks(names, found.columns, series),
-        "shown": shown,
-        "mode": st.context.theme.type,
-        "running": chosen.period.running,
-        "earlier": found.earlier,
-    }
-    figure = charts.stacked_bars(series, **common) if measure.additive else course_charts.lines(series, **common, whole=found.whole)
+    mode = st.context.theme.type
+    style = charts.Style(metric, chosen.grain, explored.looks(names, found.columns, series), shown, mode, chosen.period.running)
     spikes = marks.of(engine, chosen)
-    if measure.additive:
-        figure = marks.marked(figure, spikes, series.buckets, [float(total) for total in series.totals], mode=st.context.theme.type)
+    if not measure.additive:
+        figure = course_charts.lines(series, style, earlier=found.earlier, whole=found.whole)
+    else:
+        figure = charts.stacked_bars(series, style, earlier=found.earlier)
+        figure = marks.marked(figure, spikes, series.buckets, [float(total) for total in series.totals], mode=mode)
     charts.draw(
         figure,
-        alt=charts.described(
-            series, metric=metric, by=chosen.by, grain=chosen.grain, shown=shown, kind="Stacked bars" if measure.additive else "Lines"
-        ),
+        alt=charts.described(series, style, by=chosen.by, kind="Stacked bars" if measure.additive else "Lines"),
         key=chart_key,
         on_select=lambda: narrow_to(charts.clicked(chart_key)),
     )

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Literal
 
 import streamlit as st
@@ -38,7 +37,7 @@ def cards(now: Summary, before: Summary | None, courses: Mapping[str, Sequence[f
         Card(
             "Cost",
             in_words.money(now["cost_usd"]),
-            _relative(now["cost_usd"], _of(before, "cost_usd")),
+            relative(now, before, "cost_usd"),
             courses["cost"],
             "inverse",
             "area",
@@ -48,7 +47,7 @@ def cards(now: Summary, before: Summary | None, courses: Mapping[str, Sequence[f
         Card(
             "Requests",
             in_words.count(now["calls"]),
-            _relative(now["calls"], _of(before, "calls")),
+            relative(now, before, "calls"),
             courses["calls"],
             "off",
             "area",
@@ -58,7 +57,7 @@ def cards(now: Summary, before: Summary | None, courses: Mapping[str, Sequence[f
         Card(
             "Tokens",
             in_words.short(now["total_tokens"]),
-            _relative(now["total_tokens"], _of(before, "total_tokens")),
+            relative(now, before, "total_tokens"),
             courses["tokens"],
             "off",
             "area",
@@ -96,16 +95,13 @@ def _in_words(card: Card) -> str:
     return f"{card.label} over the period: lowest {low}, highest {high}, newest {newest}."
 
 
-def _of(summary: Summary | None, name: str) -> int | Decimal | None:
-    return summary[name] if summary else None
-
-
 def _failed_share(summary: Summary | None) -> float | None:
     return summary["failed"] / summary["calls"] if summary and summary["calls"] else None
 
 
-def _relative(now: int | Decimal | None, before: int | Decimal | None) -> str | int | None:
-    share = in_words.change(now, before)
+def relative(now: Summary, before: Summary | None, name: str) -> str | int | None:
+    """How a figure of a summary changed, as the delta of a card; None if that cannot be said."""
+    share = in_words.change(now[name], before[name]) if before else None
     if share is None:
         return None
     return 0 if abs(share) < 0.0005 else in_words.signed_percent(share)

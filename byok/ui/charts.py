@@ -63,43 +63,50 @@ class Earlier:
     buckets: Sequence[datetime]
 
 
-def stacked_bars(
-    series: Breakdown,
-    *,
-    metric: str,
-    grain: Grain,
-    looks: Looks,
-    shown: Callable[[str], str],
-    mode: str | None,
-    running: bool,
-    earlier: Earlier | None = None,
-    share: bool = False,
-) -> dict[str, Any]:
-    """Bars over time, one colour per entity. With `running`, the last bucket is drawn lighter and named "so far".
+@dataclass(frozen=True)
+class Style:
+    """What the charts over time of a page have in common: what they show, how parts look and are named, the theme's mode.
+
+    With `running`, the last bucket is drawn lighter and named "so far".
+    """
+
+    metric: str
+    grain: Grain
+    looks: Looks
+    shown: Callable[[str], str]
+    mode: str | None
+    running: bool
+
+    @property
+    def colours(self) -> theme.Palette:
+        return theme.palette(self.mode)
+
+
+def stacked_bars(series: Breakdown, style: Style, *, earlier: Earlier | None = None, share: bool = False) -> dict[str, Any]:
+    """Bars over time, one colour per entity.
 
     `earlier` is drawn as a dotted line; `share` draws every bar as 100 %.
     """
-    colours = theme.palette(mode)
     x = [bucket.isoformat() for bucket in series.buckets]
-    strength = [1.0] * (len(x) - 1) + [0.55 if running else 1.0]
+    strength = [1.0] * (len(x) - 1) + [0.55 if style.running else 1.0]
     totals = [float(total) for total in series.totals]
     traces: list[dict[str, Any]] = []
     for part in series.parts:
         shares = [float(value or 0) / total if total else 0.0 for value, total in zip(part.values, totals, strict=True)]
         plain = [None if value is None else float(value) for value in part.values]
-        look = looks.of(part.name)
+        look = style.looks.of(part.name)
         traces.append(
             {
                 "type": "bar",
-                "name": html.escape(shown(part.name)),
+                "name": html.escape(style.shown(part.name)),
                 "x": x,
                 "y": [100 * value for value in shares] if share else plain,
-                "customdata": said(part, series.buckets, metric, grain, running=running, shares=shares if share else None),
+                "customdata": said(part, series.buckets, style, shares=shares if share else None),
                 "hovertemplate": HOVER,
                 "marker": {
-                    "color": look.colour(mode),
+                    "color": look.colour(style.mode),
                     "opacity": strength,
-                    "line": {"width": 0.5, "color": colours.background},
+                    "line": {"width": 0.5, "color": style.colours.background},
                     "pattern": {"shape": look.fill, "size": 6, "solidity": 0.35},
                 },
                 **STEADY,
@@ -108,28 +115,26 @@ def stacked_bars(
     tops = [100.0 if total else 0.0 for total in totals] if share else totals
     top = 0.0
     if earlier and not share:
-        traces.append(dotted(earlier, x, metric, grain, colours))
+        traces.append(dotted(earlier, x, style))
         top = max([float(value) for value in earlier.values[: len(x)] if value is not None], default=0.0)
-    return {"data": traces, "layout": layout(series.buckets, grain, metric, colours, tops, running=running, top=top, share=share)}
+    return {"data": traces, "layout": layout(series.buckets, style, tops, top=top, share=share)}
 
 
-def said(
-    part: Part, buckets: Sequence[datetime], metric: str, grain: Grain, *, running: bool, shares: Sequence[float] | None = None
-) -> list[list[str]]:
+def said(part: Part, buckets: Sequence[datetime], style: Style, *, shares: Sequence[float] | None = None) -> list[list[str]]:
     """What each mark of a part carries: entity, value in words, bucket in words, the bucket's first instant. See `clicked`."""
-    write = MEASURES[metric].write
+    write = MEASURES[style.metric].write
     values = [write(value) for value in part.values]
     if shares is not None:
         values = [f"{in_words.percent(share)} ({value})" for share, value in zip(shares, values, strict=True)]
-    names = [figure.bucket_name(bucket, grain) for bucket in buckets]
-    if running and names:
+    names = [figure.bucket_name(bucket, style.grain) for bucket in buckets]
+    if style.running and names:
         names[-1] += ", so far"
     return [[part.name, value, name, bucket.isoformat()] for value, name, bucket in zip(values, names, buckets, strict=True)]
 
 
-def dotted(earlier: Earlier, x: Sequence[str], metric: str, grain: Grain, colours: theme.Palette) -> dict[str, Any]:
+def dotted(earlier: Earlier, x: Sequence[str], style: Style) -> dict[str, Any]:
     """The period compared with, laid over this one bucket by bucket; a click on a point is one on the bucket that it lies over."""
-    write = MEASURES[metric].write
+    write = MEASURES[style.metric].write
     values = list(earlier.values)[: len(x)]
     seen = {"marker": {"opacity": 1.0 if len(values) == 1 else 0.0}}  # a line alone cannot be clicked: it has marks that nobody sees
     return {
@@ -139,41 +144,32 @@ def dotted(earlier: Earlier, x: Sequence[str], metric: str, grain: Grain, colour
         "x": list(x)[: len(values)],
         "y": [None if value is None else float(value) for value in values],
         "customdata": [
-            ["", write(value), figure.bucket_name(bucket, grain), here]
+            ["", write(value), figure.bucket_name(bucket, style.grain), here]
             for value, bucket, here in zip(values, earlier.buckets, x, strict=False)
         ],
         "hovertemplate": HOVER,
-        "line": {"dash": "dot", "width": 2, "color": colours.muted},
-        "marker": {"size": 6, "color": colours.muted} | seen["marker"],
+        "line": {"dash": "dot", "width": 2, "color": style.colours.muted},
+        "marker": {"size": 6, "color": style.colours.muted} | seen["marker"],
         "selected": seen,
         "unselected": seen,
     }
 
 
-def described(series: Breakdown, *, metric: str, by: str, grain: Grain, shown: Callable[[str], str], kind: str = "Stacked bars") -> str:
+def described(series: Breakdown, style: Style, *, by: str, kind: str = "Stacked bars") -> str:
     """The chart in a sentence, for those who cannot see it."""
-    measure = MEASURES[metric]
-    parts = ", ".join(f"{part.name if part.name == OTHER else shown(part.name)} {measure.write(part.total)}" for part in series.parts)
+    measure = MEASURES[style.metric]
+    parts = ", ".join(f"{part.name if part.name == OTHER else style.shown(part.name)} {measure.write(part.total)}" for part in series.parts)
     whole = f", {measure.write(sum(series.totals, 0))} in total" if measure.additive else ""
-    return f"{kind}: {metric} per {grain} by {by}{whole}. {parts}."
+    return f"{kind}: {style.metric} per {style.grain} by {by}{whole}. {parts}."
 
 
-def layout(
-    buckets: Sequence[datetime],
-    grain: Grain,
-    metric: str,
-    colours: theme.Palette,
-    tops: Sequence[float],
-    *,
-    running: bool,
-    top: float = 0.0,
-    share: bool = False,
-) -> dict[str, Any]:
+def layout(buckets: Sequence[datetime], style: Style, tops: Sequence[float], *, top: float = 0.0, share: bool = False) -> dict[str, Any]:
     """Axes, legend and looks over time; `tops` is how high the marks of each bucket reach, `top` how high anything else does."""
     x = [bucket.isoformat() for bucket in buckets]
-    at, text = ticks(buckets, grain)
+    colours = style.colours
+    at, text = ticks(buckets, style.grain)
     axis = figure.axis(colours)
-    unit = {"tickformat": ",d", "ticksuffix": " %", "range": [0, 104]} if share else _unit(metric, max([top, *tops]))
+    unit = {"tickformat": ",d", "ticksuffix": " %", "range": [0, 104]} if share else _unit(style.metric, max([top, *tops]))
     found = figure.frame(colours, HERO_HEIGHT) | {
         "barmode": "stack",
         "bargap": 0.25 if len(x) <= 45 else 0.1,
@@ -188,7 +184,7 @@ def layout(
         | unit,
     }
     found["margin"] = found["margin"] | {"r": 8}  # on a phone the newest day's label is wider than its bar
-    if running and x and tops and tops[-1]:
+    if style.running and x and tops and tops[-1]:
         found["annotations"] = [_so_far(x, tops, colours)]
     return found
 

@@ -30,7 +30,9 @@ def _in_usd(totals: Row, before: Row | None, course: Sequence[Row]) -> list[Card
 
     def of(title: str, name: str, colour: DeltaColour, about: str) -> Card:
         values = [float(row[name] or 0) for row in known]
-        return Card(title, in_words.money(totals[name]), _change(totals, before, name), values, colour, "area", about, in_words.money)
+        return Card(
+            title, in_words.money(totals[name]), cards.relative(totals, before, name), values, colour, "area", about, in_words.money
+        )
 
     return [
         of("Cost", "cost_usd", "inverse", "At the vendors' official prices in force when each call was made."),
@@ -115,13 +117,6 @@ def sources_by(rows: Iterable[Row], found: Mapping[tuple[str, str], Sequence[str
 
 def names_of(rows: Iterable[Row], column: str, shown: Callable[[str], str]) -> list[str]:
     return [shown(str(row[column])) for row in rows]
-
-
-def _change(totals: Row, before: Row | None, name: str) -> str | int | None:
-    share = in_words.change(totals[name], before[name]) if before else None
-    if share is None:
-        return None
-    return 0 if abs(share) < 0.0005 else in_words.signed_percent(share)
 
 
 def _float(value: Decimal | None) -> float | None:

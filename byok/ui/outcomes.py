@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from byok.ui.periods import Grain
+from byok.ui.periods import Grain, written
 
 KINDS = ("Rate limited", "Overloaded", "Vendor error", "Unreachable or timed out", "Bad credentials", "Refused request", "Client left")
 _WORDS: Mapping[int, str] = {
@@ -95,7 +95,7 @@ class Endings:
 
 def endings(rows: Iterable[Row], buckets: Sequence[datetime], grain: Grain) -> Endings:
     """Rows of `reliability.endings` over all buckets of the period."""
-    places = {_written(bucket, grain): at for at, bucket in enumerate(buckets)}
+    places = {written(bucket, grain): at for at, bucket in enumerate(buckets)}
     calls = [0] * len(buckets)
     by_kind = {kind: [0] * len(buckets) for kind in KINDS}
     for row in rows:
@@ -134,8 +134,3 @@ def culprits(rows: Iterable[Row], *, by: str) -> list[Culprit]:
         mostly = min(bad, key=lambda status: (-bad[status], status)) if bad else None
         found.append(Culprit(name, counts.total(), sum(bad.values()), counts[429], mostly))
     return sorted(found, key=lambda one: (-one.failed, -one.rate, one.id))
-
-
-def _written(bucket: datetime, grain: Grain) -> str:
-    """A bucket as `GET /usage` writes it."""
-    return bucket.isoformat() if grain == "hour" else f"{bucket:%Y-%m-%d}" if grain == "day" else f"{bucket:%Y-%m}"

@@ -136,3 +136,8 @@ def _earlier(moment: datetime, days: int, zone: ZoneInfo) -> datetime:
 
 def _shift(moment: datetime, by: timedelta, zone: ZoneInfo) -> datetime:
     return (moment.astimezone(UTC) + by).astimezone(zone)
+
+
+def written(bucket: datetime, grain: Grain) -> str:
+    """A bucket as `GET /usage` writes it."""
+    return bucket.isoformat() if grain == "hour" else f"{bucket:%Y-%m-%d}" if grain == "day" else f"{bucket:%Y-%m}"

@@ -5,8 +5,7 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 import streamlit as st
 
-from byok import in_words
-from byok.ui import course_charts, figure
+from byok.ui import course_charts, figure, table
 from byok.ui.breakdown import Breakdown
 from byok.ui.measures import MEASURES
 from byok.ui.periods import Grain
@@ -49,19 +48,9 @@ def draw(found: pd.DataFrame, metric: str, *, title: str, key: str, on_select: C
         "whole": st.column_config.NumberColumn("Total" if measure.additive else "Whole period", format=form),
         "share": st.column_config.ProgressColumn("Share", format="%.0f%%", min_value=0, max_value=100, width=110),
     } | {name: st.column_config.NumberColumn(_short(name), format=form) for name in found.columns[_FIXED:]}
-    st.dataframe(
-        found,
-        column_config=config,
-        column_order=[name for name in found.columns if name != "id" and (name != "share" or measure.additive)],
-        hide_index=True,
-        width="stretch",
-        height="content" if len(found) <= 15 else 560,
-        placeholder=in_words.DASH,
-        on_select=on_select,
-        selection_mode="single-cell",
-        key=key,
-        alt=f"{measure.title} as a table: one row per {title.lower()}, one column per bucket of time.",
-    )
+    order = [name for name in found.columns if name != "id" and (name != "share" or measure.additive)]
+    alt = f"{measure.title} as a table: one row per {title.lower()}, one column per bucket of time."
+    table.show(found, config, order, key=key, alt=alt, on_select=on_select, tall=(15, 560))
 
 
 def _form(metric: str, wholes: "pd.Series[float]") -> str:

@@ -14,7 +14,7 @@ from byok.pricing import files
 from byok.pricing.overrides import BY_OPERATOR, Override
 from byok.store import questions
 from byok.store.money import Name
-from byok.ui import session
+from byok.ui import session, table
 
 ANCHOR = "price-table"
 _RATES = {"input": "Input", "output": "Output", "cached": "Cached input", "cache_write": "Cache write"}
@@ -59,17 +59,8 @@ def _draw(rows: list[dict[str, Any]]) -> None:
         "source": st.column_config.TextColumn("Source and date", width="large"),
     }
     order = [name for name in config if name not in ("fee", "conditions") or frame[name].notna().any()]
-    st.dataframe(
-        frame,
-        column_config=config,
-        column_order=order,
-        hide_index=True,
-        width="stretch",
-        height="content" if len(frame) <= 12 else 460,
-        placeholder=in_words.DASH,
-        key="price-table",
-        alt="Prices by vendor and model: input, output, cached input and cache writes in USD per million tokens, with source and date.",
-    )
+    alt = "Prices by vendor and model: input, output, cached input and cache writes in USD per million tokens, with source and date."
+    table.show(frame, config, order, key="price-table", alt=alt)
 
 
 _COLUMNS = {"input": "input", "output": "output", "cached": "cached", "cache_write": "write"}

@@ -10,6 +10,7 @@ from byok.ui.explored import Answer, values_of
 from byok.ui.filters import Filters
 from byok.ui.measures import MEASURES
 from byok.ui.names import Names
+from byok.ui.periods import Grain, written
 from byok.ui.theme import OTHER
 
 # A column of the file by the word of its measure, as the API names it where it has one.
@@ -25,11 +26,11 @@ COLUMNS: Mapping[str, str] = {
 }
 
 
-def rows(answer: Answer, metric: str, grain: str) -> pa.Table:
+def rows(answer: Answer, metric: str, grain: Grain) -> pa.Table:
     """One row per bucket and part: the bucket as the API writes it, the columns of the parts (Other for the rest), the value."""
     measure = MEASURES[metric]
     kind = pa.decimal128(38, 9) if metric == "cost" else pa.int64() if measure.additive or measure.timing else pa.float64()
-    buckets = [_bucket(bucket, grain) for bucket in answer.series.buckets]
+    buckets = [written(bucket, grain) for bucket in answer.series.buckets]
     found: dict[str, list[Any]] = {name: [] for name in (grain, *answer.columns, COLUMNS.get(metric, metric))}
     for part in answer.series.parts:
         values = values_of(part.name, answer.columns) if part.name != OTHER else [OTHER] * len(answer.columns)
@@ -55,7 +56,3 @@ def about(chosen: Filters, names: Names, metric: str) -> dict[str, str]:
         "user": ", ".join(names.shown("user_id", user_id) for user_id in chosen.user_ids) or ("everyone" if chosen.everyone else ""),
     }
     return {name: words for name, words in said.items() if words}
-
-
-def _bucket(moment: Any, grain: str) -> str:
-    return moment.isoformat() if grain == "hour" else f"{moment:%Y-%m-%d}" if grain == "day" else f"{moment:%Y-%m}"

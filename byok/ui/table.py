@@ -64,18 +64,35 @@ def draw(frame: pd.DataFrame, *, title: str, compared_with: str | None, key: str
         "course": st.column_config.AreaChartColumn("Course", width="small", help="Over the period shown.", y_min=0),
     }
     order = [name for name in config if name != "change" or compared_with]
+    show(frame, config, order, key=key, on_select=on_select, alt=f"{title}s by share, with cost, change, requests, tokens and errors.")
+
+
+def show(
+    frame: pd.DataFrame,
+    config: dict[str, Any],
+    order: Sequence[str],
+    *,
+    alt: str,
+    key: str,
+    on_select: Callable[[], None] | None = None,
+    tall: tuple[int, int] = (12, 460),
+) -> None:
+    """Show a table as all pages do: as wide as there is room, a dash for what is not known; `tall`: with more rows than that, so high.
+
+    `on_select` is called when a cell is clicked (see `clicked`).
+    """
     st.dataframe(
         frame,
         column_config=config,
         column_order=order,
         hide_index=True,
         width="stretch",
-        height="content" if len(frame) <= 12 else 460,
+        height="content" if len(frame) <= tall[0] else tall[1],
         placeholder=in_words.DASH,
-        on_select=on_select,
+        on_select=on_select or "ignore",
         selection_mode="single-cell",
         key=key,
-        alt=f"{title}s by share, with cost, change, requests, tokens and errors.",
+        alt=alt,
     )
 
 

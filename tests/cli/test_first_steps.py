@@ -67,4 +67,4 @@ def test_the_welcome_names_addresses_link_and_a_curl_with_the_token(db, tmp_path
     text = first_steps.welcome(settings.load({}, data=tmp_path), steps)
     assert f"http://127.0.0.1:8501/auth/set-password?token={steps.link_secret}" in text
     assert f'curl http://127.0.0.1:8080/v1/chat/completions \\\n    -H "Authorization: Bearer {steps.token}"' in text
-    assert "$TOKEN" in first_steps.first_call("http://127.0.0.1:8080", None)
+    assert "Bearer $BYOK_TOKEN" in first_steps.welcome(settings.load({}, data=tmp_path), steps._replace(token=None))

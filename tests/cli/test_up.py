@@ -65,7 +65,7 @@ def test_the_printed_call_works_and_one_signal_ends_all(up, installation):
     up.wait("Starting")
     assert "curl" in up.text, "what to open and to paste stands there before anything answers"
     up.wait("BYOK is ready.")
-    curl = re.search(r"curl (\S+) \\\n    -H \"(\w+): (Bearer byok_\S+)\" -H \"(\S+): (\S+)\" \\\n    -d '(.*)'", up.text)
+    curl = re.search(r"curl (\S+) \\\n    -H \"(\w+): (Bearer byok_\S+)\" \\\n    -H \"(\S+): (\S+)\" \\\n    -d '(.*)'", up.text)
     assert curl, up.text
     request = urllib.request.Request(curl[1], curl[6].encode(), {curl[2]: curl[3], curl[4]: curl[5]})
     with urllib.request.urlopen(request, timeout=10) as answer:

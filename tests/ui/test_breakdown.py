@@ -55,9 +55,13 @@ def test_sparks_fold_nothing():
     assert len(sparks(rows, DAYS, "calls", column="vendor")) == 9
 
 
+def style(*, mode: str = "light", running: bool = True) -> charts.Style:
+    return charts.Style("cost", "day", looks(["a", "b"]), str, mode, running)
+
+
 def figure(rows: list[dict[str, object]], *, mode: str = "light", running: bool = True) -> dict[str, object]:
     series = breakdown(rows, DAYS, "cost", column="vendor")
-    return charts.stacked_bars(series, metric="cost", grain="day", looks=looks(["a", "b"]), shown=str, mode=mode, running=running)
+    return charts.stacked_bars(series, style(mode=mode, running=running))
 
 
 def test_a_bar_says_what_it_is_and_which_one_was_clicked():
@@ -75,8 +79,7 @@ def test_colours_follow_the_entity_and_the_mode():
 def test_a_click_on_the_days_before_fades_nothing_and_is_one_on_its_bucket():
     series = breakdown([row(0, "a", 2)], DAYS, "cost", column="vendor")
     earlier = charts.Earlier("the 3 days before", [1, 2, 3], [day - timedelta(days=3) for day in DAYS])
-    common = {"metric": "cost", "grain": "day", "looks": looks(["a"]), "shown": str, "mode": "light", "running": False, "earlier": earlier}
-    for drawn in (charts.stacked_bars(series, **common), course_charts.lines(series, **common)):
+    for drawn in (chart(series, style(running=False), earlier=earlier) for chart in (charts.stacked_bars, course_charts.lines)):
         assert [trace["unselected"] for trace in drawn["data"]] == [trace["selected"] for trace in drawn["data"]]
         assert [data[3] for data in drawn["data"][-1]["customdata"]] == [day.isoformat() for day in DAYS]
 
@@ -88,5 +91,5 @@ def test_a_complete_period_has_no_bar_marked():
 
 def test_the_chart_in_a_sentence():
     series = breakdown([row(0, "a", 2, "1.5"), row(1, "b", 1, "0.25")], DAYS, "cost", column="vendor")
-    said = charts.described(series, metric="cost", by="vendor", grain="day", shown=str)
+    said = charts.described(series, style(), by="vendor")
     assert said == "Stacked bars: cost per day by vendor, $1.75 in total. a $1.50, b $0.25."
