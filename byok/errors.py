@@ -93,7 +93,13 @@ class ModelUnknown(ByokError):
 class VendorKeyMissing(ByokError):
     status, code = 403, "vendor_key_missing"
 
-    def __init__(self, vendor: str) -> None:
+    def __init__(self, vendor: str, *, named: bool = False) -> None:
+        if named:
+            super().__init__(
+                f"You have no {vendor} key of the id in x-byok-key.",
+                remedy="Leave the header out for your default key; the Keys page and byok key list EMAIL show the ids.",
+            )
+            return
         super().__init__(
             f"No {vendor} key is stored for your account.",
             remedy=f"Add one on the Keys page, or run: byok key add EMAIL --vendor {vendor}; or send it in x-byok-vendor-key.",

@@ -121,7 +121,7 @@ class Retention:
         if past and not dry_run:
             receipts.keep(self._db, receipt)
             jobs.drop(self._db, _PURGE)
-        listed = [{"user_id": user_id, "rows": count, "before": limits[user_id].isoformat()} for user_id, count in sorted(rows.items())]
+        listed = [{"user_id": user_id, "rows": count, "before": _instant(limits[user_id])} for user_id, count in sorted(rows.items())]
         return receipt | {"users": listed}
 
     def erase_user(self, user_id: str, *, now: datetime) -> Receipt:
@@ -384,6 +384,10 @@ def _per_user(past: list[Past]) -> Counter[str]:
     return rows
 
 
+def _instant(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
 def _receipt(kind: Literal["erase", "purge"], rows: int, files: int, started: float, now: datetime, *, dry_run: bool = False) -> Receipt:
     number = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(16))
     receipt: Receipt = {
@@ -393,7 +397,7 @@ def _receipt(kind: Literal["erase", "purge"], rows: int, files: int, started: fl
         "rows": rows,
         "files": files,
         "seconds": round(time.monotonic() - started, 3),
-        "at": now.isoformat().replace("+00:00", "Z"),
+        "at": _instant(now),
     }
     if rows and not dry_run:
         log.info("deleted", kind=kind, receipt=receipt["receipt"], rows=rows, files=files)

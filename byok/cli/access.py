@@ -77,8 +77,8 @@ def list_(settings: Settings, email: str | None, as_json: bool) -> None:
                     "id": t.id,
                     "email": whose,
                     "label": t.label,
-                    "created": t.created_at.isoformat(),
-                    "last_used": t.last_used_at.isoformat() if t.last_used_at else None,
+                    "created": t.created_at,
+                    "last_used": t.last_used_at,
                     "models": list(t.models),
                 }
                 for whose, t in found

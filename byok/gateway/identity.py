@@ -67,7 +67,7 @@ class Identity:
         which = (user_id, vendor, key_id)
         found = self._keys.fresh(which) or await self._keys.get(which, lambda: self._choose(*which))
         if found is None:
-            raise VendorKeyMissing(vendor)
+            raise VendorKeyMissing(vendor, named=key_id is not None)
         return found
 
     async def vendors_with_keys(self, user_id: str) -> frozenset[str]:

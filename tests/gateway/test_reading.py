@@ -160,6 +160,43 @@ def test_a_usage_that_leaves_later_pieces_out_is_not(fmt: Format, pieces: list[b
     assert read(b"".join(pieces), fmt).usage_source == "partial"
 
 
+def test_mere_zeros_do_not_stand_for_what_was_counted():
+    zeros = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, "prompt_tokens_details": {"cached_tokens": 0}}
+    outcome = read(chose("a", finish="stop", usage=TOTALS) + event(model="m-1", choices=[], usage=zeros) + b"data: [DONE]\n\n")
+    assert (outcome.counts, outcome.usage_source) == (TokenCounts(3, 2, 5), "vendor")
+    assert read(event(model="m-1", choices=[], usage=zeros)).counts == TokenCounts(0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("start", "delta", "written"),
+    [
+        (
+            {"cache_creation_input_tokens": 100, "cache_creation": {"ephemeral_5m_input_tokens": 100}},
+            {"cache_creation_input_tokens": 40},
+            40,
+        ),
+        (
+            {"cache_creation_input_tokens": 100, "cache_creation": {"ephemeral_5m_input_tokens": 100}},
+            {"cache_creation_input_tokens": 100},
+            100,
+        ),
+        ({"cache_creation_input_tokens": 0, "cache_creation": {"ephemeral_5m_input_tokens": 100}}, {"cache_creation_input_tokens": 0}, 100),
+        ({"cache_creation_input_tokens": 100}, {"cache_creation": {"ephemeral_1h_input_tokens": 40}}, 40),
+        ({"cache_creation_input_tokens": 100}, {"cache_creation_input_tokens": None, "cache_creation": None}, 100),
+    ],
+)
+def test_a_delta_corrects_the_cache_writes(start: dict, delta: dict, written: int):
+    body = event(type="message_start", message={"usage": {"input_tokens": 5, "output_tokens": 1, **start}})
+    outcome = read(body + event(type="message_delta", usage={"output_tokens": 9, **delta}), anthropic.FORMAT)
+    assert outcome.counts == TokenCounts(5 + written, 9, 14 + written, None, written)
+
+
+def test_an_embedding_with_its_only_count_at_the_top():
+    body = b'{"vectors":[[0.1,0.2]],"total_tokens":12,"base_resp":{"status_code":0}}'
+    outcome = read(body, embeddings.FORMAT, content_type="application/json")
+    assert (outcome.counts, outcome.usage_source, outcome.failure_status) == (TokenCounts(12, 0, 12), "vendor", None)
+
+
 # -- failures inside a 200 --
 
 

@@ -119,6 +119,9 @@ def test_no_key_is_a_403_with_the_remedy(house: Any, client: httpx.Client) -> No
     answer = client.post("/moonshot/v1/chat/completions", json=QUESTION)
     assert (answer.status_code, error_of(answer)["code"]) == (403, "vendor_key_missing")
     assert "byok key add" in error_of(answer)["remedy"]
+    named = client.post("/openai/v1/chat/completions", json=QUESTION, headers={"x-byok-key": "key_abcd1234"})
+    assert (named.status_code, error_of(named)["code"]) == (403, "vendor_key_missing")
+    assert "x-byok-key" in error_of(named)["message"], "the default key is there: it is the named one that is not"
     assert house.records() == []
 
 

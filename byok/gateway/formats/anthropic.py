@@ -11,7 +11,7 @@ import msgspec
 
 from byok.errors import ByokError
 from byok.gateway.formats.failure import failure_in
-from byok.gateway.formats.shape import Format, Seen, add, largest, mapping, number, whole
+from byok.gateway.formats.shape import Format, Seen, add, largest, mapping, number, whole, written_by_age
 from byok.usage import TokenCounts
 
 _TYPES = {
@@ -48,6 +48,7 @@ class _Event(msgspec.Struct):
 
 _FINE = ("message_start", "message_delta", "message_stop", "content_block_start", "content_block_stop", "ping", "message")
 _WITH_TOTALS = ("message_delta", "message_stop")
+_WRITTEN, _BY_AGE = "cache_creation_input_tokens", "cache_creation"
 _TOOLS = ("tool_use", "server_tool_use")
 _decode = msgspec.json.Decoder(_Event).decode
 
@@ -69,8 +70,7 @@ def read_event(data: bytes, seen: Seen) -> None:
     seen.ended = seen.ended or event.type in ("message_stop", "error")
     usage = mapping(event.usage or message.get("usage"))
     if usage:
-        known = {name: value for name, value in usage.items() if value is not None}
-        seen.report({**(seen.usage or {}), **known}, final=seen.final or event.type in _WITH_TOTALS)
+        seen.report(_merged(seen.usage or {}, usage), final=seen.final or event.type in _WITH_TOTALS)
 
 
 def read_answer(body: bytes, seen: Seen) -> None:
@@ -126,10 +126,17 @@ def _read_model(model: object, seen: Seen) -> None:
         seen.model = model
 
 
+def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> Mapping[str, Any]:
+    known = {name: value for name, value in new.items() if value is not None}
+    if _WRITTEN in known and known[_WRITTEN] != (old.get(_WRITTEN) or 0):
+        old = {**old, _BY_AGE: None}  # which told of the older total
+    elif _BY_AGE in known and _WRITTEN not in known and known[_BY_AGE] != old.get(_BY_AGE):
+        old = {**old, _WRITTEN: None}
+    return {**old, **known}
+
+
 def _written(usage: Mapping[str, Any]) -> int | None:
-    by_age = mapping(usage.get("cache_creation"))
-    split = add(number(by_age.get("ephemeral_5m_input_tokens")), number(by_age.get("ephemeral_1h_input_tokens")))
-    return largest(number(usage.get("cache_creation_input_tokens")), split)
+    return largest(number(usage.get(_WRITTEN)), written_by_age(usage))
 
 
 def _compactions(usage: Mapping[str, Any]) -> list[Mapping[str, Any]]:

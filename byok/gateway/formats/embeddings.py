@@ -4,9 +4,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import msgspec
+
 from byok.gateway.formats import openai_chat, openai_usage
-from byok.gateway.formats.shape import first, whole
+from byok.gateway.formats.shape import Seen, first, number, whole
 from byok.usage import TokenCounts
+
+
+class _Top(msgspec.Struct):
+    total_tokens: Any = None
+
+
+_decode_top = msgspec.json.Decoder(_Top).decode
 
 
 def counts(usage: Mapping[str, Any]) -> TokenCounts:
@@ -20,4 +29,11 @@ def counts(usage: Mapping[str, Any]) -> TokenCounts:
     return whole(prompt, None if prompt is None else 0, cached=told.cached_tokens)
 
 
-FORMAT = replace(openai_chat.FORMAT, name="embeddings", counts=counts)
+def read_answer(body: bytes, seen: Seen) -> None:
+    """Update `seen` by a whole answer; MiniMax's own has its only count at the top."""
+    openai_chat.read_answer(body, seen)
+    if seen.usage is None and (total := number(_decode_top(body).total_tokens)):
+        seen.report({"total_tokens": total}, final=True)
+
+
+FORMAT = replace(openai_chat.FORMAT, name="embeddings", counts=counts, read_answer=read_answer)

@@ -12,7 +12,7 @@ import msgspec
 
 from byok.errors import ByokError
 from byok.gateway.formats.failure import error_status, first_status
-from byok.gateway.formats.shape import Format, Seen, add, mapping, number, whole
+from byok.gateway.formats.shape import Format, Seen, add, first, mapping, number, whole
 from byok.usage import TokenCounts
 
 _STATUSES = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 413: "INVALID_ARGUMENT"}
@@ -88,14 +88,19 @@ def counts(usage: Mapping[str, Any]) -> TokenCounts:
     prompt = add(number(usage.get("promptTokenCount")), number(usage.get("toolUsePromptTokenCount")))
     completion = add(number(usage.get("candidatesTokenCount")), thoughts)
     total = number(usage.get("totalTokenCount"))
-    if total is not None and prompt is not None and completion is not None and total > prompt + completion:
-        completion = total - prompt
-    return whole(prompt, completion, total, cached=number(usage.get("cachedContentTokenCount")), reasoning=thoughts)
+    return whole(prompt, output(prompt, completion, total), total, cached=number(usage.get("cachedContentTokenCount")), reasoning=thoughts)
+
+
+def output(prompt: int | None, completion: int | None, total: int | None) -> int | None:
+    """Return the completion, with what only the total tells."""
+    if prompt is None or completion is None or total is None:
+        return completion
+    return max(completion, total - prompt)
 
 
 def embedding_counts(usage: Mapping[str, Any]) -> TokenCounts:
     """Return the counts of an embedding, which has no output."""
-    prompt = number(usage.get("promptTokenCount"))
+    prompt = first(number(usage.get("promptTokenCount")), number(usage.get("totalTokenCount")))
     return whole(prompt, None if prompt is None else 0)
 
 

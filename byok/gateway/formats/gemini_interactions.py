@@ -69,7 +69,9 @@ def counts(usage: Mapping[str, Any]) -> TokenCounts:
     prompt = add(number(usage.get("total_input_tokens")), number(usage.get("total_tool_use_tokens")))
     completion = add(number(usage.get("total_output_tokens")), thoughts)
     total = number(usage.get("total_tokens"))
-    return whole(prompt, completion, total, cached=number(usage.get("total_cached_tokens")), reasoning=thoughts)
+    return whole(
+        prompt, gemini.output(prompt, completion, total), total, cached=number(usage.get("total_cached_tokens")), reasoning=thoughts
+    )
 
 
 def _read(interaction: _Interaction, seen: Seen, *, final: bool) -> None:

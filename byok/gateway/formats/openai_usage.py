@@ -6,7 +6,7 @@ Reference: https://platform.openai.com/docs/api-reference/chat/object, …/respo
 from collections.abc import Mapping
 from typing import Any
 
-from byok.gateway.formats.shape import add, largest, numbers, whole
+from byok.gateway.formats.shape import add, largest, mapping, numbers, whole, written_by_age
 from byok.usage import TokenCounts
 
 
@@ -20,46 +20,50 @@ def counts(usage: Mapping[str, Any]) -> TokenCounts:
     prompt = told.get("prompt_tokens", told.get("input_tokens"))
     completion = told.get("completion_tokens", told.get("output_tokens"))
     total = told.get("total_tokens")
-    # Mistral also spells it "prompt_token_details".
-    into = numbers(usage.get("prompt_tokens_details") or usage.get("prompt_token_details") or usage.get("input_tokens_details"))
-    out = numbers(usage.get("completion_tokens_details") or usage.get("output_tokens_details"))
+    into = _details(usage, "prompt_tokens_details", "prompt_token_details", "input_tokens_details")  # the second: Mistral, Writer
+    out = _details(usage, "completion_tokens_details", "completion_token_details", "output_tokens_details")
     hit = told.get("prompt_cache_hit_tokens")  # DeepSeek
     cached = largest(
         into.get("cached_tokens"),
         told.get("cached_tokens"),  # Moonshot
         told.get("num_cached_tokens"),  # Mistral
+        told.get("cache_read_input_tokens"),  # hosts that add Anthropic's words
         hit,
     )
     cache_write = largest(
         into.get("cache_write_tokens"),
         into.get("cache_creation_input_tokens"),  # Qwen
+        told.get("cache_creation_input_tokens"),
+        written_by_age(mapping(usage.get("prompt_tokens_details"))),  # Qwen
+        written_by_age(usage),
     )
     reasoning = out.get("reasoning_tokens", told.get("reasoning_tokens"))
     if prompt is None:
         prompt = add(hit, told.get("prompt_cache_miss_tokens")) if "prompt_cache_miss_tokens" in usage else None
     if not prompt and not completion and total:
         prompt = completion = None  # only a total was reported; the zeros are not counts
-    prompt, completion = _close_the_gap(
-        prompt, completion, total, reasoning, audio=bool(told.get("prompt_audio_seconds") or into.get("audio_tokens"))
-    )
+    if prompt is None or completion is None:
+        return whole(prompt, completion, total, cached=cached, cache_write=cache_write, reasoning=reasoning)
+    gap = (total or 0) - prompt - completion
+    if gap > 0 and gap != reasoning and _is_input(gap, told, into):
+        prompt += gap
+    elif gap > 0:  # xAI's chat leaves reasoning out of completion, Gemini's compatible path thinking out of everything but the total
+        completion += gap
+    elif reasoning is not None and reasoning > completion:  # it cannot be a part of what it exceeds
+        completion += reasoning
     return whole(prompt, completion, total, cached=cached, cache_write=cache_write, reasoning=reasoning)
 
 
-def _close_the_gap(
-    prompt: int | None, completion: int | None, total: int | None, reasoning: int | None, *, audio: bool
-) -> tuple[int | None, int | None]:
-    """Return prompt and completion with what only the total tells.
+def _details(usage: Mapping[str, Any], *names: str) -> dict[str, int]:
+    """The counts of all objects of these names; one that stands in two of them is the larger."""
+    found: dict[str, int] = {}
+    for name in names:
+        for key, count in numbers(usage.get(name)).items():
+            found[key] = max(count, found.get(key, 0))
+    return found
 
-    xAI's chat leaves reasoning out of completion, Gemini's compatible path leaves thinking out of everything but the total, and
-    Mistral leaves audio out of the prompt.
-    """
-    if prompt is None or completion is None:
-        return prompt, completion
-    gap = (total or 0) - prompt - completion
-    if gap > 0 and audio and gap != reasoning:
-        return prompt + gap, completion
-    if gap > 0:
-        return prompt, completion + gap
-    if reasoning is not None and reasoning > completion:  # it cannot be a part of what it exceeds
-        return prompt, completion + reasoning
-    return prompt, completion
+
+def _is_input(gap: int, told: Mapping[str, int], into: Mapping[str, int]) -> bool:
+    """Whether what only the total tells was input: Mistral leaves audio out of the prompt, some hosts what Anthropic's cache had."""
+    cache = add(told.get("cache_read_input_tokens"), told.get("cache_creation_input_tokens"))
+    return bool(told.get("prompt_audio_seconds")) or into.get("audio_tokens", 0) >= gap or cache == gap

@@ -2,7 +2,7 @@
 
 import pytest
 
-from byok.gateway.formats import anthropic, embeddings, gemini, openai_usage
+from byok.gateway.formats import anthropic, embeddings, gemini, gemini_interactions, openai_usage
 from byok.usage import TokenCounts
 
 
@@ -71,6 +71,39 @@ def test_details_of_another_make_are_passed_over(odd: object):
     assert anthropic.counts({"input_tokens": 5, "output_tokens": 3, "cache_creation": odd, "iterations": odd}) == TokenCounts(5, 3, 8)
 
 
+@pytest.mark.parametrize(
+    ("told", "counts"),
+    [
+        # what only the total tells is output, unless so much audio or cache lies beside the prompt
+        ({"total_tokens": 1725, "prompt_tokens_details": {"audio_tokens": 50}}, (758, 967, 1725, None, None)),
+        ({"total_tokens": 1725, "prompt_tokens_details": {"audio_tokens": 865}}, (1623, 102, 1725, None, None)),
+        ({"total_tokens": 1725, "prompt_audio_seconds": 30}, (1623, 102, 1725, None, None)),
+        ({"total_tokens": 960, "cache_read_input_tokens": 60, "cache_creation_input_tokens": 40}, (858, 102, 960, 60, 40)),
+        ({"prompt_tokens_details": {"audio_tokens": 0}, "prompt_token_details": {"cached_tokens": 500}}, (758, 102, 860, 500, None)),
+        ({"prompt_tokens_details": {"cached_tokens": 0}, "prompt_token_details": {"cached_tokens": 500}}, (758, 102, 860, 500, None)),
+        ({"prompt_tokens_details": {"cached_tokens": 500}, "input_tokens_details": {"cached_tokens": 0}}, (758, 102, 860, 500, None)),
+        ({"cache_read_input_tokens": 500, "cache_creation_input_tokens": 20}, (758, 102, 860, 500, 20)),
+        (
+            {"prompt_tokens_details": {"cache_creation": {"ephemeral_5m_input_tokens": 7, "ephemeral_1h_input_tokens": 8}}},
+            (758, 102, 860, None, 15),
+        ),
+        ({"cache_creation": {"ephemeral_5m_input_tokens": 7}}, (758, 102, 860, None, 7)),
+    ],
+)
+def test_details_in_every_spelling(told: dict, counts: tuple):
+    assert openai_usage.counts({"prompt_tokens": 758, "completion_tokens": 102, **told}) == TokenCounts(*counts)
+
+
+def test_reasoning_in_details_of_the_singular():
+    usage = {"prompt_tokens": 5, "completion_tokens": 9, "completion_token_details": {"reasoning_tokens": 4}}
+    assert openai_usage.counts(usage).reasoning_tokens == 4
+
+
+def test_what_only_the_total_of_an_interaction_tells_is_output():
+    usage = {"total_input_tokens": 20, "total_output_tokens": 5, "total_tokens": 60}
+    assert gemini_interactions.counts(usage) == TokenCounts(20, 40, 60)
+
+
 def test_whole_numbers_written_as_fractions_count():
     assert openai_usage.counts({"prompt_tokens": 5.0, "completion_tokens": 3.0}) == TokenCounts(5, 3, 8)
 
@@ -79,3 +112,4 @@ def test_embeddings_have_an_output_of_zero():
     assert embeddings.counts({"prompt_tokens": 8, "total_tokens": 8}) == TokenCounts(8, 0, 8)
     assert embeddings.counts({}) == TokenCounts()
     assert gemini.embedding_counts({"promptTokenCount": 8}) == TokenCounts(8, 0, 8)
+    assert gemini.embedding_counts({"totalTokenCount": 8}) == TokenCounts(8, 0, 8)
