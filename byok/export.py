@@ -3,24 +3,22 @@
 Cells are made column by column in Arrow; Python sees each distinct text once.
 """
 
-import io
+import itertools
 import json
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Literal, get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from byok.errors import BadRequest
+from byok.store import formatting, parquet
 from byok.store.scope import AnyScope
 
 Format = Literal["csv", "json", "jsonl", "parquet"]
 FORMATS: tuple[str, ...] = get_args(Format)
-_ROW_GROUP_ROWS = 122_880
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a spreadsheet's formula begins
+_HEAD = parquet.ABOUT.encode()
 
 Quote = Callable[[str], str]
 
@@ -59,6 +57,30 @@ def write(fmt: str, batches: Iterable[pa.RecordBatch], *, filters: Mapping[str, 
     return {"csv": _csv, "json": _json, "jsonl": _jsonl}[fmt](iter(batches))
 
 
+def file(fmt: str, answer: pa.Table) -> Iterator[bytes]:
+    """A file of the answer to any question, as `formatting.write` or Parquet. What made it (see `with_head`) is named in it."""
+    head = (answer.schema.metadata or {}).get(_HEAD, b"").decode()
+    if fmt == "parquet":
+        return parquet.write(answer.schema.remove_metadata(), answer.to_batches(), about=head)
+    before, after = _around(fmt, head)
+    return (piece.encode() for piece in itertools.chain(before, formatting.write(fmt, answer), after))
+
+
+def with_head(answer: pa.Table, about: Mapping[str, str]) -> pa.Table:
+    """The same answer with a word on what made it: lines with # before the header of a csv, an object around the rows (`filters`, `rows`)
+    in json, metadata `byok` in parquet."""
+    return answer.replace_schema_metadata({_HEAD: json.dumps(dict(about), ensure_ascii=False)})
+
+
+def _around(fmt: str, head: str) -> tuple[list[str], list[str]]:
+    if not head:
+        return [], []
+    if fmt == "json":
+        return [f'{{"filters": {head},\n"rows": '], ["}\n"]
+    lines = (f"# {name}: {' '.join(str(words).split())}" for name, words in json.loads(head).items())
+    return [f"{_csv_text(line)}\r\n" for line in lines], []
+
+
 def _csv(batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
     for index, batch in enumerate(batches):
         if index == 0:
@@ -86,47 +108,7 @@ def _json(batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
 
 def _parquet(batches: Iterator[pa.RecordBatch], filters: str) -> Iterator[bytes]:
     first = next(batches)
-    sink = _Pieces()
-    with pq.ParquetWriter(pa.PythonFile(sink, mode="w"), first.schema, compression="zstd") as writer:
-        writer.add_key_value_metadata({"byok": filters})
-        for table in _row_groups(first, batches):
-            writer.write_table(table, row_group_size=_ROW_GROUP_ROWS)
-            yield sink.taken()
-    yield sink.taken()
-
-
-class _Pieces(io.RawIOBase):
-    """A file that forgets what was taken from it."""
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-        self._length = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._length
-
-    def write(self, data: Any) -> int:
-        self._parts.append(bytes(data))
-        self._length += len(data)
-        return len(data)
-
-    def taken(self) -> bytes:
-        piece, self._parts = b"".join(self._parts), []
-        return piece
-
-
-def _row_groups(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
-    pending, count = [first], first.num_rows
-    for batch in rest:
-        if count and count + batch.num_rows > _ROW_GROUP_ROWS:
-            yield pa.Table.from_batches(pending)
-            pending, count = [], 0
-        pending.append(batch)
-        count += batch.num_rows
-    yield pa.Table.from_batches(pending, first.schema)
+    yield from parquet.write(first.schema, itertools.chain([first], batches), about=filters)
 
 
 def _object(batch: pa.RecordBatch) -> list[Any]:
@@ -161,7 +143,9 @@ def _texts(column: pa.Array, quote: Quote) -> pa.Array:
         return _decimals(column)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind):
         return _distinct(column, quote)
-    return pa.array([_odd(value, quote) for value in column.to_pylist()], pa.string())
+    if quote is _json_text:  # what the record has no column of, but an ad-hoc question may
+        return pa.array(formatting.tokens(column), pa.string())
+    return pa.array([None if text is None else quote(text) for text in formatting.cells(column)], pa.string())
 
 
 def _instants(column: pa.Array) -> pa.Array:
@@ -189,26 +173,12 @@ def _distinct(column: pa.Array, quote: Quote) -> pa.Array:
     return pa.array(quoted, pa.string()).take(encoded.indices)
 
 
-def _odd(value: Any, quote: Quote) -> str | None:
-    """What the record has no column of, but an ad-hoc question may: floats, dates, lists, structs, bytes."""
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return None
-    if isinstance(value, float):
-        return repr(value)
-    if isinstance(value, bytes):
-        return quote(value.hex())
-    if isinstance(value, list | dict | tuple):
-        text = json.dumps(value, ensure_ascii=False, default=str)
-        return text if quote is _json_text else quote(text)
-    return quote(value.isoformat() if hasattr(value, "isoformat") else str(value))
-
-
 def _json_text(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
 def _csv_text(text: str) -> str:
-    if text.startswith(_FORMULA):
+    if text.startswith(formatting.FORMULA):
         text = "'" + text
     quoted = text.replace('"', '""')
     return f'"{quoted}"' if any(mark in text for mark in ',"\r\n') else text

@@ -5,7 +5,7 @@ import fcntl
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -22,7 +22,7 @@ from byok.budgets.counting import Counting
 from byok.errors import ByokError
 from byok.leading import Leading
 from byok.notify import keeping
-from byok.notify.keeping import Notifications
+from byok.notify.keeping import Job, Notifications
 from byok.recording import segments
 from byok.recording.publisher import merge, merge_hot
 from byok.recording.table import Table
@@ -78,17 +78,39 @@ def _work(settings: Settings, stop: threading.Event) -> None:
             if not db.is_sqlite:
                 hosts.report(db, host, now=datetime.now(UTC), segments=len(segments.sealed(settings.journal_dir)), stopped=stopped)
 
+    counting = Counting(db, lambda: notifications.services.engine)
+    scheduler = _scheduled(
+        {
+            "default": [("publish", settings.publish_every_s, publishing), *_upkeep(settings, table, retention)],
+            "counting": [("budgets", COUNT_EVERY_S, lambda: counting.count(now=datetime.now(UTC)))],
+            "notify": notifications.jobs,
+        },
+        leading,
+    )
+    scheduler.start()
+    log.info("started", data=str(settings.data))
+    stop.wait()
+    scheduler.shutdown(wait=True)
+    _guarded("notifications", notifications.close)()
+    _guarded("publish", lambda: publishing(stopped=True))()  # what gateways sealed while stopping
+    leading.close()
+    db.close()
+
+
+def _upkeep(settings: Settings, table: Table, retention: Retention) -> list[Job]:
+    """What is done to the table beside publishing."""
     overdue = PURGES_PER_REWRITE * timedelta(seconds=settings.purge_every_s)
-    jobs: list[tuple[str, float, Callable[[], object]]] = [
-        ("publish", settings.publish_every_s, publishing),
+    return [
         ("tidy", MERGE_EVERY_S, lambda: table.tidy(older_than_s=SWEEP_AFTER_S)),
         ("merge", MERGE_EVERY_S, lambda: merge_hot(table, now=datetime.now(UTC))),
         ("sweep", MERGE_EVERY_S, lambda: retention.sweep(older_than_s=SWEEP_AFTER_S)),
         ("finish", FINISH_EVERY_S, lambda: retention.finish(now=datetime.now(UTC))),
         ("purge", settings.purge_every_s, lambda: retention.purge(now=datetime.now(UTC), overdue=overdue)),
     ]
-    counting = Counting(db, lambda: notifications.services.engine)
-    budgets = [("budgets", COUNT_EVERY_S, lambda: counting.count(now=datetime.now(UTC)))]
+
+
+def _scheduled(jobs: Mapping[str, Sequence[Job]], leading: Leading) -> BackgroundScheduler:
+    """A scheduler, not yet started, of the jobs by the executor that runs them."""
     # One thread: the jobs take turns anyway, at the table's writer lock. What is told to people has its own, and so has
     # what the gateways wait for.
     scheduler = BackgroundScheduler(
@@ -100,21 +122,14 @@ def _work(settings: Settings, stop: threading.Event) -> None:
         },
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
-    for executor, some in (("default", jobs), ("counting", budgets), ("notify", notifications.jobs)):
+    for executor, some in jobs.items():
         for name, every_s, job in some:
             begin = {"next_run_time": datetime.now(UTC), "id": name, "executor": executor}
             scheduler.add_job(_guarded(name, job), "interval", seconds=every_s, **begin)
     for found in scheduler.get_jobs():
         if found.id not in EVERYWHERE:
             found.modify(func=leading.only(found.func))
-    scheduler.start()
-    log.info("started", data=str(settings.data))
-    stop.wait()
-    scheduler.shutdown(wait=True)
-    _guarded("notifications", notifications.close)()
-    _guarded("publish", lambda: publishing(stopped=True))()  # what gateways sealed while stopping
-    leading.close()
-    db.close()
+    return scheduler
 
 
 def _guarded(name: str, job: Callable[[], object]) -> Callable[[], None]:

@@ -78,9 +78,9 @@ def test_the_columns_of_an_ad_hoc_question_are_written_too():
     columns = {name: pa.array([value]) for name, value in row.items()}
     table = pa.RecordBatch.from_pydict(columns)
     assert json.loads(written("json", table)) == [
-        {"f": 0.1, "nan": None, "d": "2026-01-02", "b": True, "l": [1, None], "naive": "2026-01-02T03:00:00.000000", "raw": "01"}
+        {"f": 0.1, "nan": None, "d": "2026-01-02", "b": True, "l": [1, None], "naive": "2026-01-02T03:00:00.000000", "raw": "\\x01"}
     ]
-    assert cells(written("csv", table))[1] == ["0.1", "", "2026-01-02", "true", "[1, null]", "2026-01-02T03:00:00.000000", "01"]
+    assert cells(written("csv", table))[1] == ["0.1", "nan", "2026-01-02", "true", "[1,null]", "2026-01-02T03:00:00.000000", "\\x01"]
 
 
 def test_parquet_reads_back_as_it_was():

@@ -7,7 +7,7 @@ from fastapi import FastAPI, Request
 from sqlalchemy import text
 from starlette.responses import Response
 
-from byok import downloads
+from byok import downloads, export
 from byok.answers import NO_STORE, ExactJson
 from byok.api.caller import pool_of, services_of
 from byok.api.usage import downloaded, exported
@@ -15,7 +15,7 @@ from byok.errors import ByokError, NotFound, Unauthorized
 from byok.forms import signed_in
 from byok.metrics import CONTENT_TYPE, WebMetrics
 from byok.services import Services
-from byok.store import formatting, questions
+from byok.store import questions
 
 
 class NotReady(ByokError):
@@ -68,7 +68,7 @@ async def download(request: Request, link: str) -> Response:
     if offer is None or (offer.admins_only and not user.admin):
         raise NotFound("This download link was used, is too old, or is not yours.", remedy="Press the download button again.")
     if offer.scope is None:
-        return downloaded(pool.pieces(formatting.file(offer.format, offer.answer)), offer.format, offer.filename)
+        return downloaded(pool.pieces(export.file(offer.format, offer.answer)), offer.format, offer.filename)
     progress = downloads.REGISTRY.begin(link, user.id)
     if offer.group_by:
         batches = questions.sums(services.engine, offer.scope, group_by=offer.group_by)

@@ -1,5 +1,7 @@
 """`byok alert …`: who is told of spikes, thresholds, silence, first uses and budgets, and where."""
 
+from typing import Any
+
 import click
 
 from byok.cli.frame import Group, StoreCommand, secret_from_stdin, show_json, show_table, utc_now
@@ -37,34 +39,17 @@ def alert() -> None:
 @click.option("--vendor", metavar="V", help="Only calls of this vendor.")
 @click.option("--model", metavar="M", help="Only calls of this model.")
 @click.option("--sensitivity", type=click.Choice(["every", "strong", "extreme"]), default="every", show_default=True, help="Of spikes.")
-@click.option("--above", type=click.FloatRange(0, min_open=True), metavar="AMOUNT", help="Instead of spikes: alert from this amount on.")
-@click.option("--warn", type=click.FloatRange(0, min_open=True), metavar="AMOUNT", help="And warn from this one on.")
+@click.option(
+    "--above", "alert_at", type=click.FloatRange(0, min_open=True), metavar="AMOUNT", help="Instead of spikes: alert from this amount on."
+)
+@click.option("--warn", "warn_at", type=click.FloatRange(0, min_open=True), metavar="AMOUNT", help="And warn from this one on.")
 @click.option("--window", type=click.Choice(["hour", "day"]), default="hour", show_default=True, help="Within which it is reached.")
-@click.option("--silent-for", type=click.IntRange(1, 168), metavar="HOURS", help="Instead of spikes: no call for so long.")
+@click.option("--silent-for", "silent_hours", type=click.IntRange(1, 168), metavar="HOURS", help="Instead of spikes: no call for so long.")
 @click.option("--first-use", is_flag=True, help="Instead of spikes: a model or key that was not used in the last eight weeks.")
 @click.option("--budgets", is_flag=True, help="Instead of spikes: budgets, at 80 and 100 % and where the month leads.")
 @click.option("--quiet", metavar="HH:MM-HH:MM", help="Hold messages back between these times of the user's day.")
 @click.pass_obj
-def add(
-    settings: Settings,
-    email: str,
-    slack: bool,
-    webhook: bool,
-    mail: str | None,
-    all_users: bool,
-    min_tokens: int,
-    metric: str | None,
-    vendor: str | None,
-    model: str | None,
-    sensitivity: str,
-    above: float | None,
-    warn: float | None,
-    window: str,
-    silent_for: int | None,
-    first_use: bool,
-    budgets: bool,
-    quiet: str | None,
-) -> None:
+def add(settings: Settings, /, email: str, slack: bool, webhook: bool, mail: str | None, **terms: Any) -> None:
     """Add a rule and print its id. A web address comes from standard input, never from the arguments, and is stored encrypted.
 
     Example: byok alert add ada@example.org --slack --min-tokens 5000 < webhook-url.txt
@@ -73,37 +58,33 @@ def add(
     from byok.notify import listing
     from byok.services import Services
 
-    channels = [name for name, said in (("slack", slack), ("webhook", webhook), ("mail", mail is not None)) if said]
-    if len(channels) != 1:
-        raise click.UsageError("Name one of --slack, --webhook and --mail.")
-    if sum((above is not None or warn is not None, silent_for is not None, first_use, budgets)) > 1:
-        raise click.UsageError("A rule is for a threshold, silence, first uses or budgets: make two.")
-    terms = listing.terms(
-        all_users=all_users,
-        metric=metric,
-        vendor=vendor,
-        model=model,
-        sensitivity=sensitivity,
-        min_tokens=min_tokens,
-        warn_at=warn,
-        alert_at=above,
-        window=window,
-        silent_hours=silent_for,
-        first_use=first_use,
-        budgets=budgets,
-        quiet=quiet,
-    )
-    text = (None if mail == OWN_ADDRESS else mail) if channels == ["mail"] else secret_from_stdin("Webhook URL")
-    target = listing.target(settings, channels[0], text)
+    channel = _channel(slack=slack, webhook=webhook, mail=mail is not None)
+    meant = listing.terms(**_of_one_kind(terms))
+    text = (None if mail == OWN_ADDRESS else mail) if channel == "mail" else secret_from_stdin("Webhook URL")
+    target = listing.target(settings, channel, text)
     with Services(settings) as services:
         owner = users.by_email(services.db, email)
-        rule, signing = alert_rules.add(services.db, services.master, owner.id, terms, target, now=utc_now())
+        rule, signing = alert_rules.add(services.db, services.master, owner.id, meant, target, now=utc_now())
     click.echo(f"To {rule.to}: {listing.when(rule)}.", err=True)
     if rule.channel == "mail" and settings.smtp_url is None:
         click.echo("No mail server is set yet: set BYOK_SMTP_URL, or nothing is sent.", err=True)
     if signing is not None:
         click.echo(f"Messages are signed with this secret, shown only this once: {signing.reveal()}", err=True)
     click.echo(rule.id)
+
+
+def _channel(**said: bool) -> str:
+    channels = [name for name, meant in said.items() if meant]
+    if len(channels) != 1:
+        raise click.UsageError("Name one of --slack, --webhook and --mail.")
+    return channels[0]
+
+
+def _of_one_kind(terms: dict[str, Any]) -> dict[str, Any]:
+    threshold = terms["alert_at"] is not None or terms["warn_at"] is not None
+    if sum((threshold, terms["silent_hours"] is not None, terms["first_use"], terms["budgets"])) > 1:
+        raise click.UsageError("A rule is for a threshold, silence, first uses or budgets: make two.")
+    return terms
 
 
 @alert.command("list")

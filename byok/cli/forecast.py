@@ -1,7 +1,10 @@
 """`byok forecast`: what a user's month will come to."""
 
+from decimal import Decimal
+
 import click
 
+from byok import in_words
 from byok.cli.frame import StoreCommand, show_json
 from byok.settings import Settings
 
@@ -44,7 +47,5 @@ def forecast(settings: Settings, email: str, metric: str, vendor: str | None, tz
         click.echo(f"{found.unpriced_calls:,} calls of this month have no known cost and are in no figure.")
 
 
-def _amount(value: object, metric: str) -> str:
-    if value is None:
-        return "-"
-    return f"${value:,.2f}" if metric == "cost" else f"{value:,} {metric}"
+def _amount(value: Decimal | int | None, metric: str) -> str:
+    return in_words.money(value) if metric == "cost" else f"{in_words.count(value)} {metric}"

@@ -38,6 +38,8 @@ def list_(settings: Settings, vendor: str | None, as_json: bool) -> None:
 
     Example: byok prices list --vendor openai
     """
+    from byok.pricing.price import usd_per_mtok
+
     now = utc_now()
     with _services(settings) as services:
         models = [model for model in services.catalogue.models() if vendor in (None, model.vendor)]
@@ -48,7 +50,7 @@ def list_(settings: Settings, vendor: str | None, as_json: bool) -> None:
     names = ("vendor", "model", "input", "output", "cached", "cache write", "from", "")
     rows = [
         (
-            *(model.vendor, model.model, *(_usd(pico) for pico in _picos(price))),
+            *(model.vendor, model.model, *(usd_per_mtok(pico) for pico in _picos(price))),
             *(price.since.isoformat() if price.since else None, "*" if price.conditions() else ""),
         )
         for model, price in current
@@ -251,9 +253,11 @@ def _theirs(vendor: str, model: str) -> Any:
 
 
 def _facts(price: "Price") -> dict[str, Any]:
+    from byok.pricing.price import usd_per_mtok
+
     names = ("input", "output", "cached", "cache_write")
     return {
-        **{name: _usd(pico) for name, pico in zip(names, _picos(price), strict=True)},
+        **{name: usd_per_mtok(pico) for name, pico in zip(names, _picos(price), strict=True)},
         "request": Decimal(price.request_pico) / 10**12 if price.request_pico else None,
         "from": _day(price.since),
         "conditions": price.conditions(),
@@ -267,15 +271,12 @@ def _picos(price: "Price") -> tuple[int | None, ...]:
 
 
 def _echo_price(price: "Price") -> None:
-    rates = [
-        f"{name} {_usd(pico):f}"
-        for name, pico in zip(("input", "output", "cached", "cache write"), _picos(price), strict=True)
-        if pico is not None
-    ]
+    from byok.pricing.price import rates_in_words
+
     until = f" until {price.valid_until:%Y-%m-%d}" if price.valid_until else ""
     begin = price.valid_from.date() if price.valid_from else price.since
     since = f"from {begin}" if begin else "at first"
-    click.echo(f"  {since}{until}  {', '.join(rates)}  ({price.source})")
+    click.echo(f"  {since}{until}  {rates_in_words(price.rates)}  ({price.source})")
     for condition in (price.conditions() or "").split("; "):
         if condition:
             click.echo(f"    {condition}")
@@ -285,8 +286,3 @@ def _echo_price(price: "Price") -> None:
 
 def _day(since: date | None) -> str | None:
     return since.isoformat() if since else None
-
-
-def _usd(pico: int | None) -> Decimal | None:
-    """USD per million tokens."""
-    return None if pico is None else (Decimal(pico) / 1_000_000).normalize()

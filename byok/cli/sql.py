@@ -128,17 +128,12 @@ def _write(answer: "pa.Table | pa.RecordBatchReader | None", kind: str) -> None:
 
 def _write_parquet(answer: "pa.Table | pa.RecordBatchReader") -> None:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    from byok.store import formatting
+    from byok.store import parquet
 
     if sys.stdout.isatty():
         raise click.UsageError("Parquet is not for a terminal: redirect it, as in > answer.parquet.")
-    names = formatting.unique(answer.schema.names)
-    schema = pa.schema([field.with_name(name) for field, name in zip(answer.schema, names, strict=True)])
-    with pq.ParquetWriter(sys.stdout.buffer, schema, compression="zstd") as writer:
-        for batch in answer.to_batches() if isinstance(answer, pa.Table) else answer:
-            writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
+    sys.stdout.buffer.writelines(parquet.write(answer.schema, answer.to_batches() if isinstance(answer, pa.Table) else answer))
     sys.stdout.buffer.flush()
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from byok import links
+from byok import in_words, links
 from byok.spikes.episodes import named
 
 _UNITS = {"tokens": "tokens", "calls": "calls", "failed": "failed calls", "cost": "USD"}
@@ -111,11 +111,11 @@ def words(found: Finding, what: str, email: str, tz: str, base_url: str, *, read
 def amount(metric: str, value: float) -> str:
     """A figure with its unit.
 
-    >>> amount("tokens", 1234567.4), amount("cost", 12.345)
+    >>> amount("tokens", 1234567.4), amount("cost", 12.346)
     ('1,234,567 tokens', '$12.35')
     """
     if metric == "cost":
-        return f"${value:,.2f}" if value >= 0.01 or value == 0 else f"${value:.4f}"
+        return in_words.money(value)
     return f"{value:,.0f} {_UNITS[metric]}" if value >= 10 or value == int(value) else f"{value:,.1f} {_UNITS[metric]}"
 
 

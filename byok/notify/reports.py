@@ -118,10 +118,10 @@ def of_last(services: Services, user: User, kind: Kind, *, now: datetime, spikes
 
 
 def usd(value: Decimal | None) -> str:
-    """Money as reports write it.
+    """Money as reports write it: always with cents, so that amounts stand in columns.
 
-    >>> usd(Decimal("1234.5")), usd(None)
-    ('$1,234.50', 'not known')
+    >>> usd(Decimal("12345.5")), usd(Decimal("0.004")), usd(None)
+    ('$12,345.50', '$0.00', 'not known')
     """
     return "not known" if value is None else f"${value:,.2f}"
 

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from byok.errors import NotFound
 from byok.pricing import genai
 from byok.pricing.catalogue import Catalogue, Model, Price
-from byok.pricing.price import Step, usd_per_mtok
+from byok.pricing.price import Step, rates_in_words
 
 Verdict = Literal["agrees", "differs", "only here"]
 OWNERS = "as stated by the product's owner"
@@ -88,6 +88,4 @@ def _charged(price: Price) -> object:
 
 
 def _words(price: Price) -> str:
-    rates = {"input": price.input_pico, "output": price.output_pico, "cached": price.cached_pico, "cache write": price.write_pico}
-    said = [f"{name} {usd_per_mtok(pico).normalize():f}" for name, pico in rates.items() if pico is not None]  # type: ignore[union-attr]
-    return ", ".join(said) + (f"; {conditions}" if (conditions := price.conditions()) else "")
+    return rates_in_words(price.rates) + (f"; {conditions}" if (conditions := price.conditions()) else "")

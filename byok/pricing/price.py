@@ -84,7 +84,7 @@ class Price(msgspec.Struct, frozen=True):
 
     def conditions(self) -> str | None:
         """The steps, the fee and what is charged beside, in words; None if there is nothing but the rates."""
-        said = [f"{_when(step)}: {_rates_in_words(step.rates)}" for step in self.steps]
+        said = [f"{_when(step)}: {rates_in_words(step.rates)}" for step in self.steps]
         if self.request_pico:
             said.append(f"each call: {Decimal(self.request_pico) / PICO_PER_USD:f} USD")
         return "; ".join(said) or None
@@ -142,6 +142,11 @@ def _days(days: list[int]) -> str:
     return f"{names[days[0]]}-{names[days[-1]]}" if len(days) > 1 else names[days[0]]
 
 
-def _rates_in_words(rates: Rates) -> str:
+def rates_in_words(rates: Rates) -> str:
+    """Those that are named, in USD per million tokens.
+
+    >>> rates_in_words(Rates(10_000_000, 2_500_000))
+    'input 10, output 2.5'
+    """
     named = {"input": rates.input_pico, "output": rates.output_pico, "cached": rates.cached_pico, "cache write": rates.write_pico}
-    return ", ".join(f"{name} {usd_per_mtok(pico).normalize():f}" for name, pico in named.items() if pico is not None)  # type: ignore[union-attr]
+    return ", ".join(f"{name} {usd_per_mtok(pico):f}" for name, pico in named.items() if pico is not None)

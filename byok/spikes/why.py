@@ -5,11 +5,12 @@ from datetime import datetime
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
+from byok import in_words
 from byok.spikes.episodes import Metric
 
 _FAR = 1000
 T = TypeVar("T", str, tuple[str, str])
-_UNITS: Mapping[Metric, str] = {"tokens": "tokens", "calls": "calls", "failed": "failed calls", "cost": "USD"}
+_UNITS: Mapping[Metric, str] = {"tokens": " tokens", "calls": " calls", "failed": " failed calls", "cost": ""}
 
 
 def sentence(
@@ -28,9 +29,9 @@ def sentence(
     if usual > 0:
         times = actual / usual
         much = f"{times:.1f}" if times < _FAR else f"more than {_FAR:,}"
-        text = f"{much} × the usual {when} ({_amount(metric, actual)} {_UNITS[metric]}, usually {_amount(metric, usual)})"
+        text = f"{much} × the usual {when} ({_amount(metric, actual)}{_UNITS[metric]}, usually {_amount(metric, usual)})"
     else:
-        text = f"{_amount(metric, actual)} {_UNITS[metric]}, usually nothing on {when}"
+        text = f"{_amount(metric, actual)}{_UNITS[metric]}, usually nothing on {when}"
     text += f" {over}" if over else ""
     from_model = f", model {model}" if model else ""
     return f"{text}; {100 * share:.0f} % of the excess from key {key}{from_model}" if key else f"{text}{from_model}"
@@ -38,7 +39,7 @@ def sentence(
 
 def _amount(metric: Metric, value: float) -> str:
     if metric == "cost":
-        return f"{value:,.2f}"
+        return in_words.money(value)
     return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
 
 

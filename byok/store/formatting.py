@@ -7,18 +7,16 @@ import csv
 import io
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _DAYS_IN_400_YEARS = 146_097
-_RISKY_IN_A_CELL = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a spreadsheet's formula begins
 _WIDEST_CELL = 60
-_HEAD = b"byok.filters"
 
 
 def write(fmt: str, answer: Any) -> Iterator[str]:
@@ -29,39 +27,6 @@ def write(fmt: str, answer: Any) -> Iterator[str]:
     """
     batches = answer.to_batches() if isinstance(answer, pa.Table) else answer
     return {"json": _json, "csv": _csv, "table": _table}[fmt](unique(answer.schema.names), batches)
-
-
-def file(fmt: str, answer: pa.Table) -> Iterator[bytes]:
-    """The pieces of a file of `answer`: as `write`, or `parquet`. What made it (see `with_head`) is named in it."""
-    if fmt != "parquet":
-        before, after = _around(fmt, answer.schema.metadata)
-        yield from (piece.encode() for piece in itertools.chain(before, write(fmt, answer), after))
-        return
-    sink = pa.BufferOutputStream()
-    named = answer.rename_columns(unique(answer.column_names)).replace_schema_metadata(answer.schema.metadata)
-    pq.write_table(named, sink, compression="zstd")
-    yield bytes(sink.getvalue())
-
-
-def with_head(answer: pa.Table, about: Mapping[str, str]) -> pa.Table:
-    """The same answer with a word on what made it: lines with # before the header of a csv, an object around the rows (`filters`, `rows`)
-    in json, metadata `byok.filters` in parquet."""
-    return answer.replace_schema_metadata({_HEAD: json.dumps(dict(about), ensure_ascii=False)})
-
-
-def _around(fmt: str, metadata: Mapping[bytes, bytes] | None) -> tuple[list[str], list[str]]:
-    head = (metadata or {}).get(_HEAD)
-    if head is None:
-        return [], []
-    if fmt == "json":
-        return [f'{{"filters": {head.decode()},\n"rows": '], ["}\n"]
-    lines = (f"# {name}: {' '.join(str(words).split())}" for name, words in json.loads(head).items())
-    return [f"{_csv_cell(line)}\r\n" for line in lines], []
-
-
-def _csv_cell(text: str) -> str:
-    quoted = text.replace('"', '""')
-    return f'"{quoted}"' if any(mark in text for mark in ',"') else text
 
 
 def unique(names: Sequence[str]) -> list[str]:
@@ -171,7 +136,7 @@ def _harmless(column: Any) -> list[str | None]:
     texts = cells(column)
     if pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
         return texts
-    return ["'" + text if text and text.startswith(_RISKY_IN_A_CELL) else text for text in texts]
+    return ["'" + text if text and text.startswith(FORMULA) else text for text in texts]
 
 
 def _narrow(cell: str) -> str:

@@ -9,62 +9,50 @@ import streamlit as st
 
 from byok import in_words
 from byok.ui import cards, table
-from byok.ui.cards import Card
+from byok.ui.cards import Card, DeltaColour
 from byok.ui.cost_charts import WORDS
 
 Row = Mapping[str, Any]
+_SAVED = (
+    "What the same calls would have cost more with no input cached, less what writing into the cache cost more. "
+    "Only where a price names a rate for cached input."
+)
 _PART_COLUMNS = {name: WORDS[name] for name in ("input_usd", "cached_usd", "written_usd", "output_usd", "request_usd")}
 
 
 def draw_cards(totals: Row, before: Row | None, course: Sequence[Row]) -> None:
     """What it cost, what 1,000 calls cost, what caching saved, and how much has no known cost; `before` None without a comparison."""
+    cards.draw([*_in_usd(totals, before, course), _without_a_cost(totals, course)])
+
+
+def _in_usd(totals: Row, before: Row | None, course: Sequence[Row]) -> list[Card]:
     known = [row for row in course if row["cost_usd"] is not None]
+
+    def of(title: str, name: str, colour: DeltaColour, about: str) -> Card:
+        values = [float(row[name] or 0) for row in known]
+        return Card(
+            title, in_words.money(totals[name]), cards.relative(totals, before, name), values, colour, "area", about, in_words.money
+        )
+
+    return [
+        of("Cost", "cost_usd", "inverse", "At the vendors' official prices in force when each call was made."),
+        of("Per 1,000 calls", "usd_per_1000_calls", "inverse", "Of the calls whose cost is known."),
+        of("Saved by caching", "saved_usd", "normal", _SAVED),
+    ]
+
+
+def _without_a_cost(totals: Row, course: Sequence[Row]) -> Card:
     unpriced, calls = totals["unpriced_calls"], totals["total_calls"]
-    cards.draw(
-        [
-            Card(
-                "Cost",
-                in_words.money(totals["cost_usd"]),
-                cards.relative(totals, before, "cost_usd"),
-                [float(row["cost_usd"]) for row in known],
-                "inverse",
-                "area",
-                "At the vendors' official prices in force when each call was made.",
-                in_words.money,
-            ),
-            Card(
-                "Per 1,000 calls",
-                in_words.money(totals["usd_per_1000_calls"]),
-                cards.relative(totals, before, "usd_per_1000_calls"),
-                [float(row["usd_per_1000_calls"] or 0) for row in known],
-                "inverse",
-                "area",
-                "Of the calls whose cost is known.",
-                in_words.money,
-            ),
-            Card(
-                "Saved by caching",
-                in_words.money(totals["saved_usd"]),
-                cards.relative(totals, before, "saved_usd"),
-                [float(row["saved_usd"] or 0) for row in known],
-                "normal",
-                "area",
-                "What the same calls would have cost more with no input cached, less what writing into the cache cost more. Only where a "
-                "price names a rate for cached input.",
-                in_words.money,
-            ),
-            Card(
-                "Without a cost",
-                in_words.count(unpriced),
-                None,
-                [float(row["unpriced_calls"]) for row in course],
-                "off",
-                "bar",
-                f"{in_words.count(unpriced)} of {in_words.plural(calls, 'call')}: no price of the model is known, or the vendor reported "
-                "no counts (failed calls mostly). They are in no sum.",
-                in_words.short,
-            ),
-        ]
+    return Card(
+        "Without a cost",
+        in_words.count(unpriced),
+        None,
+        [float(row["unpriced_calls"]) for row in course],
+        "off",
+        "bar",
+        f"{in_words.count(unpriced)} of {in_words.plural(calls, 'call')}: no price of the model is known, or the vendor reported no counts "
+        "(failed calls mostly). They are in no sum.",
+        in_words.short,
     )
 
 

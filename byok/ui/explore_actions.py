@@ -5,9 +5,9 @@ from datetime import datetime
 
 import streamlit as st
 
-from byok import in_words
+from byok import export, in_words
 from byok.accounts.users import User
-from byok.store import formatting, pasted
+from byok.store import pasted
 from byok.store.scope import Scope
 from byok.ui import filters, months, offers, shown
 from byok.ui.explored import Answer, columns_of
@@ -50,7 +50,7 @@ def row(user: User, chosen: Filters, names: Names, found: Answer) -> None:
     """The files and the SQL."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         fmt = st.segmented_control("This as a file", FORMATS, default="csv", required=True, key="shown-format")
-        answer = formatting.with_head(shown.rows(found, chosen.metric, chosen.grain), shown.about(chosen, names, chosen.metric))
+        answer = export.with_head(shown.rows(found, chosen.metric, chosen.grain), shown.about(chosen, names, chosen.metric))
         offers.shown_link(user, answer, fmt, chosen)
         _as_sql(chosen)
 

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import re
 from datetime import datetime, timedelta
 from importlib import metadata
 
@@ -18,7 +17,6 @@ from byok.ui import losses, session
 
 REFRESH = timedelta(seconds=10)
 _FOUND, _FOUND_AT = "doctor_found", "doctor_found_at"
-_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _PACKAGES = ("duckdb", "deltalake", "streamlit")
 
 
@@ -74,10 +72,10 @@ def files() -> None:
 
 
 def prices() -> None:
-    """Of when the price table is."""
+    """How many there are, and of when."""
     rows = questions.price_list(services.current().engine)
-    looked_up = [day for row in rows for day in _DATE.findall(row["price_source"])]  # a source ends with the day it was looked up
-    since = f", dated from {min(looked_up)} to {max(looked_up)}" if looked_up else ""
+    begins = [row["valid_from"] for row in rows if row["valid_from"]]
+    since = f", the newest in force since {in_words.day(max(begins), year=True)}" if begins else ""
     st.markdown(f"{in_words.plural(len(rows), 'model')} with a price{since}.")
     st.caption("`byok prices list` names each with its source; `byok prices check` compares them with those of the package genai-prices.")
 

@@ -79,6 +79,12 @@ def test_what_cannot_be_set_is_said(installation, options, said):
     assert done.exit_code and said in done.stderr
 
 
+def test_rates_are_written_in_digits(installation):
+    listed = installation.ok("prices", "list", "--vendor", "openai")
+    assert next(line for line in listed.splitlines() if " gpt-4o " in line).split()[2:4] == ["2.5", "10"]
+    assert "input 2.5, output 10 " in installation.ok("prices", "show", "gpt-4o")
+
+
 def test_many_prices_are_imported_all_or_none(installation, tmp_path):
     file = tmp_path / "own.csv"
     file.write_text("vendor,model,from,input,output,source\nlab,our-7b,2026-01-01,0.1,0.2,invoice\nopenai,gpt-4o,2026-01-01,1,2,invoice\n")

@@ -7,9 +7,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from byok import downloads
+from byok import downloads, export
 from byok.accounts import users
-from byok.store import formatting
 from byok.ui import explore_actions, filters, names
 from tests.pages.conftest import NOW
 from tests.pages.reading import figure_of, headings, text_of
@@ -151,7 +150,7 @@ def file_of(app, book, user, monkeypatch, fmt):
     app.segmented_control(key="shown-format").set_value(fmt).run()
     (args, named) = offered[-1]
     assert args[0] == user.id
-    return b"".join(formatting.file(args[2], args[1])), args, named
+    return b"".join(export.file(args[2], args[1])), args, named
 
 
 def test_the_file_is_what_is_shown_with_the_filters_named(week, ada, book, open_app, monkeypatch):

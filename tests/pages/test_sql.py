@@ -6,7 +6,7 @@ from concurrent.futures import wait
 import pyarrow as pa
 import pytest
 
-from byok import downloads, services, sql_sessions
+from byok import downloads, export, services, sql_sessions
 from byok.accounts import sessions, users
 from byok.cli.sql import _own
 from byok.settings import Settings
@@ -131,7 +131,7 @@ def test_the_file_is_the_answer_that_is_shown_and_the_users_own(book, ada, recor
     assert downloads.REGISTRY.take(link, "usr_somebody", now=NOW) is None
     offer = downloads.REGISTRY.take(link, ada.id, now=NOW)
     assert (offer.format, offer.filename) == ("csv", "answer.csv")
-    assert b"".join(formatting.file("csv", offer.answer)) == b"model,model_1,f\ngpt-4o-mini,1,'=1+1\n"
+    assert b"".join(export.file("csv", offer.answer)) == b"model,model_1,f\ngpt-4o-mini,1,'=1+1\n"
     assert downloads.REGISTRY.take(link, ada.id, now=NOW) is None
     assert not app.get("download_button"), "Streamlit's own files can be fetched by anyone"
 

@@ -2,7 +2,8 @@
 
 import fcntl
 import json
-from datetime import timedelta
+import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -55,6 +56,8 @@ def test_an_empty_installation_says_so(root, open_app):
     app = open_app(root, page=PAGE)
     assert "Newest record —" in text_of(app)
     assert "No usage file yet" in text_of(app)
+    (since,) = re.findall(r"models with a price, the newest in force since (.+?)\.", text_of(app))
+    assert datetime.strptime(since, "%b %d, %Y").replace(tzinfo=UTC) <= NOW, "a day that a source names may be to come"
 
 
 def test_a_keeper_that_holds_its_lock_runs(book, root, open_app):

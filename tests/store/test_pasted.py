@@ -90,16 +90,16 @@ def test_no_column_but_the_known_ones():
 def test_the_head_of_a_file_is_read_by_others(tmp_path):
     import duckdb
 
-    from byok.store import formatting
+    from byok import export
 
-    answer = formatting.with_head(pa.table({"model": ["=1+1", "b"], "calls": [1, 2]}), {"model": 'a "b", c', "period": "x\ny"})
+    answer = export.with_head(pa.table({"model": ["=1+1", "b"], "calls": [1, 2]}), {"model": 'a "b", c', "period": "x\ny"})
     for fmt in ("csv", "json", "parquet"):
-        (tmp_path / f"a.{fmt}").write_bytes(b"".join(formatting.file(fmt, answer)))
+        (tmp_path / f"a.{fmt}").write_bytes(b"".join(export.file(fmt, answer)))
     lines = (tmp_path / "a.csv").read_text().splitlines()
     assert lines == ['"# model: a ""b"", c"', "# period: x y", "model,calls", "'=1+1,1", "b,2"]
     assert duckdb.sql(f"select rows[2].calls as n, filters.model as m from read_json('{tmp_path}/a.json')").fetchall() == [(2, 'a "b", c')]
-    metadata = pq.read_schema(tmp_path / "a.parquet").metadata
-    assert b'"period": "x\\ny"' in metadata[b"byok.filters"]
+    metadata = pq.read_metadata(tmp_path / "a.parquet").metadata
+    assert b'"period": "x\\ny"' in metadata[b"byok"]
 
 
 def test_questions_take_one_column_or_several(engine):

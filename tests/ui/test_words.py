@@ -8,11 +8,13 @@ from decimal import Decimal
 import pytest
 
 from byok import in_words, links
+from byok.notify import findings, reports
+from byok.spikes import why
 from byok.store.scope import Scope
 from byok.ui import charts, periods, theme
 
 
-@pytest.mark.parametrize("module", [in_words, links, periods, theme, charts], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [in_words, links, periods, theme, charts, findings, reports, why], ids=lambda module: module.__name__)
 def test_examples_hold(module):
     outcome = doctest.testmod(module)
     assert outcome.attempted
@@ -25,6 +27,13 @@ def test_examples_hold(module):
 )
 def test_money(usd, written):
     assert in_words.money(usd) == written
+
+
+def test_money_is_told_alike_in_pages_mails_messages_and_reasons():
+    cent = Decimal("0.00042")
+    assert (findings.amount("cost", 0.00042), reports.usd(cent), reports.usd(None)) == ("$0.00042", "$0.00042", "not known")
+    said = why.sentence("cost", 12.5, 0.00042, datetime(2026, 11, 24, 13, tzinfo=UTC), "Europe/Berlin")
+    assert said == "more than 1,000 × the usual Tuesday 14:00 ($12.50, usually $0.00042)"
 
 
 def test_the_first_call_is_one_that_a_shell_takes():
