@@ -14,7 +14,15 @@ FAULTS = (msgspec.DecodeError, UnicodeDecodeError)
 _TRUNCATED = "Input data was truncated"  # msgspec's words: more is to come, or never came
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _NO_NUMBER = re.compile(rb"(?<=[\[,:\s])-?(?:NaN|Infinity)(?=[\],}\s])")
+_MOST_TO_CUT = 2**20  # bracket by bracket, so not for long
 _CONTROLS = bytes.maketrans(bytes(range(32)), b" " * 32)
+
+
+class _Object(msgspec.Struct):
+    pass
+
+
+_decode = msgspec.json.Decoder(_Object).decode
 
 
 def mended(data: bytes, fault: Exception) -> bytes:
@@ -28,17 +36,32 @@ def mended(data: bytes, fault: Exception) -> bytes:
     """
     if str(fault) == _TRUNCATED:
         raise fault
-    text = data.translate(_CONTROLS).lstrip(b" \xef\xbb\xbf")
+    text = data.translate(_CONTROLS).strip(b" \xef\xbb\xbf")
     if text[:1] not in (b"{", b"["):
         raise fault
-    found = ArraySplitter().feed(text if text[:1] == b"[" else b"[" + text)
-    if not found or (len(found) > 1 and text[:1] == b"["):
+    text = _NO_NUMBER.sub(b"null", without_surrogates(text)).decode("utf-8", "replace").encode()
+    if not _is_object(text):
+        text = _first_object(text)
+    if not text or text == data:
         raise fault
-    plain = _NO_NUMBER.sub(b"null", without_surrogates(found[0]))
-    plain = plain.decode("utf-8", "replace").encode()
-    if plain == data:
-        raise fault
-    return plain
+    return text
+
+
+def _is_object(text: bytes) -> bool:
+    try:
+        _decode(text)
+    except msgspec.DecodeError:
+        return False
+    return True
+
+
+def _first_object(text: bytes) -> bytes:
+    """The object that others follow, or that is alone in a list; empty if there is none, or too much of it to look for."""
+    if len(text) > _MOST_TO_CUT:
+        return b""
+    listed = text[:1] == b"["
+    found = ArraySplitter().feed(text if listed else b"[" + text)
+    return found[0] if found and not (listed and len(found) > 1) else b""
 
 
 def without_surrogates(text: bytes) -> bytes:

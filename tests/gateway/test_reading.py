@@ -333,6 +333,15 @@ def test_what_stands_behind_an_answer_hides_no_usage(behind: bytes):
         assert (outcome.counts, outcome.usage_source, outcome.model) == (TokenCounts(3, 2, 5), "vendor", "m-1")
 
 
+@pytest.mark.parametrize(
+    "body", [b"[" * 2_000_000, b'{"a":[' + b"{}," * 500_000 + b"NaN", b'{"a":{}} ' + b"{}" * 2_000_000, b'"' * 999_999]
+)
+def test_what_cannot_be_mended_is_given_up_soon(body: bytes):
+    begin = time.process_time()
+    assert read(b"data: " + body + b"\n\n" + USAGE, step=10_000_000).counts == TokenCounts(3, 2, 5)
+    assert time.process_time() - begin < 2
+
+
 def test_candidates_of_another_make_hide_no_usage():
     odd = event(candidates=["?"], usageMetadata={"promptTokenCount": 3, "candidatesTokenCount": 2}, modelVersion="m-1")
     assert read(odd, gemini.FORMAT).counts == TokenCounts(3, 2, 5)
