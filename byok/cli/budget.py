@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from byok import in_words
 from byok.cli.frame import Command, Group, check_vendor, emails_of, show_json, show_table, utc_now
 from byok.errors import NotFound
 from byok.settings import Settings
@@ -114,4 +113,4 @@ def remove(settings: Settings, budget_id: str) -> None:
 
 
 def _amount(one: "Budget", amount: Decimal | int | None) -> str:
-    return in_words.money(amount) if one.metric == "usd" else f"{amount:,} tokens"
+    return f"${amount:,.2f}" if one.metric == "usd" else f"{amount:,} tokens"

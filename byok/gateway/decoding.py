@@ -1,13 +1,18 @@
 """Content-Encoding undone beside the relay, in bounded pieces: what a bomb unpacks to never exists as a whole."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Protocol
 
 import brotli
 import zstandard
 
 PIECE_BYTES = 65536
+MAX_BETWEEN_BYTES = 64 * 2**20
+_MOST_ENCODINGS = 3
+_GZIP_BEGINS = 0x1F
+_TEXT_BEGINS = b"{:dei\r\n"  # an object, or a stream's comment or field; no frame of zstd begins so
 _ZSTD_SLICE = 256  # four bytes can unpack to 128 KiB, and the library returns all at once: so at most 8 MiB a step
 _ZSTD_WINDOW = 8 * 2**20  # what RFC 8878 asks a decoder to support
 
@@ -29,18 +34,46 @@ def decoder(content_encoding: str) -> Decoder | None:
     names = [name for part in content_encoding.split(",") if (name := part.strip().lower()) not in ("", "identity")]
     if not names:
         return None
-    if len(names) == 1 and names[0] in _DECODERS:
-        return _DECODERS[names[0]]()
-    raise Unreadable
+    if len(names) > _MOST_ENCODINGS or not _DECODERS.keys() >= set(names):
+        raise Unreadable
+    found = [_DECODERS[name]() for name in names]
+    return found[0] if len(found) == 1 else _Chain(found)
+
+
+class _Chain:
+    """One encoding in another, as they were applied. What lies between them has a bound, for it may come to nothing."""
+
+    def __init__(self, decoders: Sequence[Decoder]) -> None:
+        self._last, *self._before = decoders
+        self._room = MAX_BETWEEN_BYTES
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        pieces: Iterator[bytes] = iter((data,))
+        for decoder in reversed(self._before):
+            pieces = self._counted(chain.from_iterable(map(decoder.feed, pieces)))
+        return chain.from_iterable(map(self._last.feed, pieces))
+
+    def _counted(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            self._room -= len(piece)
+            if self._room < 0:
+                raise Unreadable
+            yield piece
 
 
 class _Gzip:
-    """gzip, also of several members."""
+    """gzip, also of several members; some hosts write the header above a plain body."""
 
     def __init__(self) -> None:
         self._member = zlib.decompressobj(31)
+        self._plain: bool | None = None
 
     def feed(self, data: bytes) -> Iterator[bytes]:
+        if self._plain is None and data:
+            self._plain = data[0] != _GZIP_BEGINS
+        if self._plain:
+            yield data
+            return
         while data:
             if self._member.eof:
                 if not (data := data.lstrip(b"\0")):  # padding is allowed
@@ -80,13 +113,19 @@ class _Brotli:
 
 
 class _Zstd:
-    """zstd, also of several frames."""
+    """zstd, also of several frames; or a plain body below its header."""
 
     def __init__(self) -> None:
         self._decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
         self._frame = self._decompressor.decompressobj(read_across_frames=True)
+        self._plain: bool | None = None
 
     def feed(self, data: bytes) -> Iterator[bytes]:
+        if self._plain is None and data:
+            self._plain = data[0] in _TEXT_BEGINS
+        if self._plain:
+            yield data
+            return
         try:
             for at in range(0, len(data), _ZSTD_SLICE):
                 yield self._frame.decompress(data[at : at + _ZSTD_SLICE])

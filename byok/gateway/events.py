@@ -5,7 +5,9 @@ Reference: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsin
 
 import re
 
-MAX_EVENT_BYTES = 4 * 2**20  # a finished response with an image in it is one event; larger ones are skipped
+from byok.gateway.blobs import LOOK_BYTES, shorten
+
+MAX_EVENT_BYTES = 4 * 2**20  # of one event, images left out; larger ones are skipped
 
 _STRUCTURE = re.compile(rb'["\[\]{}]')
 _BARE = re.compile(rb"^[ \t]*[{\[]", re.MULTILINE)
@@ -19,6 +21,7 @@ class EventSplitter:
 
     def __init__(self) -> None:
         self._held = bytearray()  # of the event that is not complete yet
+        self._look_at = LOOK_BYTES
         self._after_cr = False
         self._skipping = False
 
@@ -65,11 +68,14 @@ class EventSplitter:
     def _take(self, last: bytes) -> bytes:
         event = b"" if self._skipping else bytes(self._held) + last
         self._held.clear()
+        self._look_at = LOOK_BYTES
         self._skipping = False
         return event
 
     def _keep(self, piece: bytes) -> None:
         self._held += piece
+        if len(self._held) >= self._look_at:
+            self._look_at = shorten(self._held, MAX_EVENT_BYTES)
         if self._skipping or len(self._held) > MAX_EVENT_BYTES:
             self._skipping = True
             del self._held[:-1]  # the last is enough to see the blank line that ends it
@@ -81,6 +87,7 @@ class ArraySplitter:
     def __init__(self) -> None:
         self._held = bytearray()
         self._at = 0
+        self._look_at = LOOK_BYTES
         self._depth = 0
         self._in_string = False
         self._skipping = False
@@ -126,12 +133,15 @@ class ArraySplitter:
 
     def _forget(self, begin: int) -> None:
         if self._depth <= 1 and not self._in_string:
-            begin = self._at
-        if len(self._held) - begin > MAX_EVENT_BYTES:
-            self._skipping = True
-            begin = self._at
+            begin, self._look_at = self._at, LOOK_BYTES
         del self._held[:begin]
-        self._at -= begin
+        ahead = len(self._held) - (self._at - begin)
+        if len(self._held) >= self._look_at:
+            self._look_at = shorten(self._held, MAX_EVENT_BYTES)
+        if len(self._held) - ahead > MAX_EVENT_BYTES:
+            self._skipping = True
+            del self._held[: len(self._held) - ahead]
+        self._at = len(self._held) - ahead
 
 
 def data_of(event: bytes) -> bytes:

@@ -7,16 +7,19 @@ from contextlib import suppress
 import msgspec
 
 from byok.gateway import decoding, odd_json
+from byok.gateway.blobs import LOOK_BYTES, look_at, without_blobs
 from byok.gateway.events import ArraySplitter, EventSplitter, data_of, is_named_error
 from byok.gateway.formats.failure import named_error_status
 from byok.gateway.formats.shape import Format, Seen, whole
 from byok.gateway.stripping import UsageChunkRemover
 from byok.usage import TokenCounts, UsageSource
 
-MAX_ANSWER_BYTES = 32 * 2**20  # of a whole JSON answer, decoded; its counts stay unknown beyond
+MAX_ANSWER_BYTES = 32 * 2**20  # of a whole JSON answer, images left out; its counts stay unknown beyond
 MAX_DECODED_BYTES = 64 * 2**20  # of a compressed stream
 _BYTES_PER_TOKEN = 4  # the usual rule of thumb, for estimates only
 _UNKNOWN = TokenCounts()
+_DATA = len("data: ")
+_BEGINS = (b"{", b"d", b"e", b"[")  # of nearly every body
 _LEAD = re.compile(rb"(?:[ \t\r\n\xef\xbb\xbf]++|:[^\r\n]*+[\r\n])*+")
 _LINE_END = re.compile(rb"[\r\n]")
 
@@ -40,13 +43,29 @@ class Reading:
     extra chunk of `include_usage` out again: of plain bodies only, so ask the vendor for an uncompressed one.
     """
 
-    __slots__ = ("_array", "_blind", "_body", "_decode", "_events", "_format", "_in_comment", "_read", "_seen", "_size", "_strip")
+    __slots__ = (
+        "_array",
+        "_blind",
+        "_body",
+        "_decode",
+        "_events",
+        "_format",
+        "_in_comment",
+        "_look_at",
+        "_read",
+        "_seen",
+        "_size",
+        "_strip",
+        "_unpacked",
+    )
 
     def __init__(self, fmt: Format, *, streamed: bool, content_type: str, content_encoding: str, strip_usage_chunk: bool = False) -> None:
         self._format = fmt
         self._seen = Seen()
         self._body: list[bytes] = []
-        self._size = 0
+        self._size = 0  # of what is held
+        self._look_at = LOOK_BYTES
+        self._unpacked = 0
         self._blind = False
         self._in_comment = False
         self._events: EventSplitter | None = None
@@ -110,8 +129,8 @@ class Reading:
 
     def _read_decoded(self, pieces: Iterable[bytes]) -> None:
         for piece in pieces:
-            self._size += len(piece)
-            if self._size > MAX_DECODED_BYTES:
+            self._unpacked += len(piece)
+            if self._unpacked > MAX_DECODED_BYTES:
                 self._give_up()
             if self._blind:
                 return
@@ -125,7 +144,6 @@ class Reading:
             return
         if text[0] == 0x7B or (text[0] == 0x5B and not self._format.in_arrays):
             self._seen.content = True
-            self._size = 0
             self._read = Reading._collect
         elif text[0] == 0x5B:
             self._array = ArraySplitter()
@@ -138,6 +156,8 @@ class Reading:
     def _after_comments(self, data: bytes) -> bytes:
         """Some hosts write comments of a stream before a plain JSON answer, too, to keep the line awake."""
         begin = 0
+        if data[:1] in _BEGINS and not self._in_comment:
+            return data
         if self._in_comment:
             if (end := _LINE_END.search(data)) is None:
                 return b""
@@ -148,12 +168,14 @@ class Reading:
         return b"" if self._in_comment else data[begin:]
 
     def _collect(self, data: bytes) -> None:
-        if self._decode is None:
-            self._size += len(data)
+        self._body.append(data)
+        self._size += len(data)
+        if self._size >= self._look_at:
+            self._body = [bytes(without_blobs(b"".join(self._body)))]
+            self._size = len(self._body[0])
+            self._look_at = look_at(self._size, MAX_ANSWER_BYTES)
         if self._size > MAX_ANSWER_BYTES:
             self._give_up()
-        else:
-            self._body.append(data)
 
     def _read_body(self) -> None:
         body = b"".join(self._body)
@@ -191,7 +213,8 @@ class Reading:
         if data := data_of(event):
             pieces = self._seen.pieces
             self._read_data(data)
-            if self._seen.pieces <= pieces and is_named_error(event) and self._seen.failure is None:  # what is content is no error
+            named = len(event) > len(data) + _DATA and self._seen.pieces <= pieces  # what is content is no error
+            if named and is_named_error(event) and self._seen.failure is None:
                 self._seen.failure = named_error_status(data)
 
     def _read_data(self, data: bytes) -> None:

@@ -11,6 +11,8 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from byok.gateway import decoding
+from byok.gateway.blobs import LOOK_BYTES, without_blobs
 from byok.gateway.events import MAX_EVENT_BYTES
 from byok.gateway.formats import anthropic, embeddings, gemini, openai_chat, openai_responses
 from byok.gateway.formats.shape import Format
@@ -355,8 +357,33 @@ def test_an_unknown_encoding_leaves_the_counts_unknown():
 
 
 def test_a_body_that_is_not_in_its_encoding_leaves_the_counts_unknown():
-    for encoding in ("gzip", "br", "zstd"):
-        assert read(USAGE, encoding=encoding).usage_source == "none"
+    assert read(USAGE, encoding="br").usage_source == "none"
+    for encoding in ("gzip", "zstd", "gzip, br"):
+        assert read(PACKERS[encoding[:4]](USAGE)[:-9] + b"\xff" * 9, encoding=encoding).usage_source == "none"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd", "gzip, gzip"])
+@pytest.mark.parametrize("step", [1, 1000])
+def test_a_plain_body_below_the_header_of_an_encoding_is_read(encoding: str, step: int):
+    assert read(said("a") + USAGE, encoding=encoding, step=step).counts == TokenCounts(3, 2, 5)
+
+
+@pytest.mark.parametrize("step", [1, 7, 1000])
+def test_one_encoding_in_another(step: int):
+    body = said("a") * 50 + USAGE
+    assert read(gzip.compress(gzip.compress(body)), encoding="gzip, gzip", step=step).counts == TokenCounts(3, 2, 5)
+    assert read(gzip.compress(brotli.compress(body)), encoding="br, identity, gzip", step=step).counts == TokenCounts(3, 2, 5)
+    assert read(gzip.compress(body), encoding="gzip, gzip", step=step).counts == TokenCounts(3, 2, 5)
+
+
+def test_what_lies_between_two_encodings_is_bounded(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(decoding, "MAX_BETWEEN_BYTES", 100_000)
+    reading = Reading(openai_chat.FORMAT, streamed=True, content_type=STREAM, content_encoding="gzip, gzip")
+    reading.feed(gzip.compress(gzip.compress(USAGE) + bytes(90_000)))
+    assert not reading._blind
+    reading.feed(gzip.compress(bytes(20_000)))  # zeros between two members say nothing, so only this bound sees them
+    assert reading._blind
+    assert reading.outcome().counts == TokenCounts(3, 2, 5)
 
 
 def test_deflate_comes_with_and_without_its_frame():
@@ -399,7 +426,7 @@ def test_names_of_encodings_are_read_as_written_in_the_wild():
 
 def test_an_event_beyond_the_cap_is_skipped_and_later_ones_count():
     reading = Reading(openai_chat.FORMAT, streamed=True, content_type=STREAM, content_encoding="")
-    piece = b"x" * 65536
+    piece = b"x " * 32768
     reading.feed(said("a") + b'data: {"usage":{"prompt_tokens":9,"completion_tokens":9},"a":"')
     for _ in range(MAX_EVENT_BYTES // len(piece) + 2):
         assert reading.feed(piece) is piece
@@ -409,9 +436,53 @@ def test_an_event_beyond_the_cap_is_skipped_and_later_ones_count():
     assert reading.outcome().counts == TokenCounts(3, 2, 5)
 
 
+def image(mebibytes: int, escaped: str = "") -> str:
+    return escaped + "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGk/" * (mebibytes * 2**20 // 48)
+
+
+@pytest.mark.parametrize("step", [1_000, 65_536])
+def test_images_larger_than_any_event_may_be_are_left_out(step: int):
+    drawn = {"output": [{"type": "image_generation_call", "result": image(6)}], "usage": {"input_tokens": 3, "output_tokens": 2}}
+    body = event(type="response.completed", response={"status": "completed", "model": "m-1", **drawn})
+    outcome = read(body, openai_responses.FORMAT, step=step)
+    assert (outcome.counts, outcome.usage_source, outcome.model, outcome.complete) == (TokenCounts(3, 2, 5), "vendor", "m-1", True)
+    part = {"inlineData": {"mimeType": "image/png", "data": image(6)}}
+    chunk = {"candidates": [{"content": {"parts": [part, {"text": "\\"}, part]}, "finishReason": "STOP"}], "usageMetadata": GOOGLE}
+    for text in (b"data: " + json.dumps(chunk).encode() + b"\r\n\r\n", json.dumps([chunk, {"modelVersion": "m-1"}]).encode()):
+        outcome = read(text, gemini.FORMAT, step=step)
+        assert (outcome.counts, outcome.usage_source) == (TokenCounts(3, 2, 5), "vendor")
+
+
+def test_an_image_of_any_size_in_an_answer_is_left_out():
+    reading = Reading(openai_chat.FORMAT, streamed=False, content_type="application/json", content_encoding="")
+    reading.feed(b'{"data":[{"b64_json":"')
+    for _ in range(40):
+        reading.feed(image(1).encode())
+        assert reading._size < 2 * LOOK_BYTES
+    reading.feed(b'"}],"usage":{"input_tokens":3,"output_tokens":2}}')
+    assert reading.finish() == b""
+    assert (reading.outcome().counts, reading.outcome().usage_source) == (TokenCounts(3, 2, 5), "vendor")
+
+
+MARKS = st.sampled_from(['"', "\\", " ", "{", "é", ","])
+
+
+@given(st.lists(st.tuples(MARKS, st.integers(0, 13_000)), max_size=5), st.booleans())
+@settings(deadline=None, max_examples=40)
+def test_without_its_blobs_json_says_the_same(parts: list[tuple[str, int]], plain: bool):
+    text = "".join(mark + "A" * length for mark, length in parts)
+    told = {"a": text, "usage": {"prompt_tokens": 3}, "b": [text, 1.5]}
+    written = json.dumps(told, ensure_ascii=plain).encode()
+    short = without_blobs(written)
+    assert len(short) <= len(written)
+    again = json.loads(short)
+    assert again["usage"] == told["usage"]
+    assert [mark for mark in again["a"] if mark != "A"] == [mark for mark in text if mark != "A"]
+
+
 def test_a_line_that_never_ends_costs_no_memory_and_counts_nothing():
     reading = Reading(openai_chat.FORMAT, streamed=True, content_type=STREAM, content_encoding="")
-    piece = b"x" * 1_000_000
+    piece = b"x " * 500_000
     reading.feed(b"data: ")
     for _ in range(50):
         reading.feed(piece)

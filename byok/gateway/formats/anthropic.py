@@ -136,7 +136,7 @@ def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> Mapping[str, Any]
 
 
 def _written(usage: Mapping[str, Any]) -> int | None:
-    return largest(number(usage.get(_WRITTEN)), written_by_age(usage))
+    return largest(number(usage.get(_WRITTEN)), written_by_age(usage.get(_BY_AGE)))
 
 
 def _compactions(usage: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from byok.errors import ByokError
-from byok.gateway.formats.failure import error_status, first_status
+from byok.gateway.formats.failure import error_status
 from byok.gateway.formats.shape import Format, Seen, add, first, mapping, number, whole
 from byok.usage import TokenCounts
 
@@ -129,9 +129,9 @@ def error_event(error: ByokError) -> bytes:
 def _read(chunk: _Answer, seen: Seen, *, finished: bool) -> None:
     if seen.model is None and isinstance(chunk.model_version, str) and chunk.model_version:
         seen.model = chunk.model_version
-    blocked = mapping(chunk.prompt_feedback).get("blockReason")
-    # A refused prompt gets a 200 without candidates.
-    seen.failure = first_status(error_status(chunk.error), 400 if blocked else None, seen.failure)
+    blocked = bool(mapping(chunk.prompt_feedback).get("blockReason"))  # a refused prompt gets a 200 without candidates
+    if chunk.error or blocked:
+        seen.failure = error_status(chunk.error) or 400
     if finished or blocked:
         seen.finish()
     if usage := mapping(chunk.usage_metadata):

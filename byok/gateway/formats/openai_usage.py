@@ -34,8 +34,9 @@ def counts(usage: Mapping[str, Any]) -> TokenCounts:
         into.get("cache_write_tokens"),
         into.get("cache_creation_input_tokens"),  # Qwen
         told.get("cache_creation_input_tokens"),
-        written_by_age(mapping(usage.get("prompt_tokens_details"))),  # Qwen
-        written_by_age(usage),
+        written_by_age(
+            usage.get("cache_creation") or mapping(usage.get("prompt_tokens_details")).get("cache_creation")
+        ),  # Qwen: the latter
     )
     reasoning = out.get("reasoning_tokens", told.get("reasoning_tokens"))
     if prompt is None:
@@ -58,8 +59,9 @@ def _details(usage: Mapping[str, Any], *names: str) -> dict[str, int]:
     """The counts of all objects of these names; one that stands in two of them is the larger."""
     found: dict[str, int] = {}
     for name in names:
-        for key, count in numbers(usage.get(name)).items():
-            found[key] = max(count, found.get(key, 0))
+        if told := usage.get(name):
+            counts = numbers(told)
+            found = {key: max(counts.get(key, 0), found.get(key, 0)) for key in counts | found} if found else counts
     return found
 
 

@@ -37,9 +37,8 @@ class Seen:
         self.final = self.final or (self.usage is not None and not self.pieces)
 
     def report(self, usage: Mapping[str, Any], *, final: bool) -> None:
-        """Take over a newer usage object: totals run on, so the last one stands for all before it, but for one of mere zeros."""
-        if self.usage is not None and 0 in usage.values() and not any(map(number, usage.values())):
-            self.final = self.final or final
+        """Take over a newer usage object: totals run on, so the last one stands for all before it; mere zeros replace no last word."""
+        if self.final and 0 in usage.values() and not any(map(number, usage.values())):
             return
         self.usage = usage
         self.final = final
@@ -102,9 +101,8 @@ def mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def written_by_age(usage: Mapping[str, Any]) -> int | None:
-    """Return the cache writes that are told by how long they are kept, None if they are not."""
-    by_age = usage.get("cache_creation")
+def written_by_age(by_age: object) -> int | None:
+    """Return the cache writes that a `cache_creation` tells by how long they are kept, None if it does not."""
     if not isinstance(by_age, dict):
         return None
     return add(number(by_age.get("ephemeral_5m_input_tokens")), number(by_age.get("ephemeral_1h_input_tokens")))
