@@ -30,6 +30,15 @@ def money(usd: Number | None) -> str:
     return f"{sign}${amount:,.0f}"
 
 
+def cents(usd: Number) -> str:
+    """USD with cents whatever the amount, so that amounts stand in columns.
+
+    >>> cents(Decimal("12345.5")), cents(Decimal("0.004"))
+    ('$12,345.50', '$0.00')
+    """
+    return f"${usd:,.2f}"
+
+
 def count(number: Number | None) -> str:
     """A whole number with comma groups.
 

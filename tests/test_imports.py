@@ -61,6 +61,7 @@ def imported() -> dict[str, set[str]]:
 
 
 def test_imports_point_down(imported):
+    assert not (WORDS | ROOMS | FLOWS) - imported.keys() - {"__version__"}, "each name in these lists is that of a module"
     upward = {(name, to) for name, parts in imported.items() for to in parts - (allowed(name) or parts)}
     assert not upward
 

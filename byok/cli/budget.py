@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from byok import in_words
 from byok.cli.frame import Command, Group, check_vendor, emails_of, show_json, show_table, utc_now
 from byok.errors import NotFound
 from byok.settings import Settings
@@ -89,7 +90,7 @@ def list_(settings: Settings, email: str | None, as_json: bool) -> None:
     for one in found:
         share = one.share(now)
         used = "-" if share is None else f"{share:.0%}"
-        spent = "-" if one.spent(now) is None else _amount(one, one.spent(now))
+        spent = "-" if (so_far := one.spent(now)) is None else _amount(one, so_far)
         kind, whose = "hard" if one.hard else "soft", "admin" if one.by_admin else "user"
         counted = one.figure.counted_at if one.figure else None
         rows.append((one.id, emails[one.user_id], one.vendor, one.key_id, _amount(one, one.limit), kind, whose, spent, used, counted))
@@ -112,5 +113,5 @@ def remove(settings: Settings, budget_id: str) -> None:
     click.echo(f"Removed {budget_id}.", err=True)
 
 
-def _amount(one: "Budget", amount: Decimal | int | None) -> str:
-    return f"${amount:,.2f}" if one.metric == "usd" else f"{amount:,} tokens"
+def _amount(one: "Budget", amount: Decimal | int) -> str:
+    return in_words.cents(amount) if one.metric == "usd" else f"{amount:,} tokens"

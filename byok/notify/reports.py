@@ -118,12 +118,12 @@ def of_last(services: Services, user: User, kind: Kind, *, now: datetime, spikes
 
 
 def usd(value: Decimal | None) -> str:
-    """Money as reports write it: always with cents, so that amounts stand in columns.
+    """Money as reports write it.
 
-    >>> usd(Decimal("12345.5")), usd(Decimal("0.004")), usd(None)
-    ('$12,345.50', '$0.00', 'not known')
+    >>> usd(Decimal("1234.5")), usd(None)
+    ('$1,234.50', 'not known')
     """
-    return "not known" if value is None else f"${value:,.2f}"
+    return "not known" if value is None else in_words.cents(value)
 
 
 def _scope(user: User, period: Period) -> Scope:
@@ -233,7 +233,7 @@ def _ahead(services: Services, user: User, period: Period, now: datetime, kept_f
     guess = found.forecast
     if not found.days or guess.middle is None or guess.low is None or guess.high is None:
         return ()
-    so_far, middle, low, high = (f"${value:,.2f}" for value in (guess.so_far, guess.middle, guess.low, guess.high))
+    so_far, middle, low, high = (in_words.cents(value) for value in (guess.so_far, guess.middle, guess.low, guess.high))
     return (f"{found.month:%B} so far {so_far}; at its end {middle}, four times out of five between {low} and {high}.",)
 
 
