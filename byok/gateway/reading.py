@@ -222,7 +222,12 @@ class Reading:
             try:
                 self._format.read_event(data, self._seen)
             except odd_json.FAULTS as fault:
-                self._format.read_event(odd_json.mended(data, fault), self._seen)
+                lines = data.split(b"\n")
+                if len(lines) > 1 and all(line[:1] in (b"{", b"[") for line in lines):  # events without a blank line between them
+                    for line in lines:
+                        self._read_data(line)
+                else:
+                    self._format.read_event(odd_json.mended(data, fault), self._seen)
         except Exception:  # one event that is not JSON says nothing about the next
             return
 

@@ -342,6 +342,13 @@ def test_what_cannot_be_mended_is_given_up_soon(body: bytes):
     assert time.process_time() - begin < 2
 
 
+@pytest.mark.parametrize("step", [1, 30, 1000])
+def test_events_without_blank_lines_between_them(step: int):
+    body = (said("a") + said("b") + USAGE + b"data: [DONE]\n\n").replace(b"\n\n", b"\n")
+    outcome = read(body, step=step)
+    assert (outcome.counts, outcome.usage_source, outcome.complete) == (TokenCounts(3, 2, 5), "vendor", True)
+
+
 def test_candidates_of_another_make_hide_no_usage():
     odd = event(candidates=["?"], usageMetadata={"promptTokenCount": 3, "candidatesTokenCount": 2}, modelVersion="m-1")
     assert read(odd, gemini.FORMAT).counts == TokenCounts(3, 2, 5)
