@@ -21,7 +21,7 @@ help:
 	@echo "make up       start gateway, dashboard and keeper; prints what to open and a first call"
 	@echo "make demo     the same on data-demo/, filled with a year of sample usage"
 	@echo "make install  only .venv and what requirements.lock names"
-	@echo "make test     the tests, with what they need (a browser included); make test ALL=1 those that take long, too"
+	@echo "make test     all tests, with what they need (a browser included); make test QUICK=1 leaves the slow ones out"
 	@echo "make install-scale  what PostgreSQL, S3 and Spark need beside it (docs/scale.md); make test-scale tests it on real servers"
 	@echo "make lint     ruff and mypy"
 	@echo "make audit    known advisories of the locked packages; make lock locks requirements.txt anew"
@@ -35,9 +35,9 @@ demo: $(INSTALLED)
 
 install: $(INSTALLED)
 
-# Those that take long kill processes, drive browsers and replay thousands of calls.
+# The slow ones kill processes, drive browsers and replay thousands of calls.
 test: $(INSTALLED_DEV) $(BROWSER)
-	@exec $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(if $(ALL),,-m "not slow") $(TESTS)
+	@exec $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(if $(QUICK),-m "not slow") $(TESTS)
 
 install-scale: $(INSTALLED_SCALE)
 
