@@ -215,7 +215,9 @@ def _change_bytes(body: bytes, chance: random.Random) -> bytes:
 
 
 def _change_lines(body: bytes, chance: random.Random) -> bytes:
-    """Other line ends, or lines in another order, twice, or not at all."""
+    """Data over more lines, other line ends, or lines in another order, twice, or not at all."""
+    if chance.random() < 0.3:
+        body = re.sub(rb'(?m)^(data: ?\{.*?),"', rb'\1,\ndata: "', body)
     if chance.random() < 0.5:
         return re.sub(rb"\r\n|\n|\r", lambda _: chance.choice((b"\n", b"\r\n", b"\r", b"\n")), body)
     lines = body.split(b"\n")
