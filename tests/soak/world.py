@@ -245,23 +245,14 @@ class World:
 
     def _stop_a_keeper(self) -> None:
         """SIGSTOP, for longer than any interval of the other keeper; then both go on."""
-        slot = self.rng.choice(self.slots[2:4])
-        if slot.running is None or slot.running.pid is None or not slot.running.is_alive():
-            return
-        os.kill(slot.running.pid, signal.SIGSTOP)
-        self.figures.stops += 1
-        slot.until = max(slot.until, time.monotonic()) + 3
-        threading.Timer(2.5, _go_on, [slot.running]).start()
-
-    def _stop_a_keeper(self) -> None:
-        """SIGSTOP, for longer than any interval of the other keeper; then both go on."""
         slot = self.slots[2 + self._dice.randrange(2)]
         process = slot.running
-        if process is None or process.pid is None or not process.is_alive():
+        if process is None or process.pid is None:  # not `is_alive`: only the slot's own thread may take the exit code
             return
         slot.until = time.monotonic() + 4
-        os.kill(process.pid, signal.SIGSTOP)
-        self.figures.stops += 1
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGSTOP)
+            self.figures.stops += 1
         threading.Timer(2.5, _go_on, [process]).start()
 
     def _stop_all(self) -> None:
@@ -324,5 +315,5 @@ def _cpu_s(process: BaseProcess | None) -> float:
 
 def _go_on(process: BaseProcess) -> None:
     with contextlib.suppress(ProcessLookupError, ValueError):
-        if process.pid is not None and process.is_alive():
+        if process.pid is not None:
             os.kill(process.pid, signal.SIGCONT)
