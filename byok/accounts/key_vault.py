@@ -153,7 +153,7 @@ def choose(db: Database, master: bytes, user_id: str, vendor: str, key_id: str |
     """
     which = vendor_keys.c.is_default if key_id is None else vendor_keys.c.id == key_id
     if key_id is not None and not is_id(key_id):
-        raise VendorKeyMissing(vendor, named=key_id is not None)
+        raise VendorKeyMissing(vendor, named=True)
     with db.reading() as connection:
         row = connection.execute(sa.select(vendor_keys).where(_of(user_id, vendor), which)).first()
     if row is None:

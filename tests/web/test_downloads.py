@@ -21,6 +21,13 @@ def fetch(home, fmt: str, **words):
     return answer, address.rsplit("/", 1)[-1]
 
 
+def test_only_a_get_uses_a_link_up(home):
+    address = downloads.offer("usr_ada1", ALL, "csv", "usage.csv", now=home.services.now())
+    browser = home.signed_in(home.ada)
+    assert browser.head(address).status_code == 405
+    assert [browser.get(address).status_code for _ in range(2)] == [200, 404]
+
+
 def test_parquet_names_period_and_filters_and_no_user(home):
     answer, _ = fetch(home, "parquet")
     file = pq.ParquetFile(io.BytesIO(answer.content))
