@@ -54,9 +54,9 @@ def safe_model(name: str | None) -> str:
 
 def _known(db: Database, ids: set[str], create_users: str | None, now: datetime) -> set[str]:
     known = ids & users.retention(db).keys()
-    if create_users is None:
-        return known
     missing = [user_id for user_id in sorted(ids - known) if is_user_id(user_id)]
+    if create_users is None or not missing:
+        return known
     users.add_many(db, [(user_id, f"{user_id}@import.invalid") for user_id in missing], create_users, now)
     return ids & users.retention(db).keys()  # another import may have made some of them just now
 
