@@ -7,7 +7,7 @@ eight weeks more. A long period is read whole. As many users are looked at toget
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -97,13 +97,14 @@ def _of_who_could(
     begin = known.begin or scope.since
     before = replace(scope, until=begin)
     habits = _of(known.habits, scope.user_ids) if known.habits is not None else _habits(engine, before, until)
-    users = _who_might(engine, scope, pa.concat_tables([recent, habits]), sensitivity, begin)
-    if not users:
+    names = _which_might(engine, scope, pa.concat_tables([recent, habits]), sensitivity, begin)
+    if not names:
         return None
+    users = _users(names)
     history = known.history_of(users, lambda unknown: read(engine, replace(before, since=earlier(begin, HISTORY), user_ids=unknown)))
     later = pa.concat_tables([history, _of(recent, users)])
-    series = of_all_kinds(engine, later)
-    users = _users(series, could_be(series.hours, series.clocks, hours_within(series, scope), sensitivity))
+    series = of_all_kinds(engine, later, only=names)
+    users = _users(_names(series, could_be(series.hours, series.clocks, hours_within(series, scope), sensitivity)))
     if not users:
         return None
     farther = replace(scope, since=earlier(scope.since, WHOLE_HISTORY), until=earlier(begin, HISTORY), user_ids=users)
@@ -124,10 +125,10 @@ def _habits(engine: Engine, before: EveryonesScope, until: datetime) -> pa.Table
     return pa.concat_tables([past, pa.table({name: columns[name] for name in past.column_names}).cast(past.schema)])
 
 
-def _who_might(engine: Engine, scope: EveryonesScope, hours: pa.Table, sensitivity: Sensitivity, begin: datetime) -> tuple[str, ...]:
+def _which_might(engine: Engine, scope: EveryonesScope, hours: pa.Table, sensitivity: Sensitivity, begin: datetime) -> list[dict[str, str]]:
     series = of_all_kinds(engine, hours)
     _reckon_cost_of_rest(series, begin)
-    return _users(series, might_be(series.hours, series.clocks, hours_within(series, scope), sensitivity))
+    return _names(series, might_be(series.hours, series.clocks, hours_within(series, scope), sensitivity))
 
 
 def _reckon_cost_of_rest(series: Series, begin: datetime) -> None:
@@ -142,8 +143,12 @@ def _reckon_cost_of_rest(series: Series, begin: datetime) -> None:
     values["cost"][rest] = a_token[hours.series[rest]] * values["tokens"][rest]
 
 
-def _users(series: Series, places: Ints) -> tuple[str, ...]:
-    return tuple(sorted({series.names[number]["user_id"] for number in np.unique(series.hours.series[places])}))
+def _names(series: Series, places: Ints) -> list[dict[str, str]]:
+    return [series.names[number] for number in np.unique(series.hours.series[places])]
+
+
+def _users(names: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
+    return tuple(sorted({name["user_id"] for name in names}))
 
 
 def _of(hours: pa.Table, users: Sequence[str]) -> pa.Table:

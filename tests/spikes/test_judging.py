@@ -5,7 +5,7 @@ import pytest
 
 from byok import zones
 from byok.spikes import judging
-from byok.spikes.hours import WEEK_H, Clock, Hours, clock
+from byok.spikes.hours import WEEK_H, Clock, Hours, clock, days_of
 
 SERIES, SPAN_H, ASKED_H = 60, 17 * WEEK_H, 3
 END = 495_600  # in July 2026
@@ -25,11 +25,14 @@ def world(seed: int, end: int, zone: str) -> tuple[Hours, list[Clock]]:
     hour = at.astype(np.int64) + end - SPAN_H
     spans = zones.offsets(zone)
     local, made = clock(hour, spans.starts, spans.seconds)
-    return Hours(series.astype(np.int64), series // 2, hour, local, np.zeros(len(hour), np.int64), values), [made]
+    user = series // 2
+    return Hours(series.astype(np.int64), user, hour, local, np.zeros(len(hour), np.int64), values, days_of(user, local)), [made]
 
 
 def of(hours: Hours, which: np.ndarray) -> Hours:
-    return Hours(*(part[which] for part in hours[:-1]), {name: values[which] for name, values in hours.values.items()})
+    user, local = hours.user[which], hours.local[which]
+    values = {name: values[which] for name, values in hours.values.items()}
+    return Hours(hours.series[which], user, hours.hour[which], local, hours.zone[which], values, days_of(user, local))
 
 
 def places(hours: Hours, at: np.ndarray) -> set[tuple[int, int]]:
