@@ -116,10 +116,10 @@ def signed_percent(share: float) -> str:
     """A change as the delta of a card: a leading ASCII sign, which is what turns the arrow.
 
     >>> signed_percent(0.123), signed_percent(-0.5), signed_percent(24)
-    ('+12%', '-50%', '+2,400%')
+    ('+12 %', '-50 %', '+2,400 %')
     """
     value = share * 100
-    return f"{value:+,.0f}%" if abs(value) >= 10 else f"{value:+.1f}%"
+    return f"{value:+,.0f} %" if abs(value) >= 10 else f"{value:+.1f} %"
 
 
 def ago(span: timedelta) -> str:

@@ -1,4 +1,4 @@
-"""The four cards of a period: cost, requests, tokens, error rate, each with its change and its course."""
+"""The four cards of a period: cost, calls, tokens, error rate, each with its change and its course."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ def cards(now: Summary, before: Summary | None, courses: Mapping[str, Sequence[f
             in_words.money,
         ),
         Card(
-            "Requests",
+            "Calls",
             in_words.count(now["calls"]),
             relative(now, before, "calls"),
             courses["calls"],

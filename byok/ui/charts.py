@@ -21,6 +21,7 @@ HOVER = "<b>%{customdata[1]}</b>  %{fullData.name}<br>%{customdata[2]}<extra></e
 # A click on a mark acts at once and brings another chart: fading all others meanwhile would say something that is not so.
 STEADY: Mapping[str, Any] = {name: {"marker": {"opacity": 1}} for name in ("selected", "unselected")}
 _BARS_UNDER_NOTE = 20  # one in so many bars stands under "so far"
+_WIDER_THAN_NOTE = 8  # so many bars are wider than the words, on a phone too
 _MOST_TICKS = 7  # fits a phone
 
 
@@ -148,8 +149,8 @@ def dotted(earlier: Earlier, x: Sequence[str], style: Style) -> dict[str, Any]:
             for value, bucket, here in zip(values, earlier.buckets, x, strict=False)
         ],
         "hovertemplate": HOVER,
-        "line": {"dash": "dot", "width": 2, "color": style.colours.muted},
-        "marker": {"size": 6, "color": style.colours.muted} | seen["marker"],
+        "line": {"dash": "dot", "width": 2, "color": style.colours.text},
+        "marker": {"size": 6, "color": style.colours.text} | seen["marker"],
         "selected": seen,
         "unselected": seen,
     }
@@ -192,6 +193,8 @@ def layout(buckets: Sequence[datetime], style: Style, tops: Sequence[float], *, 
 def _so_far(x: Sequence[str], tops: Sequence[float], colours: theme.Palette) -> dict[str, Any]:
     """The words at the last bar; above the bars before it that they reach over, if these are higher, and then with a line down to it."""
     note = {"x": x[-1], "y": tops[-1], "text": "so far", "xanchor": "right", "font": {"size": 12, "color": colours.muted}}
+    if len(x) <= _WIDER_THAN_NOTE:
+        return note | {"xanchor": "center", "showarrow": False, "yshift": 9}
     highest = max(tops[-max(2, -(-len(x) // _BARS_UNDER_NOTE)) :])
     if highest <= tops[-1]:
         return note | {"showarrow": False, "yshift": 9, "xshift": 14}
@@ -222,7 +225,7 @@ def ticks(buckets: Sequence[datetime], grain: Grain, *, most: int = _MOST_TICKS)
 
 def _unit(metric: str, top: float) -> dict[str, Any]:
     if metric == "cost":
-        return {"tickprefix": "$", "tickformat": ",.0f" if top >= 10 else ",.2f" if top >= 0.1 else "~g"}
+        return figure.dollars(top)
     if MEASURES[metric].timing:
         return {"ticksuffix": " s", "tickformat": "~g"}
     if not MEASURES[metric].additive:

@@ -25,6 +25,7 @@ LOOKS = Looks({name: Look(theme.LIGHT.series[place], theme.DARK.series[place]) f
 MOST_BARS = 12
 WATERFALL_HEIGHT = 280
 _ROW_HEIGHT, _FRAME = 30, 64
+_LEGEND_GAP = 8  # pixels between the lowest line of the legend and the first bar
 Row = Mapping[str, Any]
 
 
@@ -63,9 +64,10 @@ def split_bars(rows: Sequence[Row], names: Sequence[str], *, mode: str | None) -
         "barmode": "stack",
         "bargap": 0.3,
         "showlegend": True,
-        "legend": figure.LEGEND,
+        "legend": figure.LEGEND | {"y": 1 + _LEGEND_GAP / (_ROW_HEIGHT * max(len(shown), 2))},
         "xaxis": figure.axis(colours)
-        | {"tickprefix": "$", "nticks": 5, "gridcolor": colours.border, "rangemode": "tozero", "automargin": "height"},
+        | {"nticks": 5, "gridcolor": colours.border, "rangemode": "tozero", "automargin": "height"}
+        | figure.dollars(max((float(row["cost_usd"] or 0) for row, _ in shown), default=0)),
         "yaxis": figure.axis(colours)
         | {"type": "category", "tickmode": "array", "tickvals": labels, "ticktext": text, "showgrid": False, "automargin": "width"},
     }
@@ -116,7 +118,8 @@ def waterfall(before: Decimal, steps: Sequence[tuple[str, Decimal]], *, mode: st
             "automargin": "height",
         },
         "yaxis": figure.axis(colours)
-        | {"tickprefix": "$", "nticks": 5, "gridcolor": colours.border, "range": [0, top], "automargin": "width"},
+        | {"nticks": 5, "gridcolor": colours.border, "range": [0, top], "automargin": "width"}
+        | figure.dollars(top),
     }
     return {"data": [trace], "layout": layout}
 

@@ -46,7 +46,7 @@ def draw(found: pd.DataFrame, metric: str, *, title: str, key: str, on_select: C
     config = {
         "name": st.column_config.TextColumn(title, width=190, pinned=True),
         "whole": st.column_config.NumberColumn("Total" if measure.additive else "Whole period", format=form),
-        "share": st.column_config.ProgressColumn("Share", format="%.0f%%", min_value=0, max_value=100, width=110),
+        "share": st.column_config.ProgressColumn("Share", format="%.0f %%", min_value=0, max_value=100, width=110),
     } | {name: st.column_config.NumberColumn(_short(name), format=form) for name in found.columns[_FIXED:]}
     order = [name for name in found.columns if name != "id" and (name != "share" or measure.additive)]
     alt = f"{measure.title} as a table: one row per {title.lower()}, one column per bucket of time."
@@ -59,7 +59,7 @@ def _form(metric: str, wholes: "pd.Series[float]") -> str:
         known = wholes.dropna()
         least = known[known > 0].min() if (known > 0).any() else 1.0
         return "$%,.2f" if least >= 0.1 else "$%,.4f" if least >= 0.001 else "$%,.6f"
-    return "localized" if measure.additive else "%.2f s" if measure.timing else "%.1f%%"
+    return "localized" if measure.additive else "%.2f s" if measure.timing else "%.1f %%"
 
 
 def _short(name: str) -> str:

@@ -202,7 +202,7 @@ def test_empty_in_its_three_ways(book, ada, record, open_app):
     assert "Nothing matches" in headings(explore(open_app, ada))
     grace = users.add(book.db, "grace@example.org", now=NOW, plan="free")
     record(grace)
-    assert "No longer kept" in headings(explore(open_app, grace, range="lastmonth"))
+    assert "No longer kept" in headings(explore(open_app, grace, range="last-month"))
 
 
 def test_another_users_deep_link_shows_ones_own(week, ada, book, record, open_app):
