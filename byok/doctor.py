@@ -12,9 +12,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
+from byok import listening
 from byok.errors import ByokError
 from byok.settings import Settings, is_safe_origin, unknown_names
-from byok.supervisor import answers_ready, port_is_free
+from byok.supervisor import answers_ready
 
 LEAST_FREE_BYTES = 1 << 30
 LATEST_AHEAD = timedelta(minutes=5)
@@ -307,7 +308,7 @@ def _ports(settings: Settings) -> Iterator[Finding]:
         ("gateway", settings.gateway_port, "BYOK_GATEWAY_PORT"),
         ("web", settings.web_port, "BYOK_WEB_PORT"),
     ):
-        if port_is_free(settings.host, port):
+        if listening.is_free(settings.host, port):
             yield Finding("ports", True, f"{name} is not running, port {port} is free")
         elif answers_ready(settings.host, port):
             yield Finding("ports", True, f"{name} is ready on port {port}")
