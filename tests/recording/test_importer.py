@@ -181,7 +181,7 @@ def test_a_broken_line_costs_itself_and_no_other(place, broken):
         ([HEADER, line(0), line(1, '"gpt'), line(2)], "line 3 opens a quotation mark"),
         ([HEADER, *[line(1, end="")] * 10_001], "more than 10,000 of its lines"),
         ([f"{HEADER},status", line(1)], "twice"),
-        ([line(1), line(2)], "does it lack a header"),
+        ([line(1), line(2)], "its header may be missing"),
     ],
 )
 def test_a_file_whose_lines_cannot_be_told_apart_is_refused_whole_and_not_repeated(place, lines, said):
