@@ -193,13 +193,16 @@ def fill(services: Services, *, now: datetime) -> int:
         jobs.put(services.db, _FACT, json.dumps(known))
     anchor = date.fromisoformat(known["anchor"])
     since = datetime.fromisoformat(known["until"]) if known["until"] else datetime.combine(anchor - timedelta(days=DAYS), time(), UTC)
-    rows = calls(anchor, since, now, user_ids=_people(services.db, since), key_ids=_keys(services, now))
+    rows = calls(anchor, since, now, user_ids=_people(services.db, since), key_ids=_keys(services, since))
     if rows.num_rows:
         import pyarrow.parquet as pq
 
         with tempfile.TemporaryDirectory(prefix="byok-demo-") as place:
             pq.write_table(rows, Path(place) / "sample.parquet")
             intake.book(Path(place) / "sample.parquet", services.settings, services.db, now=now)
+        newest = rows.group_by("key_id").aggregate([("ts", "max")])
+        for key_id, at in zip(newest["key_id"].to_pylist(), newest["ts_max"].to_pylist(), strict=True):
+            key_vault.note_used(services.db, key_id, now=at)
     jobs.put(services.db, _FACT, json.dumps(known | {"until": now.isoformat()}))
     return int(rows.num_rows)
 
@@ -334,7 +337,7 @@ def _people(db: Database, now: datetime) -> dict[str, str]:
     return ids
 
 
-def _keys(services: Services, now: datetime) -> dict[tuple[str, str], str]:
+def _keys(services: Services, since: datetime) -> dict[tuple[str, str], str]:
     """The sample keys' ids by owner's e-mail and label; makes those that are missing. Their secrets are invented and open nothing."""
     ids: dict[tuple[str, str], str] = {}
     for number, series in enumerate(SERIES):
@@ -344,6 +347,6 @@ def _keys(services: Services, now: datetime) -> dict[tuple[str, str], str]:
         found = next((key.id for key in key_vault.of_user(services.db, owner) if key.label == series.label), None)
         if found is None:
             secret = f"sample-key-that-opens-nothing-{1000 + number * 137}"
-            found = key_vault.add(services.db, services.master, owner, series.vendor, secret, now=now, label=series.label).id
+            found = key_vault.add(services.db, services.master, owner, series.vendor, secret, now=since, label=series.label).id
         ids[series.email, series.label] = found
     return ids

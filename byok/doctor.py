@@ -12,9 +12,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
+from byok import in_words, listening
 from byok.errors import ByokError
 from byok.settings import Settings, is_safe_origin, unknown_names
-from byok.supervisor import answers_ready, port_is_free
+from byok.supervisor import answers_ready
 
 LEAST_FREE_BYTES = 1 << 30
 LATEST_AHEAD = timedelta(minutes=5)
@@ -164,7 +165,7 @@ def _accounts(settings: Settings) -> Iterator[Finding]:
         everyone = users.all_users(db)
     admins = sum(user.admin and not user.disabled for user in everyone)
     advice = "" if admins or not everyone else "Make one: byok user set EMAIL --admin"
-    yield Finding("accounts", True, f"{len(everyone)} users, {admins} admins", advice)
+    yield Finding("accounts", True, f"{in_words.plural(len(everyone), 'user')}, {in_words.plural(admins, 'admin')}", advice)
 
 
 def _budgets(settings: Settings, now: datetime) -> Iterator[Finding]:
@@ -218,7 +219,7 @@ def _notifications(settings: Settings) -> Iterator[Finding]:
         for rule in (rule for rule in rules if rule.channel != "mail"):
             url, _ = alert_rules.web_address(db, rotation.key_in_force(settings, db), rule)
             outgoing.allowed(url.reveal(), settings.webhook_hosts)
-    yield Finding("notifications", True, f"{len(rules)} alert rules, {len(planned)} schedules of reports")
+    yield Finding("notifications", True, f"{in_words.plural(len(rules), 'alert rule')}, {in_words.plural(len(planned), 'report schedule')}")
 
 
 def _prices() -> Iterator[Finding]:
@@ -279,7 +280,7 @@ def _journal(settings: Settings, now: datetime) -> Iterator[Finding]:
         remedy = "Start the keeper: byok keeper (or byok up). Nothing is lost meanwhile."
         yield _fault("journal", f"{len(ages)} sealed segments wait, the oldest for {max(ages) / 60:,.0f} min", remedy)
     elif not kept:
-        yield Finding("journal", True, f"{len(waiting)} segments")
+        yield Finding("journal", True, in_words.plural(len(waiting), "segment"))
 
 
 def _machines(settings: Settings, now: datetime) -> Iterator[Finding]:
@@ -307,7 +308,7 @@ def _ports(settings: Settings) -> Iterator[Finding]:
         ("gateway", settings.gateway_port, "BYOK_GATEWAY_PORT"),
         ("web", settings.web_port, "BYOK_WEB_PORT"),
     ):
-        if port_is_free(settings.host, port):
+        if listening.is_free(settings.host, port):
             yield Finding("ports", True, f"{name} is not running, port {port} is free")
         elif answers_ready(settings.host, port):
             yield Finding("ports", True, f"{name} is ready on port {port}")

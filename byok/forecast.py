@@ -213,6 +213,6 @@ def _past_errors(values: Values, first_weekday: int, horizon: int) -> Values:
 def _basis(fit: _Fit, days: int) -> str:
     weekend = float(fit.week[5:].mean() / max(fit.week[:5].mean(), 1e-12))
     growth = float(np.expm1(7 * fit.slope))
-    weekdays = f"a weekend day comes to {weekend:.0%} of a working day" if not 0.9 <= weekend <= 1.1 else "all weekdays alike"
-    trend = f"{'growing' if growth > 0 else 'falling'} by {abs(growth):.0%} a week" if abs(growth) >= _WORTH_SAYING else "level"
+    weekdays = f"a weekend day comes to {100 * weekend:.0f} % of a working day" if not 0.9 <= weekend <= 1.1 else "all weekdays alike"
+    trend = f"{'growing' if growth > 0 else 'falling'} by {100 * abs(growth):.0f} % a week" if abs(growth) >= _WORTH_SAYING else "level"
     return f"From the last {days} days: {weekdays}, {trend}."

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from byok.api_paths import API_PATHS, SIGN_IN
@@ -202,6 +202,14 @@ class Settings(BaseSettings):
     @classmethod
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
+
+    @field_validator("slack_hosts", "trusted_proxies", "oidc_domains", "oidc_scopes", mode="before")
+    @classmethod
+    def _joined(cls, value: object, about: ValidationInfo) -> object:
+        """Several entries may be an array in byok.toml, as is natural there."""
+        if isinstance(value, list) and all(isinstance(entry, str) for entry in value):
+            return (" " if about.field_name == "oidc_scopes" else ",").join(value)
+        return value
 
     @field_validator("public_url", "public_gateway_url")
     @classmethod

@@ -129,7 +129,7 @@ def _hold_together(outcome: Outcome) -> None:
         raise Wrong(f"no counts: {counts}")
     if prompt is not None and completion is not None and total != prompt + completion:
         raise Wrong(f"the total is not the sum: {counts}")
-    if prompt is not None and (counts.cached_tokens or 0) + (counts.cache_write_tokens or 0) > prompt:
+    if prompt is not None and max(counts.cached_tokens or 0, counts.cache_write_tokens or 0) > prompt:
         raise Wrong(f"more cached than prompt: {counts}")
     if completion is not None and (counts.reasoning_tokens or 0) > completion:
         raise Wrong(f"more reasoning than completion: {counts}")

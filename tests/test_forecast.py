@@ -35,7 +35,7 @@ def test_the_weekdays_that_remain_count_as_such():
     rest = sum(office(TODAY + timedelta(days=n)) for n in range(15))
     assert found.middle == pytest.approx(found.so_far + rest, rel=0.03)
     # 10 %, drawn a little to the mean
-    assert "a weekend day comes to 12% of a working day" in found.basis
+    assert "a weekend day comes to 12 % of a working day" in found.basis
 
 
 def test_growth_goes_on_for_a_while():

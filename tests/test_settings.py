@@ -40,6 +40,15 @@ def test_environment_wins_over_the_file_and_what_is_said_over_both(tmp_path):
     assert settings.data == tmp_path / "said"
 
 
+def test_several_entries_may_be_an_array_in_the_file():
+    toml('slack_hosts = ["hooks.slack.com", "https://chat.example.org:8443"]\nbyok_oidc_scopes = ["openid", "email"]\n')
+    settings = load({})
+    assert settings.webhook_hosts == ("hooks.slack.com", "https://chat.example.org:8443")
+    assert settings.oidc_scopes == "openid email"
+    toml("slack_hosts = [7]")
+    assert faults({}) == ["BYOK_SLACK_HOSTS: Input should be a valid string"]
+
+
 def test_an_empty_variable_counts_as_not_set():
     assert load({"BYOK_GATEWAY_PORT": ""}).gateway_port == 8080
 

@@ -167,6 +167,7 @@ def change(
     db: Database,
     user_id: str,
     *,
+    email: str | None = None,
     plan: str | None = None,
     retention_days: int | None = None,
     admin: bool | None = None,
@@ -176,12 +177,15 @@ def change(
     requests_per_minute: int | None = None,
     calls_at_once: int | None = None,
 ) -> User:
-    """Change what is given and return the user; None means leave as it is. Raises `UserUnknown`, `BadRequest`.
+    """Change what is given and return the user; None means leave as it is. Raises `UserUnknown`, `UserExists` (that e-mail is
+    another's), `BadRequest`.
 
     A new plan brings its own retention, unless days are given too. Disabling ends all sessions. A limit of 0 is none; `AS_SET` (-1)
     goes back to the installation's.
     """
     values: dict[str, Any] = {}
+    if email is not None:
+        values["email"] = _checked_email(email)
     if plan is not None:
         values |= {"plan": _checked_plan(plan), "retention_days": None}
     if retention_days is not None:
@@ -193,12 +197,17 @@ def change(
     values |= {key: flag for key, flag in (("admin", admin), ("disabled", disabled)) if flag is not None}
     limits = (("requests_per_minute", requests_per_minute), ("calls_at_once", calls_at_once))
     values |= {key: _checked_limit(limit) for key, limit in limits if limit is not None}
-    with db.writing() as connection:
-        if values:
-            connection.execute(sa.update(users).where(users.c.id == user_id).values(**values))
-        if disabled:
-            connection.execute(sa.delete(sessions).where(sessions.c.user_id == user_id))
-        row = connection.execute(sa.select(users).where(users.c.id == user_id)).first()
+    try:
+        with db.writing() as connection:
+            if email is not None and (former := _email_of(connection, user_id)) is not None:
+                delays.forget(connection, delays.of_email(connection, former))
+            if values:
+                connection.execute(sa.update(users).where(users.c.id == user_id).values(**values))
+            if disabled:
+                connection.execute(sa.delete(sessions).where(sessions.c.user_id == user_id))
+            row = connection.execute(sa.select(users).where(users.c.id == user_id)).first()
+    except IntegrityError:
+        raise UserExists from None
     if row is None:
         raise UserUnknown
     return from_row(row)
@@ -235,7 +244,7 @@ def remove(db: Database, user_id: str, *, now: datetime) -> None:
     """
     with db.writing() as connection:
         db.alone(connection, user_id)  # the second of two erasures at once finds the tombstone of the first
-        email = connection.execute(sa.select(users.c.email).where(users.c.id == user_id)).scalar()
+        email = _email_of(connection, user_id)
         if email is not None:
             delays.forget(connection, delays.of_email(connection, email))
         saved_views.forget(connection, user_id)
@@ -259,6 +268,11 @@ def from_row(row: Any) -> User:
         requests_per_minute=row.requests_per_minute,
         calls_at_once=row.calls_at_once,
     )
+
+
+def _email_of(connection: Connection, user_id: str) -> str | None:
+    found: str | None = connection.execute(sa.select(users.c.email).where(users.c.id == user_id)).scalar()
+    return found
 
 
 def normal_email(email: str) -> str:

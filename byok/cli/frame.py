@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from byok.settings import Settings
 
 DATA = "byok.data"  # where a command finds what --data said
+_WHOLE = 500  # characters; no first sentence of a command is longer
 
 
 class Command(click.Command):
@@ -74,6 +75,14 @@ class Group(click.Group):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.help = _keep_example_lines(self.help)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Say the whole first sentence of each command, on several lines where it needs them."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, command.get_short_help_str(limit=_WHOLE)) for name, command in found if command is not None and not command.hidden]
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> Any:
         if ctx.parent is not None:

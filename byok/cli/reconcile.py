@@ -58,4 +58,4 @@ def _amount(value: object, kind: str) -> str:
 
 
 def _share(captured: float | None) -> str:
-    return "-" if captured is None else f"{captured:.1%}"
+    return "-" if captured is None else f"{100 * captured:.1f} %"

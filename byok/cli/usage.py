@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from byok import in_words
 from byok.cli.frame import StoreCommand, show_json, show_table, utc_now
 from byok.settings import Settings
 
@@ -53,8 +54,8 @@ def usage(settings: Settings, email: str, since: str | None, until: str | None, 
     names = [*group_by, *_SUMS, *(["cost_usd", "unpriced_calls"] if cost else [])]
     show_table(names, [[row[name] for name in names] for row in answer.rows], right=range(len(group_by), len(names)))
     totals = answer.totals
-    spent = f", {totals['cost_usd'] or 0:,.2f} USD" if cost else ""
-    click.echo(f"{totals['total_calls']:,} calls, {totals['failed']:,} failed, {totals['total_tokens']:,} tokens{spent}")
+    spent = f", {in_words.money(totals['cost_usd'])}" if cost else ""
+    click.echo(f"{in_words.plural(totals['total_calls'], 'call')}, {totals['failed']:,} failed, {totals['total_tokens']:,} tokens{spent}")
 
 
 @click.command("what-if", cls=StoreCommand)
@@ -136,7 +137,9 @@ def export(settings: Settings, email: str, since: str | None, until: str | None,
 @click.option("--json", "as_json", is_flag=True, help="What was done, as one JSON object.")
 @click.pass_obj
 def import_(settings: Settings, file: Path, create_users: str | None, as_json: bool) -> None:
-    """Book the records of a CSV, JSON Lines or Parquet file. The same file again books nothing again.
+    """Book the records of a CSV, JSON Lines or Parquet file whose columns are the record's. The same file again books nothing again.
+
+    A row that no record can be, and a line that is broken, is refused and counted; the others are booked. Times without a zone are UTC.
 
     Example: byok import usage.parquet --create-users team
     """
@@ -150,7 +153,10 @@ def import_(settings: Settings, file: Path, create_users: str | None, as_json: b
         return
     click.echo(f"{done['booked']:,} of {done['read']:,} rows booked, {done['duplicates']:,} were here already, {done['seconds']:.1f} s.")
     if done["refused"]:
-        click.echo(f"{done['refused']:,} rows refused: an unknown user (--create-users PLAN makes them), vendor or value.", err=True)
+        click.echo(
+            f"{done['refused']:,} rows refused: an unknown user (--create-users PLAN makes them), vendor or value, or a broken line.",
+            err=True,
+        )
 
 
 def _scope(services: "Services", email: str, since: str | None, until: str | None, tz: str | None) -> "Scope":

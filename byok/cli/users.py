@@ -112,6 +112,7 @@ def show(settings: Settings, email: str, as_json: bool) -> None:
 
 @user.command("set")
 @click.argument("email")
+@click.option("--email", "new_email", metavar="EMAIL", help="A new e-mail, for sign-in and mails; everything else stays.")
 @click.option("--plan", type=PLANS, help="A shorter plan hides older usage at once; the keeper then deletes it.")
 @click.option("--retention-days", type=DAYS, metavar="N", help="Keep N days (enterprise).")
 @click.option("--admin/--no-admin", default=None, help="May see all users' usage and manage users.")
@@ -123,7 +124,7 @@ def show(settings: Settings, email: str, as_json: bool) -> None:
 @click.option("--password-stdin", is_flag=True, help="Read a new sign-in password from standard input.")
 @click.option("--json", "as_json", is_flag=True, help="Print the user as JSON.")
 @click.pass_obj
-def set_(settings: Settings, /, email: str, password_stdin: bool, as_json: bool, **changes: Any) -> None:
+def set_(settings: Settings, /, email: str, new_email: str | None, password_stdin: bool, as_json: bool, **changes: Any) -> None:
     """Change a user; what is not named stays.
 
     Example: byok user set ada@example.org --plan enterprise --retention-days 400
@@ -132,7 +133,7 @@ def set_(settings: Settings, /, email: str, password_stdin: bool, as_json: bool,
     from byok.services import Services
 
     password = secret_from_stdin("New password") if password_stdin else None
-    named = {field: value for field, value in changes.items() if value is not None}
+    named = {field: value for field, value in (changes | {"email": new_email}).items() if value is not None}
     if not named and password is None:
         raise click.UsageError("Name what to change, for example --plan team.")
     with Services(settings) as services:

@@ -10,7 +10,7 @@ from byok.gateway.blobs import LOOK_BYTES, shorten
 MAX_EVENT_BYTES = 4 * 2**20  # of one event, images left out; larger ones are skipped
 
 _STRUCTURE = re.compile(rb'["\[\]{}]')
-_BARE = re.compile(rb"^[ \t]*[{\[]", re.MULTILINE)
+_BARE = re.compile(rb"^(?:error:)?[ \t]*([{\[])", re.MULTILINE)
 _ERROR_FIRST = (b"event: error\n", b"event:error\n")
 _NAMED_ERROR = re.compile(rb"^event: ?error$", re.MULTILINE)
 _IN_STRING = re.compile(rb'(?:[^"\\]|\\.)*+', re.DOTALL)
@@ -147,19 +147,22 @@ class ArraySplitter:
 def data_of(event: bytes) -> bytes:
     """Return the data of one event: its `data:` lines without the field name, joined by LF; empty if it has none.
 
-    Of an event without such a line the JSON that stands there bare: Google writes an error so into a stream that has begun.
+    Of an event without such a line the JSON that stands there bare, or behind `error:`: Google and llama.cpp write an error so into a
+    stream that has begun.
     """
     last = event.rfind(b"\n") + 1
     if event.startswith(b"data: ", last) and (last == 0 or event.find(b"data:", 0, last) < 0):
         return event[last + 6 :]
     lines = [line[5:] for line in event.split(b"\n") if line.startswith(b"data:")]
     if not lines and (bare := _BARE.search(event)):
-        return event[bare.start() :]
+        return event[bare.start(1) :]
     return b"\n".join(line[1:] if line.startswith(b" ") else line for line in lines)
 
 
 def is_named_error(event: bytes) -> bool:
-    """Whether the event has the name `error`, on whichever of its lines."""
+    """Whether the event has the name `error`, on whichever of its lines, or a field `error` in place of data."""
     if event.startswith(b"event:"):
         return event.startswith(_ERROR_FIRST)
+    if event.startswith(b"error:"):
+        return True
     return b"\nevent:" in event and _NAMED_ERROR.search(event) is not None

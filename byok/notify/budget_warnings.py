@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from byok.accounts import budgets
 from byok.accounts.alert_rules import Rule
-from byok.accounts.budgets import Budget
+from byok.accounts.budgets import Budget, Owner
 from byok.accounts.database import Database
 from byok.accounts.tables import alert_rules, budget_tellings
 from byok.accounts.tables import budgets as budgets_table
@@ -71,7 +71,11 @@ def told(db: Database) -> Told:
 
 def put(db: Database, rule: Rule, warning: BudgetWarning, *, now: datetime, not_before: datetime | None) -> int:
     """Put a warning into the outbox, and note that it was; how many messages that are."""
-    budget, facts = warning.budget, _finding(db, warning, now).dump()
+    budget = warning.budget
+    owner = budgets.owners(db).get(budget.user_id)
+    if owner is None:  # removed since it was looked at
+        return 0
+    facts = _finding(warning, owner, now).dump()
     with db.writing() as connection:
         if not _still_there(connection, rule, budget):
             return 0
@@ -96,10 +100,10 @@ def _still_there(connection: Connection, rule: Rule, budget: Budget) -> bool:
     return bool(connection.execute(sa.select(budgets_table.c.id).where(budgets_table.c.id == budget.id, found)).first())
 
 
-def _finding(db: Database, warning: BudgetWarning, now: datetime) -> Finding:
+def _finding(warning: BudgetWarning, owner: Owner, now: datetime) -> Finding:
     """`hour` and `step` are the month; `usual` is the limit."""
     budget = warning.budget
-    month = month_of(now, budgets.owners(db)[budget.user_id].tz)
+    month = month_of(now, owner.tz)
     spent, limit = float(budget.spent(now) or 0), float(budget.limit)
     metric, level = ("cost" if budget.metric == "usd" else "tokens"), ("alert" if warning.level == 100 else "warn")
     figures = (spent, limit, spent / limit, 1.0, level)

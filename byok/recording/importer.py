@@ -15,14 +15,14 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from byok.errors import BadRequest
+from byok.recording import import_formats
 from byok.recording.files import SCHEMA, regroup
+from byok.recording.import_formats import FileUnreadable
 from byok.recording.publisher import write_by_month
 from byok.recording.table import Table
 from byok.usage import COLUMN_NAMES, COLUMNS, ENDPOINTS, USAGE_SOURCES
 
 CHUNK_ROWS = 500_000
-_REQUIRED = ("ts", "user_id", "vendor", "model", "status")
 _NUMBERS = tuple(column.name for column in COLUMNS if column.type in ("bigint", "integer", "smallint"))
 _COUNTS = tuple(name for name in _NUMBERS if name != "status")
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")  # types that need no second look
@@ -46,16 +46,6 @@ class Rounds(NamedTuple):
     store: Callable[[str, list[set[str]]], None]
 
 
-class FileUnreadable(BadRequest):
-    code = "file_unreadable"
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(
-            f"{path.name} cannot be imported: {reason}.",
-            remedy=f"Give CSV with a header, JSON Lines or Parquet whose columns are: {', '.join(COLUMN_NAMES)}.",
-        )
-
-
 def import_file(
     path: Path,
     table: Table,
@@ -70,7 +60,8 @@ def import_file(
     """Book the rows of a CSV, JSON Lines or Parquet file whose columns are the record's; missing optional columns are null.
 
     `known_users` says which of these ids exist (it may create them); `safe_model` gives the name to store for a model. Rows with an unknown
-    user, vendor, endpoint or usage source or with a negative or unreadable number are refused and counted. Raises `FileUnreadable`.
+    user, vendor, endpoint or usage source or with a negative or unreadable number are refused and counted, and so are broken lines.
+    Raises `FileUnreadable`.
     """
     digest = _digest(path)
     with _opened(path, vendors) as source, contextlib.closing(_one_ahead(regroup(source.rows(), chunk_rows))) as chunks:
@@ -82,7 +73,8 @@ def import_file(
             step = Imported(chunk.num_rows, booked, duplicates, chunk.num_rows - booked - duplicates)
             total = Imported(*(before + now for before, now in zip(total, step, strict=True)))
             progress(total.read)
-    return total
+        broken = source.broken_lines()
+    return total._replace(read=total.read + broken, refused=total.refused + broken)
 
 
 def _one_ahead(chunks: Iterator[pa.Table]) -> Generator[pa.Table]:
@@ -137,15 +129,16 @@ class _Source:
         self._path, self._db, self._vendors = path, db, sorted(vendors)
         self._reader = reader
         self._types = {name: str(kind) for name, kind, *_ in self._run(f"describe select * from {reader}").fetchall()}  # noqa: S608
-        unknown, missing = set(self._types) - set(COLUMN_NAMES), set(_REQUIRED) - set(self._types)
-        if unknown:
-            raise FileUnreadable(path, f"it has columns that no record has ({_few(unknown)})")
-        if missing:
-            raise FileUnreadable(path, f"it lacks columns ({_few(missing)})")
+        import_formats.check_columns(path, self._types)
 
     def users(self) -> set[str]:
         found = self._run(f"select distinct try_cast(user_id as varchar) from {self._reader}").fetchall()  # noqa: S608
+        import_formats.check_lines(self._path, self._db)
         return {user for (user,) in found if user}
+
+    def broken_lines(self) -> int:
+        """How many lines `rows` left out."""
+        return import_formats.broken_lines(self._db)
 
     def rows(self) -> Iterator[pa.RecordBatch]:
         """SCHEMA plus the column `refused`, in the file's order."""
@@ -211,25 +204,9 @@ class _Source:
 def _opened(path: Path, vendors: Collection[str]) -> Iterator[_Source]:
     db = duckdb.connect(config={"threads": 2, "memory_limit": "1GB", "autoinstall_known_extensions": False, "TimeZone": "UTC"})
     try:
-        yield _Source(path, db, _reader_of(path), vendors)
+        yield _Source(path, db, import_formats.relation(path), vendors)
     finally:
         db.close()
-
-
-def _reader_of(path: Path) -> str:
-    """The format is told by the first bytes, not by the name."""
-    name = "'" + str(path).replace("'", "''") + "'"
-    with path.open("rb") as file:
-        head = file.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n")
-    if not head:
-        raise FileUnreadable(path, "it is empty")
-    if head.startswith(b"PAR1"):
-        return f"read_parquet({name}, hive_partitioning = false)"
-    if head[:1] in (b"{", b"["):
-        columns = ", ".join(f"{column}: 'varchar'" for column in COLUMN_NAMES)
-        layout = "newline_delimited" if head[:1] == b"{" else "array"
-        return f"read_json({name}, format = '{layout}', columns = {{{columns}}})"
-    return f"read_csv({name}, all_varchar = true, header = true, delim = ',', quote = '\"', escape = '\"', nullstr = '')"
 
 
 def _digest(path: Path) -> str:
@@ -240,10 +217,6 @@ def _digest(path: Path) -> str:
 def _hashed(user_id: str) -> str:
     """An erased id must not live on in what is remembered of a file."""
     return hashlib.sha256(user_id.encode()).hexdigest()[:32]
-
-
-def _few(names: set[str]) -> str:
-    return ", ".join(sorted(names)[:5])
 
 
 def _first_line(error: Exception) -> str:

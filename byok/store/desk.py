@@ -1,5 +1,6 @@
 """One DuckDB connection with the views laid out on it. Not thread-safe: whoever holds a desk is alone at it."""
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import duckdb
@@ -14,6 +15,9 @@ _VIEWS = ("view_usage", "view_usage_costed", "view_usage_priced", "view_summed",
 # The first file tells what columns are in all, so the others are opened when they are read, not before.
 _ALIKE = {"read": f"select {', '.join(COLUMN_NAMES)} from read_parquet(getvariable('usage_files'), hive_partitioning = false)"}  # noqa: S608
 _NOBODY = pa.table({"user_id": pa.array([], pa.string()), "keep_after": pa.array([], pa.timestamp("us", "UTC"))})
+
+# A copy of an answer's few rows costs less than what spares it, a relation, which is planned when it is made and once more when it runs.
+warnings.filterwarnings("ignore", "Arrow output on a DB-API result", UserWarning)
 
 
 class Desk:
@@ -77,8 +81,12 @@ class Desk:
             self.connection.execute(wording.text(name))
         self._over = over
 
+    def answer(self, sql: str, values: Mapping[str, object]) -> pa.Table:
+        """The answer, whole."""
+        return self.connection.execute(sql, wording.values(sql, values)).to_arrow_table()
+
     def ask(self, sql: str, values: Mapping[str, object]) -> duckdb.DuckDBPyRelation:
-        """The relation that answers; it runs when it is fetched."""
+        """The relation that answers; it runs when it is fetched, and need not be held whole."""
         return self.connection.sql(sql, params=wording.values(sql, values))
 
     def gather(self, name: str, sql: str, values: Mapping[str, object]) -> None:

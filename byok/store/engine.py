@@ -199,7 +199,7 @@ class Engine:
     def _table(self, words: Words) -> pa.Table:
         def answer(desk: Desk, seating: Seating) -> pa.Table:
             sql = words.say(known=seating.known)
-            return desk.ask(sql, {**values_of(words.wanted.scope, sql, seating), **words.values}).to_arrow_table()
+            return desk.answer(sql, {**values_of(words.wanted.scope, sql, seating), **words.values})
 
         with self._aside.answering() if self._aside else contextlib.nullcontext():
             table, desk = self._at_a_desk(answer, words.wanted)
@@ -330,7 +330,7 @@ class Engine:
         view, desk, other = self._reader.view(), self._sit_down(), self._sit_down(holds=True)
         here = [file for file in view.files if Path(file.path).exists()]
         desk.lay_out([file.path for file in here], view.tail, alike=self._alike)
-        other.lay_held(desk.ask(wording.text("held_rows"), {"user_id": ""}).to_arrow_table())
+        other.lay_held(desk.answer(wording.text("held_rows"), {"user_id": ""}))
         for laid in (desk, other):
             self._leave(laid)
         self._remembered.learn_ahead(here)

@@ -236,7 +236,7 @@ class Remembered:
             return mine
         desk = self._learning = self._desk(file)
         if mine is None:
-            users = desk.ask(wording.text("users_of_file"), {}).to_arrow_table()
+            users = desk.answer(wording.text("users_of_file"), {})
             least = max(self._busy_rows, file.rows // BUSY_SHARE)
             busy = users.filter(pc.greater_equal(users["rows"], least))["user_id"].to_pylist()
             mine = _File(users, frozenset(users["user_id"].to_pylist()), frozenset(busy), Edges(self._shelf))

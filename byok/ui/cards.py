@@ -1,4 +1,4 @@
-"""The four cards of a period: cost, requests, tokens, error rate, each with its change and its course."""
+"""The four cards of a period: cost, calls, tokens, error rate, each with its change and its course."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,14 +38,14 @@ def cards(now: Summary, before: Summary | None, courses: Mapping[str, Sequence[f
             "Cost",
             in_words.money(now["cost_usd"]),
             relative(now, before, "cost_usd"),
-            courses["cost"],
+            courses["cost"] if now["cost_usd"] is not None else [],
             "inverse",
             "area",
             "At the vendors' official prices in force when each call was made." + left_out,
             in_words.money,
         ),
         Card(
-            "Requests",
+            "Calls",
             in_words.count(now["calls"]),
             relative(now, before, "calls"),
             courses["calls"],

@@ -17,10 +17,12 @@ from byok.ui.theme import OTHER, Looks
 
 HERO_HEIGHT = 320
 _CONFIG = {"displayModeBar": False, "scrollZoom": False, "showTips": False, "responsive": True, "doubleClick": False}
-HOVER = "<b>%{customdata[1]}</b>  %{fullData.name}<br>%{customdata[2]}<extra></extra>"
+HOVER = "<b>%{customdata[1]}</b>  %{fullData.meta}<br>%{customdata[2]}<extra></extra>"
 # A click on a mark acts at once and brings another chart: fading all others meanwhile would say something that is not so.
 STEADY: Mapping[str, Any] = {name: {"marker": {"opacity": 1}} for name in ("selected", "unselected")}
 _BARS_UNDER_NOTE = 20  # one in so many bars stands under "so far"
+_LONGEST_NAME = 36  # characters of a name in the legend
+_WIDER_THAN_NOTE = 8  # so many bars are wider than the words, on a phone too
 _MOST_TICKS = 7  # fits a phone
 
 
@@ -98,7 +100,7 @@ def stacked_bars(series: Breakdown, style: Style, *, earlier: Earlier | None = N
         traces.append(
             {
                 "type": "bar",
-                "name": html.escape(style.shown(part.name)),
+                **named(style.shown(part.name)),
                 "x": x,
                 "y": [100 * value for value in shares] if share else plain,
                 "customdata": said(part, series.buckets, style, shares=shares if share else None),
@@ -118,6 +120,13 @@ def stacked_bars(series: Breakdown, style: Style, *, earlier: Earlier | None = N
         traces.append(dotted(earlier, x, style))
         top = max([float(value) for value in earlier.values[: len(x)] if value is not None], default=0.0)
     return {"data": traces, "layout": layout(series.buckets, style, tops, top=top, share=share)}
+
+
+def named(name: str) -> dict[str, str]:
+    """A trace's name: whole when it is pointed at, and short enough in the legend to leave room for the marks."""
+    parts = name.split(" › ")  # of two levels each has its half
+    short = " › ".join(in_words.fitted(part, _LONGEST_NAME // len(parts)) for part in parts)
+    return {"name": html.escape(short), "meta": html.escape(name)}
 
 
 def said(part: Part, buckets: Sequence[datetime], style: Style, *, shares: Sequence[float] | None = None) -> list[list[str]]:
@@ -140,7 +149,7 @@ def dotted(earlier: Earlier, x: Sequence[str], style: Style) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "lines+markers",
-        "name": html.escape(earlier.name),
+        **named(earlier.name),
         "x": list(x)[: len(values)],
         "y": [None if value is None else float(value) for value in values],
         "customdata": [
@@ -148,8 +157,8 @@ def dotted(earlier: Earlier, x: Sequence[str], style: Style) -> dict[str, Any]:
             for value, bucket, here in zip(values, earlier.buckets, x, strict=False)
         ],
         "hovertemplate": HOVER,
-        "line": {"dash": "dot", "width": 2, "color": style.colours.muted},
-        "marker": {"size": 6, "color": style.colours.muted} | seen["marker"],
+        "line": {"dash": "dot", "width": 2, "color": style.colours.text},
+        "marker": {"size": 6, "color": style.colours.text} | seen["marker"],
         "selected": seen,
         "unselected": seen,
     }
@@ -192,6 +201,8 @@ def layout(buckets: Sequence[datetime], style: Style, tops: Sequence[float], *, 
 def _so_far(x: Sequence[str], tops: Sequence[float], colours: theme.Palette) -> dict[str, Any]:
     """The words at the last bar; above the bars before it that they reach over, if these are higher, and then with a line down to it."""
     note = {"x": x[-1], "y": tops[-1], "text": "so far", "xanchor": "right", "font": {"size": 12, "color": colours.muted}}
+    if len(x) <= _WIDER_THAN_NOTE:
+        return note | {"xanchor": "center", "showarrow": False, "yshift": 9}
     highest = max(tops[-max(2, -(-len(x) // _BARS_UNDER_NOTE)) :])
     if highest <= tops[-1]:
         return note | {"showarrow": False, "yshift": 9, "xshift": 14}
@@ -222,7 +233,7 @@ def ticks(buckets: Sequence[datetime], grain: Grain, *, most: int = _MOST_TICKS)
 
 def _unit(metric: str, top: float) -> dict[str, Any]:
     if metric == "cost":
-        return {"tickprefix": "$", "tickformat": ",.0f" if top >= 10 else ",.2f" if top >= 0.1 else "~g"}
+        return figure.dollars(top)
     if MEASURES[metric].timing:
         return {"ticksuffix": " s", "tickformat": "~g"}
     if not MEASURES[metric].additive:

@@ -25,6 +25,7 @@ LOOKS = Looks({name: Look(theme.LIGHT.series[place], theme.DARK.series[place]) f
 MOST_BARS = 12
 WATERFALL_HEIGHT = 280
 _ROW_HEIGHT, _FRAME = 30, 64
+_LEGEND_GAP = 8  # pixels between the lowest line of the legend and the first bar
 Row = Mapping[str, Any]
 
 
@@ -58,14 +59,15 @@ def split_bars(rows: Sequence[Row], names: Sequence[str], *, mode: str | None) -
         for part in PARTS
         if any(row[part] for row, _ in shown)
     ]
-    text = [html.escape(name if len(name) <= 24 else f"{name[:23]}…") for _, name in shown]
+    text = [html.escape(in_words.fitted(name, 24)) for _, name in shown]
     layout = figure.frame(colours, split_height(len(shown))) | {
         "barmode": "stack",
         "bargap": 0.3,
         "showlegend": True,
-        "legend": figure.LEGEND,
+        "legend": figure.LEGEND | {"y": 1 + _LEGEND_GAP / (_ROW_HEIGHT * max(len(shown), 2))},
         "xaxis": figure.axis(colours)
-        | {"tickprefix": "$", "nticks": 5, "gridcolor": colours.border, "rangemode": "tozero", "automargin": "height"},
+        | {"nticks": 5, "gridcolor": colours.border, "rangemode": "tozero", "automargin": "height"}
+        | figure.dollars(max((float(row["cost_usd"] or 0) for row, _ in shown), default=0)),
         "yaxis": figure.axis(colours)
         | {"type": "category", "tickmode": "array", "tickvals": labels, "ticktext": text, "showgrid": False, "automargin": "width"},
     }
@@ -87,7 +89,7 @@ def waterfall(before: Decimal, steps: Sequence[tuple[str, Decimal]], *, mode: st
     """From a cost over one step per name to another cost; dearer is one colour and up, cheaper another and down."""
     colours = theme.palette(mode)
     after = before + sum((step for _, step in steps), Decimal(0))
-    names = ["As it was", *(name if len(name) <= 24 else f"{name[:23]}…" for name, _ in steps), "What if"]
+    names = ["As it was", *(in_words.fitted(name, 24) for name, _ in steps), "What if"]
     values = [before, *(step for _, step in steps), after]
     signed = [in_words.money(before), *(("+" if step > 0 else "") + in_words.money(step) for _, step in steps), in_words.money(after)]
     trace = {
@@ -116,7 +118,8 @@ def waterfall(before: Decimal, steps: Sequence[tuple[str, Decimal]], *, mode: st
             "automargin": "height",
         },
         "yaxis": figure.axis(colours)
-        | {"tickprefix": "$", "nticks": 5, "gridcolor": colours.border, "range": [0, top], "automargin": "width"},
+        | {"nticks": 5, "gridcolor": colours.border, "range": [0, top], "automargin": "width"}
+        | figure.dollars(top),
     }
     return {"data": [trace], "layout": layout}
 

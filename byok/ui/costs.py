@@ -61,7 +61,7 @@ def frame(rows: Sequence[Row], names: Sequence[str], sources: Sequence[Sequence[
     return pd.DataFrame(
         [
             {
-                "name": name,
+                "name": in_words.fitted(name, 24),
                 "cost": _float(row["cost_usd"]),
                 **{part: _float(row[part]) for part in _PART_COLUMNS},
                 "per_1000": _float(row["usd_per_1000_calls"]),
@@ -86,7 +86,7 @@ def draw_table(found: pd.DataFrame, *, title: str, key: str) -> None:
         **{part: st.column_config.NumberColumn(words, format=written) for part, words in _PART_COLUMNS.items() if found[part].any()},
         "per_1000": st.column_config.NumberColumn("Per 1,000 calls", format=table.money_format(found["per_1000"])),
         "saved": st.column_config.NumberColumn("Saved by caching", format=written),
-        "calls": st.column_config.NumberColumn("Requests", format="localized"),
+        "calls": st.column_config.NumberColumn("Calls", format="localized"),
         "unpriced": st.column_config.NumberColumn("Without a cost", format="localized"),
         "sources": st.column_config.TextColumn("Price", width="large", help="Where the price is from, and since when it holds."),
     }

@@ -1,5 +1,6 @@
 """What every figure shares, so that all look alike: the ground, the type, hover labels, axes, the legend. Plain dicts for Plotly."""
 
+import math
 from datetime import datetime
 from typing import Any
 
@@ -39,6 +40,21 @@ def frame(colours: theme.Palette, height: int, *, top: int = 0) -> dict[str, Any
 def axis(colours: theme.Palette) -> dict[str, Any]:
     """An axis without a title that nobody can drag."""
     return {"fixedrange": True, "title": {"text": ""}, "tickfont": {"size": 12, "color": colours.muted}, "zeroline": False, "ticks": ""}
+
+
+def dollars(top: float) -> dict[str, Any]:
+    """How an axis of USD that ends at `top` writes its marks: small ones in digits, as $500m is no half dollar to anybody.
+
+    >>> [dollars(top)["tickformat"] for top in (1_234_567, 42, 0.5, 0.0004)]
+    ['~s', ',.0f', ',.2f', '.5~f']
+    """
+    if top >= 100_000:
+        form = "~s"
+    elif top >= 0.1:
+        form = ",.0f" if top >= 10 else ",.2f"
+    else:
+        form = f".{min(9, 1 - math.floor(math.log10(top)))}~f" if top > 0 else ",.2f"
+    return {"tickprefix": "$", "tickformat": form}
 
 
 def faint(colour: str, strength: float) -> str:

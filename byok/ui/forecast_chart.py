@@ -67,6 +67,6 @@ def _layout(found: Outlook, colours: Palette) -> dict[str, Any]:
         | {"ticktext": [f"{day:%b} {day.day}" for day in marked], "showgrid": False, "showline": True}
         | {"automargin": "height", "linecolor": colours.border},
         "yaxis": axis
-        | {"tickprefix": "$" if found.metric == "cost" else "", "rangemode": "tozero", "nticks": 5, "automargin": "width"}
-        | {"tickformat": "~s", "gridcolor": colours.border},
+        | {"rangemode": "tozero", "nticks": 5, "automargin": "width", "gridcolor": colours.border}
+        | (figure.dollars(float(max(found.forecast.high or 0, found.forecast.so_far))) if found.metric == "cost" else {"tickformat": "~s"}),
     }

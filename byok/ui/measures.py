@@ -40,7 +40,7 @@ MEASURES: Mapping[str, Measure] = {
         Measure("failures", "Failures", _field("failed"), in_words.count),
         Measure("error-rate", "Error rate", _share("failed", "calls"), in_words.percent, additive=False),
         Measure("p50", "Latency, median", _field("latency_p50_ms"), in_words.seconds, additive=False, timing=True),
-        Measure("p95", "Latency, 95 % within", _field("latency_p95_ms"), in_words.seconds, additive=False, timing=True),
+        Measure("p95", "Latency, p95", _field("latency_p95_ms"), in_words.seconds, additive=False, timing=True),
         Measure("ttft", "First token, median", _field("ttft_p50_ms"), in_words.seconds, additive=False, timing=True),
         Measure("cached", "Cached input", _share("cached_tokens", "prompt_tokens"), in_words.percent, additive=False),
     )

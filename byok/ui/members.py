@@ -12,7 +12,7 @@ from byok.accounts.users import AS_SET, HIGHEST_LIMIT, User
 from byok.errors import ByokError
 from byok.retention import Retention
 from byok.ui import session
-from byok.ui.names import names_of
+from byok.ui.names import EVERYONE, names_of
 
 _SAID, _REFUSED, _LINK = "members_said", "members_refused", "members_link"
 log = structlog.get_logger("byok.web")
@@ -23,8 +23,11 @@ def draw(admin: User) -> None:
     everyone = users.all_users(services.current().db)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.subheader(in_words.plural(len(everyone), "user"), anchor=False, width="content")
-        with st.popover("Invite", icon=":material/person_add:", type="primary", key="invite"):
-            _invite_form(admin)
+        with st.container(horizontal=True, vertical_alignment="center", width="content", gap="small"):
+            everyones = {"user": EVERYONE, "by": "user"}
+            st.page_link("pages/overview.py", label="Everyone's usage", icon=":material/monitoring:", query_params=everyones)
+            with st.popover("Invite", icon=":material/person_add:", type="primary", key="invite"):
+                _invite_form(admin)
     _say_what_was_done()
     st.dataframe(_table(everyone), hide_index=True, key="users-table")
     st.caption("What you change here holds for other people, at once: in pages with the next click, in the gateway within five seconds.")
@@ -93,6 +96,10 @@ def _sheet(admin: User, one: User) -> None:
         st.caption("Empty: what the settings say. 0: no limit.")
         st.form_submit_button("Save limits", on_click=_save_limits, args=(admin, one))
     with state.container(border=True):
+        with st.popover("Change e-mail", key=f"rename-{one.id}", icon=":material/mail:", width="stretch"):
+            st.text_input("New e-mail", max_chars=254, autocomplete="off", key=f"email-of-{one.id}")
+            st.caption("For signing in and for mails, at once. Records, keys and tokens stay.")
+            st.button("Change e-mail", key=f"email-{one.id}", type="primary", width="stretch", on_click=_save_email, args=(admin, one))
         st.button("New sign-in link", key=f"link-{one.id}", width="stretch", on_click=_new_link, args=(admin, one))
         if identities.of_user(services.current().db, one.id):
             st.button("Disconnect single sign-on", key=f"apart-{one.id}", width="stretch", on_click=_disconnect, args=(admin, one))
@@ -174,6 +181,11 @@ def _disconnect(_admin: User, one: User) -> None:
 
 
 @session.checked_admin
+def _save_email(_admin: User, one: User) -> None:
+    _change(one, "user_email_changed", email=st.session_state[f"email-of-{one.id}"])
+
+
+@session.checked_admin
 def _save_plan(_admin: User, one: User) -> None:
     plan = st.session_state[f"plan-of-{one.id}"]
     days = st.session_state[f"days-of-{one.id}"] if plan == one.plan == "enterprise" else None
@@ -204,9 +216,9 @@ def _set_state(admin: User, one: User) -> None:
             sql_sessions.end(services.current(), one.id)
 
 
-def _change(one: User, event: str, *, plan: str | None = None, **changes: int | bool | None) -> None:
+def _change(one: User, event: str, *, plan: str | None = None, email: str | None = None, **changes: int | bool | None) -> None:
     def act() -> str:
-        changed = users.change(services.current().db, one.id, plan=plan, **changes)  # type: ignore[arg-type]
+        changed = users.change(services.current().db, one.id, plan=plan, email=email, **changes)  # type: ignore[arg-type]
         return f"Changed {in_words.literal(changed.email)}."
 
     _doing(event, one.id, act)

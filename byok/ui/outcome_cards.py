@@ -54,8 +54,6 @@ def _speeds(buckets: Sequence[datetime], speeds: Row, pace: Sequence[Row]) -> li
         return Card(title, in_words.seconds(speeds.get(name)), None, course, "off", "bar", about, in_words.seconds)
 
     return [
-        of("First token", "ttft_p50_ms", "Half of the successes had one by then."),
-        of(
-            "Whole answer, p95", "latency_p95_ms", "19 of 20 successful calls were done by then: an exact percentile of the times measured."
-        ),
+        of("First token, median", "ttft_p50_ms", "Half of the successes had one by then."),
+        of("Latency, p95", "latency_p95_ms", "19 of 20 successful calls were done by then: an exact percentile of the times measured."),
     ]

@@ -32,13 +32,13 @@ def rate_over_volume(found: Endings, *, grain: Grain, mode: str | None, running:
     size = 5 if len(x) <= 60 else 3
     bars = {
         "type": "bar",
-        "name": "Requests",
+        "name": "Calls",
         "x": x,
         "y": list(found.calls),
         "yaxis": "y2",
         "marker": {"color": colours.border, "line": {"width": 0}},
         "customdata": told,
-        "hovertemplate": "<b>%{y:,}</b>  requests<br>%{customdata[2]}<extra></extra>",
+        "hovertemplate": "<b>%{y:,}</b>  calls<br>%{customdata[2]}<extra></extra>",
     }
     line = {
         "type": "scatter",
@@ -114,7 +114,7 @@ def rate_described(found: Endings, *, grain: Grain) -> str:
     calls, failed = sum(found.calls), sum(found.failed)
     worst = max(zip(found.rates, found.buckets, strict=True), key=lambda pair: pair[0] or 0, default=None)
     peak = f" Highest: {in_words.percent(worst[0])}, {figure.bucket_name(worst[1], grain)}." if worst and worst[0] else ""
-    return f"Error rate per {grain} over requests: {in_words.count(failed)} of {in_words.plural(calls, 'call')} failed.{peak}"
+    return f"Error rate per {grain} over calls: {in_words.count(failed)} of {in_words.plural(calls, 'call')} failed.{peak}"
 
 
 def kinds_described(found: Endings, *, grain: Grain) -> str:

@@ -22,7 +22,7 @@ def culprits(found: Sequence[Culprit], *, title: str, shown: Callable[[str], str
     frame = pd.DataFrame(
         [
             {
-                "name": shown(one.id),
+                "name": in_words.fitted(shown(one.id), 24),
                 "failed": one.failed,
                 "calls": one.calls,
                 "rate": 100 * one.rate,
@@ -34,10 +34,10 @@ def culprits(found: Sequence[Culprit], *, title: str, shown: Callable[[str], str
     )
     config = {
         "name": st.column_config.TextColumn(title, width=160, pinned=True),
-        "failed": st.column_config.NumberColumn("Failed", format="localized"),
-        "calls": st.column_config.NumberColumn("Requests", format="localized"),
-        "rate": st.column_config.ProgressColumn("Error rate", format="%.1f%%", min_value=0, max_value=_full(frame["rate"]), width=120),
-        "limited": st.column_config.NumberColumn("Rate limited", format="%.1f%%", help="The share of requests that ended with 429."),
+        "failed": st.column_config.NumberColumn("Failures", format="localized"),
+        "calls": st.column_config.NumberColumn("Calls", format="localized"),
+        "rate": st.column_config.ProgressColumn("Error rate", format="%.1f %%", min_value=0, max_value=_full(frame["rate"]), width=120),
+        "limited": st.column_config.NumberColumn("Rate limited", format="%.1f %%", help="The share of calls that ended with 429."),
         "mostly": st.column_config.TextColumn("Mostly", help="The status that most of its failed calls ended with."),
     }
     st.dataframe(
@@ -48,7 +48,7 @@ def culprits(found: Sequence[Culprit], *, title: str, shown: Callable[[str], str
         on_select=on_select,
         selection_mode="single-cell",
         key=key,
-        alt=f"{title}s by failed calls, with requests, error rate, share of rate limits and most frequent status.",
+        alt=f"{title}s by failed calls, with calls, error rate, share of rate limits and most frequent status.",
     )
 
 
@@ -66,11 +66,11 @@ def speeds(models: Sequence[Row]) -> None:
     )
     config: dict[str, Any] = {
         "model": st.column_config.TextColumn("Model", width=150, pinned=True),
-        "ttft_p50": st.column_config.NumberColumn("First token", format="%.2f s", help="Half of the calls had one by then (p50)."),
+        "ttft_p50": st.column_config.NumberColumn("First token, median", format="%.2f s", help="Half of the calls had one by then (p50)."),
         "ttft_p95": st.column_config.NumberColumn("First token, p95", format="%.2f s", help="19 of 20 calls had one by then."),
-        "latency_p50": st.column_config.NumberColumn("Whole answer", format="%.1f s", help="Half of the calls were done by then (p50)."),
+        "latency_p50": st.column_config.NumberColumn("Latency, median", format="%.1f s", help="Half of the calls were done by then (p50)."),
         "latency_p95": st.column_config.ProgressColumn(
-            "Whole answer, p95", format="%.1f s", min_value=0, max_value=_full(frame["latency_p95"]), help="19 of 20 were done by then."
+            "Latency, p95", format="%.1f s", min_value=0, max_value=_full(frame["latency_p95"]), help="19 of 20 were done by then."
         ),
         "calls": st.column_config.NumberColumn("Calls", format="localized", help="Successful ones."),
     }
@@ -106,7 +106,7 @@ def trust(rows: Sequence[Row]) -> None:
     )
     config = {
         "counts": st.column_config.TextColumn("Counts", width=90, pinned=True),
-        "share": st.column_config.ProgressColumn("Share of calls", format="%.1f%%", min_value=0, max_value=100, width=120),
+        "share": st.column_config.ProgressColumn("Share of calls", format="%.1f %%", min_value=0, max_value=100, width=120),
         "calls": st.column_config.NumberColumn("Calls", format="localized"),
         "success": st.column_config.NumberColumn("Successful", format="localized"),
         "tokens": st.column_config.NumberColumn("Tokens", format="compact"),

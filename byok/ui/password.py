@@ -13,14 +13,13 @@ _TRIES, _REFUSAL = "password_tries", "password_refusal"
 
 def draw(user: User) -> None:
     """The form; without a password yet, the way to a first one."""
-    st.subheader("Password", anchor=False)
     if not passwords.has_password(services.current().db, user.id):
         st.markdown("You have no password yet. An admin can send you a link to set one.")
         return
     # Every try has fields of its own, so that what was typed into the last ones is drawn no more.
     fields = f"password-{st.session_state.get(_TRIES, 0)}"
     with st.form("password-form", border=False):
-        st.text_input("Present password", type="password", autocomplete="current-password", max_chars=1024, key=f"{fields}-present")
+        st.text_input("Current password", type="password", autocomplete="current-password", max_chars=1024, key=f"{fields}-present")
         st.text_input("New password", type="password", autocomplete="new-password", max_chars=1024, key=f"{fields}-new")
         st.text_input("New password again", type="password", autocomplete="new-password", max_chars=1024, key=f"{fields}-again")
         st.form_submit_button("Change password", type="primary", on_click=_change, args=(user, fields))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 import streamlit as st
 
+from byok import in_words
 from byok.ui import course_charts, figure, table
 from byok.ui.breakdown import Breakdown
 from byok.ui.measures import MEASURES
@@ -22,12 +23,12 @@ def frame(series: Breakdown, metric: str, grain: Grain, *, shown: Callable[[str]
     first = max(0, len(series.buckets) - MOST_COLUMNS)
     rows = []
     for part in series.parts:
-        known = not measure.additive or any(value is not None for value in part.values)
+        known = not measure.additive or part.known()
         whole = float(part.total) * factor if known and (measure.additive or part.whole is not None) else None
         rows.append(
             {
                 "id": part.name,
-                "name": part.name if part.name == OTHER else shown(part.name),
+                "name": part.name if part.name == OTHER else in_words.fitted(shown(part.name)),
                 "whole": whole,
                 "share": 100 * whole / total if measure.additive and total and whole is not None else None,
                 **{
@@ -46,7 +47,7 @@ def draw(found: pd.DataFrame, metric: str, *, title: str, key: str, on_select: C
     config = {
         "name": st.column_config.TextColumn(title, width=190, pinned=True),
         "whole": st.column_config.NumberColumn("Total" if measure.additive else "Whole period", format=form),
-        "share": st.column_config.ProgressColumn("Share", format="%.0f%%", min_value=0, max_value=100, width=110),
+        "share": st.column_config.ProgressColumn("Share", format="%.0f %%", min_value=0, max_value=100, width=110),
     } | {name: st.column_config.NumberColumn(_short(name), format=form) for name in found.columns[_FIXED:]}
     order = [name for name in found.columns if name != "id" and (name != "share" or measure.additive)]
     alt = f"{measure.title} as a table: one row per {title.lower()}, one column per bucket of time."
@@ -59,7 +60,7 @@ def _form(metric: str, wholes: "pd.Series[float]") -> str:
         known = wholes.dropna()
         least = known[known > 0].min() if (known > 0).any() else 1.0
         return "$%,.2f" if least >= 0.1 else "$%,.4f" if least >= 0.001 else "$%,.6f"
-    return "localized" if measure.additive else "%.2f s" if measure.timing else "%.1f%%"
+    return "localized" if measure.additive else "%.2f s" if measure.timing else "%.1f %%"
 
 
 def _short(name: str) -> str:

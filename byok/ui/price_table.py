@@ -53,14 +53,20 @@ def _draw(rows: list[dict[str, Any]]) -> None:
     config: dict[str, Any] = {
         "vendor": st.column_config.TextColumn("Vendor"),
         "model": st.column_config.TextColumn("Model", width=190, pinned=True),
-        **{name: st.column_config.NumberColumn(words, format="$%g") for name, words in _RATES.items()},
-        "fee": st.column_config.NumberColumn("Each call", format="$%g"),
+        **{name: st.column_config.NumberColumn(words, format=_dollars(frame[name])) for name, words in _RATES.items()},
+        "fee": st.column_config.NumberColumn("Each call", format=_dollars(frame["fee"])),
         "conditions": st.column_config.TextColumn("Otherwise", width="medium", help="Rates that hold instead, and when."),
         "source": st.column_config.TextColumn("Source and date", width="large"),
     }
     order = [name for name in config if name not in ("fee", "conditions") or frame[name].notna().any()]
     alt = "Prices by vendor and model: input, output, cached input and cache writes in USD per million tokens, with source and date."
     table.show(frame, config, order, key="price-table", alt=alt)
+
+
+def _dollars(rates: "pd.Series[float]") -> str:
+    """How a column of rates is written: with the decimals that the longest needs, two at least, so that points stand below points."""
+    places = max((len(f"{rate:.9f}".rstrip("0").partition(".")[2]) for rate in rates.dropna()), default=2)
+    return f"$%,.{max(places, 2)}f"
 
 
 _COLUMNS = {"input": "input", "output": "output", "cached": "cached", "cache_write": "write"}

@@ -92,7 +92,7 @@ def _table(found: Reconciliation) -> pd.DataFrame:
                 "Difference": float(row.ours - row.theirs),
                 "Captured": row.captured,
             }
-            | ({"Requests there": row.their_requests, "Requests here": row.our_requests} if row.their_requests is not None else {})
+            | ({"Calls there": row.their_requests, "Calls here": row.our_requests} if row.their_requests is not None else {})
         )
     return pd.DataFrame(rows)
 

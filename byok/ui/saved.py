@@ -13,7 +13,7 @@ from byok.accounts import saved_views
 from byok.accounts.saved_views import SavedView
 from byok.accounts.users import User
 from byok.errors import ByokError
-from byok.ui import bar, filters, session
+from byok.ui import bar, filters, periods, session
 from byok.ui.names import Names, names_of
 
 # What pages add to the words of the bar.
@@ -26,7 +26,7 @@ def draw(user: User, page: str) -> None:
     """Two buttons: the link, and the list of views with what can be done about them. `page` is the path in the address."""
     pairs = said(names_of(user, everyone=filters.of_everyone(bar.values(), user)))
     with st.popover("Link", icon=":material/link:", type="tertiary"):
-        st.caption("Opens exactly this, for whoever may see it. Relative periods (7d, mtd) move along with time.")
+        st.caption("Opens exactly this, for whoever may see it. Relative periods (7d, month) move along with time.")
         st.code(_address(page, pairs), language=None, wrap_lines=True)
     with st.popover("Views", icon=":material/bookmark:", type="tertiary"):
         _list(user)
@@ -72,6 +72,7 @@ def values_of(view: SavedView, user: User, names: Names) -> dict[str, Any]:
     found: dict[str, Any] = {word: [words.get(word, {}).get(one, one) for one in said.get(word, [])] for word in filters.LISTS}
     for word, options in bar.choices(user).items():
         asked = said.get(word, [""])[0]
+        asked = periods.FORMER.get(asked, asked)
         found[word] = asked if asked in options else options[0]
     for word in ("from", "to"):
         with contextlib.suppress(ValueError):

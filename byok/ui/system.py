@@ -56,12 +56,12 @@ def files() -> None:
         return
     st.dataframe(
         [
-            {"Month": m.month, "Records": m.rows, "Files": m.files, "Size": m.bytes / 1e6, "Bytes a record": round(m.bytes / m.rows, 1)}
+            {"Month": m.month, "Records": m.rows, "Files": m.files, "Size": m.bytes, "Bytes a record": round(m.bytes / m.rows, 1)}
             for m in months
         ],
         column_config={
             "Records": st.column_config.NumberColumn(format="localized"),
-            "Size": st.column_config.NumberColumn(format="%,.1f MB"),
+            "Size": st.column_config.NumberColumn(format="bytes"),
             "Bytes a record": st.column_config.NumberColumn(format="%.1f", help="In small files more of it is overhead."),
         },
         hide_index=True,

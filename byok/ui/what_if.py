@@ -81,7 +81,7 @@ def _answer(found: WhatIf, *, key: str) -> None:
         "was": st.column_config.NumberColumn("Cost", format=places),
         "would": st.column_config.NumberColumn("What if", format=places),
         "difference": st.column_config.NumberColumn("Difference", format=places),
-        "calls": st.column_config.NumberColumn("Requests", format="localized"),
+        "calls": st.column_config.NumberColumn("Calls", format="localized"),
     }
     st.dataframe(
         table,

@@ -94,6 +94,16 @@ def test_days_as_set_hold_until_the_plan_changes(db: Database, now):
     assert users.retention(db) == {user.id: 400}
 
 
+def test_an_email_is_changed_unless_it_is_anothers(db: Database, ada, now):
+    users.add(db, "ben@example.org", now=now)
+    assert users.change(db, ada.id, email=" Ada@New.example ").email == "ada@new.example"
+    assert users.by_email(db, "ada@new.example").id == ada.id
+    with pytest.raises(UserExists):
+        users.change(db, ada.id, email="ben@example.org")
+    with pytest.raises(BadRequest):
+        users.change(db, ada.id, email="nowhere")
+
+
 def test_a_change_leaves_what_is_not_said(db: Database, ada):
     changed = users.change(db, ada.id, admin=True, tz="Asia/Kathmandu")
     assert (changed.admin, changed.tz, changed.plan, changed.email) == (True, "Asia/Kathmandu", ada.plan, ada.email)

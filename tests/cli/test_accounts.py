@@ -39,6 +39,7 @@ def test_user_list_json_is_an_array_of_these(ada):
         (("--plan", "enterprise", "--retention-days", "200"), "retention_days", 200),
         (("--admin",), "admin", True),
         (("--disable",), "disabled", True),
+        (("--email", "Ada@new.example"), "email", "ada@new.example"),
     ],
 )
 def test_user_set_changes_what_is_named(ada, options, field, value):

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pytest
 
 from byok import demo, settings
-from byok.accounts import users
+from byok.accounts import key_vault, users
 from byok.pricing import catalogue
 from byok.services import Services
 
@@ -94,6 +94,9 @@ def test_filling_books_all_and_filling_again_adds_what_has_passed(installation, 
         assert demo.is_sample(services.db)
         assert demo.fill(services, now=NOW) == year.num_rows
         assert demo.is_sample(services.db)
+        keys = [key for user_id in USERS.values() for key in key_vault.of_user(services.db, user_id)]
+        assert keys
+        assert [key for key in keys if key.last_used_at is None or key.created_at >= key.last_used_at] == []
         assert demo.fill(services, now=NOW) == 0
         assert 0 < demo.fill(services, now=NOW + timedelta(days=1)) < 2000
         assert sum(file.rows for file in services.reader.view().files) > year.num_rows

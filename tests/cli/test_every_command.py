@@ -48,6 +48,11 @@ def test_groups_and_the_program_have_examples_too(installation):
         assert "Example: " in installation.run(*path, "--help").output
 
 
+def test_a_list_of_commands_cuts_no_sentence(installation):
+    for path in [(), ("user",), ("prices",), ("budget",)]:
+        assert "..." not in installation.run(*path, "--help").output.partition("Commands:")[2]
+
+
 def test_version(installation):
     assert installation.run("--version").output.startswith("byok, version ")
 

@@ -25,7 +25,7 @@ def test_reconcile_says_what_the_gateway_saw(ada: Installation) -> None:
         "gateway_requests": None,
     }
     said = ada.ok("reconcile", str(file))
-    assert "captured 99.2%: 1,240 of 1,250 tokens" in said
+    assert "captured 99.2 %: 1,240 of 1,250 tokens" in said
 
 
 def test_a_bad_file_is_one_line_with_line_and_column(ada: Installation) -> None:

@@ -110,7 +110,7 @@ def test_doctor_finds_nothing_wrong_in_a_healthy_installation(aged):
 
 def test_doctor_looks_at_where_alerts_and_mails_go(ada):
     ada.ok("alert", "add", "ada@example.org", "--slack", stdin="https://hooks.slack.com/services/T0/B0/secretpath")
-    assert "1 alert rules" in ada.run("doctor", env=free_ports()).stdout
+    assert "1 alert rule, " in ada.run("doctor", env=free_ports()).stdout
     elsewhere = ada.run("doctor", env={**free_ports(), "BYOK_SLACK_HOSTS": "chat.example.org"}).stdout
     assert "not one that webhooks may point to" in elsewhere and "secretpath" not in elsewhere
     ada.ok("report", "schedule", "ada@example.org", "--period", "day")

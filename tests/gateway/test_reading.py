@@ -221,6 +221,8 @@ def test_an_embedding_with_its_only_count_at_the_top():
         (openai_chat.FORMAT, b'id:1\nevent:error\n:HTTP_STATUS/429\ndata:{"code":"Throttling.RateQuota","message":"slow down"}\n\n', 429),
         (openai_chat.FORMAT, b'id:1\nevent: error\ndata: {"detail":"Rate limit reached"}\n\n', 429),
         (openai_chat.FORMAT, b'data: {"detail":"?"}\nevent: error\n\n', 502),
+        (openai_chat.FORMAT, b'error: {"code":503,"message":"Loading model","type":"unavailable_error"}\n\n', 529),
+        (openai_chat.FORMAT, b'error:{"detail":"?","error":{"message":"failed to decode"}}\n\n', 502),
         (openai_chat.FORMAT, b"event:error\ndata:the engine is overloaded\n\n", 529),
         (anthropic.FORMAT, b"event: error\ndata: {}\n\n", 502),
         (anthropic.FORMAT, b'event: error\n{"type":"error","error":{"type":"overloaded_error"}}\n\n', 529),

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from byok.accounts import alert_rules, budgets
 from byok.budgets.counting import Counting
-from byok.notify import alerts, delivery, findings, outbox
+from byok.notify import alerts, budget_warnings, delivery, findings, outbox
 from tests.notify.conftest import NOW
 from tests.notify.receivers import parts
 
@@ -61,6 +61,20 @@ def test_the_message(book, receiver):
         "Calls that it covers are refused until Tuesday 2026-12-01."
     )
     assert "from=2026-11-01&to=2026-11-30" in text["blocks"][1]["elements"][0]["text"].replace("&amp;", "&")
+
+
+def test_a_budget_that_is_removed_meanwhile_warns_nobody(book, receiver, monkeypatch):
+    book.rule(book.ada, kind="budget")
+    made, db, found = budget(book, book.ada, "10"), book.services.db, budget_warnings.due
+    spend(book, book.ada, 9)
+
+    def and_then_removed(*words, **more):
+        for warning in found(*words, **more):
+            budgets.remove(db, made.id)
+            yield warning
+
+    monkeypatch.setattr(budget_warnings, "due", and_then_removed)
+    assert check(book) == []
 
 
 def test_without_a_rule_for_budgets_each_address_is_told_once(book, receiver):

@@ -54,7 +54,7 @@ def test_what_changed_and_what_failed(week):
     text, html, report = both(week)
     assert [line.name for line in report.movers] == ["openai/gpt-4o", "anthropic/claude-haiku-4"]
     assert report.movers[0].cells == ("+$3.35", "new", "$0.00", "$3.35") and report.movers[1].cells[1] == "gone"
-    assert "from 1" in text and "+100,200%" in text
+    assert "from 1" in text and "+100,200 %" in text
     assert [(line.name, line.cells[0]) for line in report.failures] == [("openai, status 429", "1"), ("openai, status 500", "1")]
     assert "openai, status 429" in text and "openai, status 429" in html
 

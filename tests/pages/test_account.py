@@ -23,7 +23,7 @@ def own(app) -> str:
 
 
 def fill(app, present: str, new: str, again: str):
-    for label, text in (("Present password", present), ("New password", new), ("New password again", again)):
+    for label, text in (("Current password", present), ("New password", new), ("New password again", again)):
         next(field for field in app.text_input if field.label == label).set_value(text)
     return next(button for button in app.button if button.label == "Change password").click().run()
 

@@ -20,7 +20,7 @@ def test_four_cards_a_chart_and_a_table(ada, record, open_app):
     app = open_app(ada)
     assert [(card.label, card.value) for card in app.metric] == [
         ("Cost", "$0.15"),
-        ("Requests", "3"),
+        ("Calls", "3"),
         ("Tokens", "1M"),
         ("Error rate", "33 %"),
     ]
@@ -73,9 +73,15 @@ def test_filters_that_match_nothing_can_be_cleared(ada, record, open_app):
 def test_a_period_before_the_plan_names_day_and_plan(book, record, open_app):
     grace = users.add(book.db, "grace@example.org", now=NOW, plan="free")
     record(grace)
-    app = open_app(grace, range="lastmonth")
+    app = open_app(grace, range="last-month")
     assert headings(app) == ["No longer kept"]
     assert "Your plan (free) keeps 7 days: calls since Nov 15, 2026" in text_of(app)
+
+
+@pytest.mark.parametrize(("former", "word"), [("mtd", "month"), ("lastmonth", "last-month")])
+def test_an_address_of_an_earlier_version_says_the_same(former, word, ada, record, open_app):
+    record(ada)
+    assert open_app(ada, range=former).session_state["range"] == word
 
 
 def test_a_period_longer_than_the_plan_is_shown_and_said_to_be_cut(book, record, open_app):
@@ -178,7 +184,7 @@ def test_one_user_has_a_page_for_admins(book, ada, record, open_app):
 def test_a_measure_of_the_explore_page_is_drawn_as_lines(ada, record, open_app):
     record(ada)
     app = open_app(ada, metric="p95")
-    assert headings(app)[0] == "Latency, 95 % within by vendor"
+    assert headings(app)[0] == "Latency, p95 by vendor"
     assert {trace["type"] for trace in figure_of(app)["data"]} == {"scatter"}
 
 

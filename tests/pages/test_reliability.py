@@ -71,7 +71,7 @@ def test_percentiles_are_values_that_were_measured(ada, record, open_app):
     speeds = frame(app, "latency_p50").set_index("model")
     assert speeds.loc["gpt-4o-mini", ["latency_p50", "latency_p95", "ttft_p50"]].tolist() == [4.0, 7.0, 0.1]
     assert speeds.loc["gpt-4o", "calls"] == 1, "a failed call is not a fast one"
-    assert "Whole answer, p95 50.0 s" in text_of(app)
+    assert "Latency, p95 50.0 s" in text_of(app)
 
 
 def test_it_says_how_far_the_counts_can_be_trusted(ada, record, open_app):
@@ -104,7 +104,7 @@ def test_only_failures_leave_speed_out(ada, record, open_app):
     record(ada, status=500, **FAILED)
     app = open_app(ada, page=PAGE)
     assert "How fast models answer" not in headings(app)
-    assert "First token —" in text_of(app)
+    assert "First token, median —" in text_of(app)
 
 
 def test_empty_says_how_to_begin(ada, open_app):

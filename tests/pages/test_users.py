@@ -73,6 +73,15 @@ def test_plan_and_days_are_changed(book, ada, root, open_app):
     assert (users.by_id(book.db, ada.id).plan, users.by_id(book.db, ada.id).retention_days) == ("enterprise", 400)
 
 
+def test_the_email_is_changed_unless_it_is_anothers(book, ada, root, open_app):
+    app = choose(open_app(root, page=USERS), ada)
+    for email, kept in (("ada@new.example", "ada@new.example"), ("root@example.org", "ada@new.example")):
+        app.text_input(key=f"email-of-{ada.id}").set_value(email)
+        app.button(key=f"email-{ada.id}").click().run()
+        assert users.by_id(book.db, ada.id).email == kept
+    assert "already a user with this e-mail" in app.error[0].value
+
+
 def test_limits_are_set_and_given_back(book, ada, root, open_app):
     app = choose(open_app(root, page=USERS), ada)
     app.text_input(key=f"rate-of-{ada.id}").set_value("60")

@@ -143,13 +143,61 @@ def test_a_model_that_is_not_safe_to_store_becomes_other(place):
     assert sorted(row["model"] for row in place.rows()) == ["gpt-4o-mini", "gpt-4o-mini", "other", "other"]
 
 
-@pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"PAR1 but not really", b'{"ts": \n', b"ts,user_id,vendor,model,status,prompt\n"])
+@pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"PAR1 but not really", b"ts,user_id,vendor,model,status,prompt\n"])
 def test_a_file_that_is_none_of_ours_is_named_as_such(place, content):
     path = place.root / "odd"
     path.write_bytes(content)
     with pytest.raises(FileUnreadable, match="odd cannot be imported"):
         place.book(path)
     assert place.rows() == []
+
+
+HEADER = "ts,user_id,vendor,model,status,prompt_tokens"
+
+
+def line(second, model="gpt-4o", end=",10"):
+    return f"2026-11-20T10:00:0{second}Z,usr_ada1,openai,{model},200{end}"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [line(1, end=""), line(1, end=",10,7"), line(1, '"gpt"-4o'), "2026-11-20", line(1, "caf\xe9"), f'{{"ts": "{line(1)}"'],
+    ids=["short", "long", "quote", "one cell", "not UTF-8", "JSON"],
+)
+def test_a_broken_line_costs_itself_and_no_other(place, broken):
+    path = place.root / "ragged"
+    lines = [HEADER, line(0), broken, line(2)]
+    if broken.startswith("{"):
+        lines = [json.dumps(dict(zip(HEADER.split(","), row.split(","), strict=True))) if row[0] == "2" else row for row in lines[1:]]
+    path.write_text("\n".join(lines), encoding="latin-1")
+    assert place.book(path) == Imported(3, 2, 0, 1)
+    assert place.book(path) == Imported(3, 0, 2, 1)
+    assert [row["ts"].second for row in place.rows()] == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ([HEADER, line(0), line(1, '"gpt'), line(2)], "line 3 opens a quotation mark"),
+        ([HEADER, *[line(1, end="")] * 10_001], "more than 10,000 of its lines"),
+        ([f"{HEADER},status", line(1)], "twice"),
+        ([line(1), line(2)], "its header may be missing"),
+    ],
+)
+def test_a_file_whose_lines_cannot_be_told_apart_is_refused_whole_and_not_repeated(place, lines, said):
+    path = place.root / "odd"
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(FileUnreadable, match=said) as caught:
+        place.book(path)
+    assert "gpt" not in caught.value.message and "usr_ada1" not in caught.value.message
+    assert place.rows() == []
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_a_header_in_capitals_below_comments_and_other_marks_between_cells(place, mark):
+    path = place.root / "a.csv"
+    path.write_text(f"# exported\n\n{HEADER.upper()}\n{line(0)}\n\n{line(1)}\n".replace(",", mark), encoding="utf-8-sig")
+    assert place.book(path) == Imported(2, 2, 0, 0)
 
 
 IMPORTER = """

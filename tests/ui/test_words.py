@@ -11,10 +11,12 @@ from byok import in_words, links
 from byok.notify import findings, reports
 from byok.spikes import why
 from byok.store.scope import Scope
-from byok.ui import charts, periods, theme
+from byok.ui import charts, figure, periods, theme
 
 
-@pytest.mark.parametrize("module", [in_words, links, periods, theme, charts, findings, reports, why], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module", [in_words, links, periods, theme, charts, figure, findings, reports, why], ids=lambda module: module.__name__
+)
 def test_examples_hold(module):
     outcome = doctest.testmod(module)
     assert outcome.attempted

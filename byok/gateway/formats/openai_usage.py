@@ -9,6 +9,8 @@ from typing import Any
 from byok.gateway.formats.shape import add, largest, mapping, numbers, whole, written_by_age
 from byok.usage import TokenCounts
 
+_RECOUNT = 2  # times: hosts that count reasoning anew, with another tokenizer, find somewhat more than the model made
+
 
 def counts(usage: Mapping[str, Any]) -> TokenCounts:
     """Return the counts of one usage object.
@@ -50,7 +52,7 @@ def counts(usage: Mapping[str, Any]) -> TokenCounts:
         prompt += gap
     elif gap > 0:  # xAI's chat leaves reasoning out of completion, Gemini's compatible path thinking out of everything but the total
         completion += gap
-    elif reasoning is not None and reasoning > completion:  # it cannot be a part of what it exceeds
+    elif reasoning is not None and reasoning > _RECOUNT * completion:  # it cannot be a part of what it exceeds by so much
         completion += reasoning
     return whole(prompt, completion, total, cached=cached, cache_write=cache_write, reasoning=reasoning)
 

@@ -119,7 +119,8 @@ def whole(
 ) -> TokenCounts:
     """Return counts that hold together: parts inside their whole, prompt + completion = total whenever both are known.
 
-    A part that a vendor reports larger than its whole is cut down to it, so that nothing priced from it can be negative.
+    A part that a vendor reports larger than its whole is cut down to it. Cached and written input may overlap: a call can write what it
+    then reads, and be billed for both.
     """
     if prompt is not None and completion is not None:
         total = prompt + completion
@@ -129,7 +130,7 @@ def whole(
         prompt = total - completion
     if prompt is not None:
         cached = None if cached is None else min(cached, prompt)
-        cache_write = None if cache_write is None else min(cache_write, prompt - (cached or 0))
+        cache_write = None if cache_write is None else min(cache_write, prompt)
     if completion is not None and reasoning is not None:
         reasoning = min(reasoning, completion)
     if total is not None and (prompt or 0) + (completion or 0) > total:

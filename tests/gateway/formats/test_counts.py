@@ -29,6 +29,13 @@ def test_reasoning_outside_completion_is_seen_by_the_total_or_by_its_size(total:
     assert openai_usage.counts(usage) == TokenCounts(12, 291, 303, None, None, 290)
 
 
+@pytest.mark.parametrize("recounted", [13, 19])
+def test_reasoning_counted_anew_is_no_further_output(recounted: int):
+    """A host that counts the text of an answer cut at its bound anew finds a few tokens more than the model made."""
+    usage = {"prompt_tokens": 40, "completion_tokens": 12, "total_tokens": 52, "completion_tokens_details": {"reasoning_tokens": recounted}}
+    assert openai_usage.counts(usage) == TokenCounts(40, 12, 52, None, None, 12)
+
+
 def test_reasoning_inside_completion_is_not_added():
     usage = {"input_tokens": 12, "output_tokens": 291, "total_tokens": 303, "output_tokens_details": {"reasoning_tokens": 290}}
     assert openai_usage.counts(usage) == TokenCounts(12, 291, 303, None, None, 290)
@@ -50,7 +57,12 @@ def test_the_missing_part_follows_from_the_total():
 def test_parts_never_exceed_their_whole():
     usage = {"prompt_tokens": 7, "completion_tokens": 8, "prompt_tokens_details": {"cached_tokens": 161, "cache_write_tokens": 9}}
     told = openai_usage.counts(usage)
-    assert (told.prompt_tokens, told.cached_tokens, told.cache_write_tokens) == (7, 7, 0)
+    assert (told.prompt_tokens, told.cached_tokens, told.cache_write_tokens) == (7, 7, 7)
+
+
+def test_what_one_call_wrote_to_the_cache_and_read_from_it_is_told_twice():
+    usage = {"prompt_tokens": 900, "completion_tokens": 8, "prompt_tokens_details": {"cached_tokens": 880, "cache_write_tokens": 880}}
+    assert openai_usage.counts(usage) == TokenCounts(900, 8, 908, 880, 880, None)
 
 
 def test_a_total_that_is_too_small_gives_way_to_the_parts():
