@@ -9,6 +9,7 @@ from byok.store import formatting
 
 _AT_ONCE = 200  # rows; none is written beyond the limit
 _WIDEST = 41  # of a number, a date or a moment
+_WIDEST_MOMENT = 33
 _WIDEST_BYTE = 5  # \\x00
 
 
@@ -26,13 +27,19 @@ def rows_within(table: Any, most_bytes: int) -> int:
     for batch in table.to_batches(max_chunksize=_AT_ONCE):
         sizes = [signs] * batch.num_rows
         for column in batch.columns:
-            sizes = [size + len(text.encode()) for size, text in zip(sizes, formatting.tokens(column), strict=True)]
+            sizes = [size + more for size, more in zip(sizes, _sizes(column), strict=True)]
         for size in sizes:
             taken += size
             if taken > most_bytes:
                 return rows
             rows += 1
     return rows
+
+
+def _sizes(column: Any) -> list[int]:
+    if pa.types.is_timestamp(column.type):  # all are about as long, and take long to write
+        return [_WIDEST_MOMENT] * len(column)
+    return [len(text.encode()) for text in formatting.tokens(column)]
 
 
 def _at_most(column: Any) -> int:
