@@ -12,6 +12,7 @@ _SERVER = """
 import json, os, signal, sys, traceback
 import byok.recording.importer, byok.recording.publisher, tests.samples
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+sys.modules["__main__"].__file__ = "forked"  # DuckDB takes a main module without a file for a terminal, and draws progress bars
 for line in sys.stdin:
     code, args, pipe = json.loads(line)
     if pid := os.fork():
