@@ -2,6 +2,9 @@
 
 import base64
 import threading
+from datetime import timedelta
+
+import pytest
 
 from byok import keeper
 from byok import settings as settings_room
@@ -26,3 +29,8 @@ def test_a_keeper_whose_accounts_go_away_while_it_starts_waits_for_them(tmp_path
     key.chmod(0o600)
     keeper._work(settings_room.load({"BYOK_DATA": str(tmp_path / "data"), "BYOK_MASTER_KEY_FILE": str(key)}), stop)
     assert len(tries) == 3
+
+
+@pytest.mark.parametrize(("every", "rest"), [(1, 12), (2, 20), (8, 8), (12, 0), (24, 0)])
+def test_a_row_past_retention_goes_within_a_day_however_seldom_purges_are(every, rest):
+    assert keeper.longest_rest(timedelta(hours=every)) == timedelta(hours=rest)
