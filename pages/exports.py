@@ -24,10 +24,7 @@ GROUPS = ("month", "day", "hour", "vendor", "model", "key_id", "status")
 user = session.require_user()
 chosen = filters.current(user)
 months.draw(chosen)
-if chosen.gone:
-    states.out_of_retention(user, chosen)
-    st.stop()
-states.cut_by_retention(user, chosen)
+states.require_records(user, chosen)
 
 summary = questions.summary(services.current().engine, chosen.scope)
 if not summary["calls"]:

@@ -59,7 +59,7 @@ class Routing:
         name, _, rest = path[1:].partition("/")
         vendor = self._vendors.get(name)
         if vendor is None:
-            raise _no_such_route()
+            raise _no_such_route(path)
         return Target(vendors.native_route(vendor, "/" + rest, method), "")
 
     async def call(self, arrival: Arrival, target: Target, grant: Grant, body: bytes) -> Call:
@@ -151,5 +151,14 @@ def _read_head(arrival: Arrival, target: Target, body: bytes) -> requests.Reques
     return requests.read_request(body)
 
 
-def _no_such_route() -> NotFound:
-    return NotFound("There is no such route.", remedy="POST /v1/chat/completions, GET /v1/models and /<vendor>/… are.")
+def _no_such_route(path: str) -> NotFound:
+    """With the remedy for a base URL of the wrong length, which is what mostly leads here."""
+    if f"/v1{path}" in vendors.ONE_API_PATHS:
+        remedy = "The base URL lacks its /v1, as in http://127.0.0.1:8080/v1."
+    elif path.startswith("/v1/v1/"):
+        remedy = "Take /v1 off the base URL: this client adds it by itself."
+    elif path.startswith("/v1beta/"):
+        remedy = "The base URL of Gemini's own clients ends in /gemini, as in http://127.0.0.1:8080/gemini."
+    else:
+        remedy = "POST /v1/chat/completions, GET /v1/models and /<vendor>/… are."
+    return NotFound("There is no such route.", remedy=remedy)

@@ -30,7 +30,10 @@ class Clock(NamedTuple):
 
 
 class Hours(NamedTuple):
-    """Sorted by series, then hour. `series`, `user` and `zone` are numbers; `hour` counts from 1970 in UTC, `local` by the wall clock."""
+    """Sorted by series, then hour. `series`, `user` and `zone` are numbers; `hour` counts from 1970 in UTC, `local` by the wall clock.
+
+    `days` are those on which a user called anything at all, in these series or in others (`days_of`).
+    """
 
     series: Ints
     user: Ints
@@ -38,6 +41,12 @@ class Hours(NamedTuple):
     local: Ints
     zone: Ints
     values: dict[str, Floats]
+    days: Ints
+
+
+def days_of(user: Ints, local: Ints) -> Ints:
+    """The local days of these hours, each user's once: one number per user and day, ascending."""
+    return np.unique(user * SPAN + local // DAY_H)
 
 
 def clock(hours: Ints, starts_s: list[int], shifts_s: list[int]) -> tuple[Ints, Clock]:
@@ -67,7 +76,6 @@ class Samples:
         starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]]) if len(keys) else np.empty(0, np.int64)
         self._keys, self._starts = keys[starts], starts
         self._sums = {name: np.add.reduceat(values, starts) if len(starts) else values for name, values in hours.values.items()}
-        self._days = np.unique(hours.user * SPAN + hours.local // DAY_H)
         begins = np.r_[True, hours.series[1:] != hours.series[:-1]] if len(keys) else np.empty(0, bool)
         self._first = hours.local[np.flatnonzero(begins)][np.cumsum(begins) - 1]
 
@@ -91,7 +99,7 @@ class Samples:
             lengths[zones == number] = zone.length(local[zones == number])
         usable = lengths > 0
         if not self._gaps:
-            usable &= (local >= self._first[at][:, None]) & _isin(self._days, user * SPAN + local // DAY_H)
+            usable &= (local >= self._first[at][:, None]) & _isin(self.hours.days, user * SPAN + local // DAY_H)
         place, there = _find(self._keys, series * SPAN + local)
         share = np.where(there, 1 / np.maximum(lengths, 1), 0.0)
         return {name: sums[place] * share for name, sums in self._sums.items()} if len(self._keys) else {}, usable

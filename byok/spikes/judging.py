@@ -30,8 +30,7 @@ _AROUND = np.sort(np.concatenate([_SAME_HOUR - 1, _SAME_HOUR, _SAME_HOUR + 1]))
 _HALF_AT = 4.5  # how many of a series' own spreads above usual make a score of 0.5
 _SMALLEST_SPREAD = 0.25  # of a logarithm: nobody's hours are steadier than a quarter
 _NOISE: Mapping[Metric, float] = {"tokens": 3.0, "calls": 3.0, "failed": 4.0, "cost": 3.0}  # as many calls are never a difference
-_ABOUT: Mapping[Metric, float] = {"tokens": 0.8, "calls": 1.0, "failed": 1.0, "cost": 0.5}  # how far a call may amount to less
-_LEAST = 1e-12
+_LEAST = 1e-12  # for what is not known
 _TAIL, _TAIL_AT = 0.95, 1.645  # of the differences this share is smaller, and how many spreads that is
 _AS_STRONG = 0.02  # scores that near are equal, and the first of the metrics is told: tokens before their cost
 
@@ -94,16 +93,14 @@ def judge(hours: Hours, clocks: list[Clock], asked: NDArray[np.bool_], sensitivi
     return Found(found.at[told], [METRICS[row] for row in best], found.actual[best, told], found.usual[best, told], scores[best, told])
 
 
-def might_be(hours: Hours, clocks: list[Clock], asked: NDArray[np.bool_], sensitivity: Sensitivity, a_call: Floats) -> Ints:
+def might_be(hours: Hours, clocks: list[Clock], asked: NDArray[np.bool_], sensitivity: Sensitivity) -> Ints:
     """Which of the hours `asked` for are spikes as far as the same hours of eight weeks tell: all that `could_be` finds, and more.
 
-    Of what was before, `hours` needs no others. `a_call` is about what a call of each series amounted to, [metric, series]; 0: not known.
+    Of what was before, `hours` needs no others, but for all else of these weeks as one hour with which none is compared. That one's cost
+    may be less than it was.
     """
     at = np.flatnonzero(asked & _above_a_floor(hours, sensitivity))
-    usuals = _usual(Samples(hours, clocks, gaps=True), at)
-    share = np.array([[_NOISE[metric] * _ABOUT[metric]] for metric in METRICS])
-    noise = share * np.maximum(a_call, _LEAST)
-    return _far(hours, at, usuals, lambda at: noise[:, hours.series[at]], sensitivity).at
+    return _far(hours, at, _usual(Samples(hours, clocks, gaps=True), at), lambda at: _noise(hours, at, least=_LEAST), sensitivity).at
 
 
 def could_be(hours: Hours, clocks: list[Clock], asked: NDArray[np.bool_], sensitivity: Sensitivity) -> Ints:
@@ -147,13 +144,13 @@ def _far(hours: Hours, at: Ints, usuals: Floats, noise_of: Callable[[Ints], Floa
     return _Candidates(at[some], actual[:, some], usuals[:, some], noise[:, some], far[:, some])
 
 
-def _noise(hours: Hours, at: Ints) -> Floats:
-    """What as many calls as are never a difference amount to, [metric, place]; 0 where nothing was called in eight weeks."""
+def _noise(hours: Hours, at: Ints, *, least: float = 0.0) -> Floats:
+    """What as many calls as are never a difference amount to (at `least`), [metric, place]; 0 where nothing was called in eight weeks."""
     starts = _memory_starts(hours, at)
     calls = _sums(hours.values["calls"], starts, at)
     with np.errstate(invalid="ignore", divide="ignore"):
         a_call = {metric: _sums(hours.values[metric], starts, at) / calls for metric in METRICS} | {"failed": np.ones(len(at))}
-    return np.stack([np.where(calls > 0, _NOISE[metric] * a_call[metric], 0.0) for metric in METRICS])
+    return np.stack([np.where(calls > 0, np.maximum(_NOISE[metric] * a_call[metric], least), 0.0) for metric in METRICS])
 
 
 def _memory_starts(hours: Hours, at: Ints) -> Ints:

@@ -1,6 +1,6 @@
 """Hours of usage as series for a search of unusual ones: of each model, of each key and of all that a user calls."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from byok import zones
 from byok.spikes.episodes import Metric
-from byok.spikes.hours import SPAN, Clock, Floats, Hours, Ints, clock
+from byok.spikes.hours import SPAN, Clock, Floats, Hours, Ints, clock, days_of
 from byok.store.engine import Engine
 from byok.store.scope import AnyScope
 
@@ -40,28 +40,33 @@ def hours_within(series: Series, scope: AnyScope) -> NDArray[np.bool_]:
     return within
 
 
-def of_all_kinds(engine: Engine, by_key: pa.Table) -> Series:
-    """Each (user, vendor, model), (user, vendor, key) and (user), from the rows of `questions.hourly` (priced, by key).
+def of_all_kinds(engine: Engine, by_key: pa.Table, *, only: Iterable[Mapping[str, str]] | None = None) -> Series:
+    """Each (user, vendor, model), (user, vendor, key) and (user), from the rows of `questions.hourly` (priced, by key); `only` those with
+    one of these names, if there are any.
 
     Who uses one model by one key has one series only: the others would be the same.
     """
-    rows = _Rows(by_key)
+    rows = _Rows(engine, by_key)
     firsts = np.unique(_joint(rows, NAMES), return_index=True)[1]
     several = np.bincount(rows.codes["user_id"][firsts], minlength=len(rows.words["user_id"])) > 1
     mixed = np.flatnonzero(several[rows.codes["user_id"]])
     every = np.arange(by_key.num_rows)
-    return _arranged(engine, rows, [(every, NAMES[:3]), (mixed, ("user_id", "vendor", "key_id")), (mixed, ("user_id",))])
+    kinds: list[tuple[Ints, Sequence[str]]] = [(every, NAMES[:3]), (mixed, ("user_id", "vendor", "key_id")), (mixed, ("user_id",))]
+    if only is not None:
+        wanted = list(only)
+        kinds = [(which[_named(rows, which, naming, wanted)], naming) for which, naming in kinds]
+    return _arranged(rows, kinds)
 
 
 def of_models(engine: Engine, hourly: pa.Table) -> Series:
     """Each (user, vendor, model), from rows as those of `questions.hourly` (priced); several of one hour count together."""
-    return _arranged(engine, _Rows(hourly), [(np.arange(hourly.num_rows), NAMES[:3])])
+    return _arranged(_Rows(engine, hourly), [(np.arange(hourly.num_rows), NAMES[:3])])
 
 
 class _Rows:
-    """The columns of hours as numbers: names by their place among `words`, hours since 1970."""
+    """The columns of hours as numbers: names by their place among `words`, hours since 1970, and by the clock of the user's zone."""
 
-    def __init__(self, hourly: pa.Table) -> None:
+    def __init__(self, engine: Engine, hourly: pa.Table) -> None:
         coded = {name: hourly[name].combine_chunks().dictionary_encode() for name in NAMES if name in hourly.column_names}
         self.codes: dict[str, Ints] = {
             name: column.indices.to_numpy(zero_copy_only=False).astype(np.int64) for name, column in coded.items()
@@ -71,6 +76,7 @@ class _Rows:
         self.values: dict[str, Floats] = {
             name: pc.fill_null(hourly[column].cast(pa.float64(), safe=False), 0.0).to_numpy() for name, column in COLUMNS.items()
         }
+        self.zone, self.local, self.clocks, self.zones = _clocks(engine, self.words["user_id"], self.codes["user_id"], self.hour)
 
 
 def _joint(rows: _Rows, names: Sequence[str]) -> Ints:
@@ -81,7 +87,21 @@ def _joint(rows: _Rows, names: Sequence[str]) -> Ints:
     return joint
 
 
-def _arranged(engine: Engine, rows: _Rows, kinds: Sequence[tuple[Ints, Sequence[str]]]) -> Series:
+def _named(rows: _Rows, which: Ints, naming: Sequence[str], wanted: Sequence[Mapping[str, str]]) -> NDArray[np.bool_]:
+    """Which of the rows `which` are of a series that is named so by `wanted`, and by nothing else."""
+    places = {name: {word: place for place, word in enumerate(rows.words[name])} for name in naming}
+    joint = []
+    for names in wanted:
+        if {name for name in NAMES if names[name]} == set(naming) and all(names[name] in places[name] for name in naming):
+            number = 0
+            for name in naming:
+                number = number * len(rows.words[name]) + places[name][names[name]]
+            joint.append(number)
+    found: NDArray[np.bool_] = np.isin(_joint(rows, naming)[which], np.array(joint, np.int64))
+    return found
+
+
+def _arranged(rows: _Rows, kinds: Sequence[tuple[Ints, Sequence[str]]]) -> Series:
     """`kinds`: which rows are summed up, and what a series of them is of."""
     parts, names, count = [], [], 0
     for which, naming in kinds:
@@ -91,16 +111,17 @@ def _arranged(engine: Engine, rows: _Rows, kinds: Sequence[tuple[Ints, Sequence[
         keys = keys[order]
         starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]]) if len(keys) else np.empty(0, np.int64)
         sums = {name: np.add.reduceat(values[which[order]], starts) if len(starts) else values[:0] for name, values in rows.values.items()}
-        parts.append((keys[starts] // SPAN + count, rows.codes["user_id"][which[order[starts]]], keys[starts] % SPAN, sums))
+        parts.append((keys[starts] // SPAN + count, which[order[starts]], sums))
         words = [[rows.words[name][code] for code in rows.codes[name][which[firsts]]] for name in naming]
         names += [dict.fromkeys(NAMES, "") | dict(zip(naming, row, strict=True)) for row in zip(*words, strict=True)]
         count = len(names)
-    series, user, hour = (np.concatenate([part[place] for part in parts]) for place in range(3))
-    values: dict[str, Floats] = {name: np.concatenate([part[3][name] for part in parts]) for name in COLUMNS}
-    zone, local, clocks, used = _clocks(engine, rows.words["user_id"], user, hour)
+    series, at = (np.concatenate([part[place] for part in parts]) for place in range(2))
+    values: dict[str, Floats] = {name: np.concatenate([part[2][name] for part in parts]) for name in COLUMNS}
+    user = rows.codes["user_id"]
     zone_of = np.empty(count, np.int64)
-    zone_of[series] = zone
-    return Series(Hours(series, user, hour, local, zone, values), clocks, names, [used[number] for number in zone_of])
+    zone_of[series] = rows.zone[at]
+    hours = Hours(series, user[at], rows.hour[at], rows.local[at], rows.zone[at], values, days_of(user, rows.local))
+    return Series(hours, rows.clocks, names, [rows.zones[number] for number in zone_of])
 
 
 def _clocks(engine: Engine, user_ids: list[str], user: Ints, hour: Ints) -> tuple[Ints, Ints, list[Clock], list[str]]:

@@ -7,7 +7,7 @@ eight weeks more. A long period is read whole. As many users are looked at toget
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -15,10 +15,8 @@ from typing import TypeVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
-from byok.spikes.episodes import METRICS
-from byok.spikes.hours import HISTORY_WEEKS, WEEK_H, Floats, Ints
+from byok.spikes.hours import HISTORY_WEEKS, WEEK_H, Ints
 from byok.spikes.judging import Sensitivity, could_be, might_be
 from byok.store import questions
 from byok.store.arranging import HOUR_S, Series, hours_within, of_all_kinds
@@ -32,7 +30,8 @@ WHOLE_HISTORY = 2 * HISTORY  # the hours that an hour is compared with are compa
 _SHORT = timedelta(days=2)  # of a longer period nearly all same hours would be read to screen it
 _MEMORY = timedelta(weeks=HISTORY_WEEKS)
 _CALLS_TO_KNOW = 10  # of fewer the price of a token is not known
-_NO_HOUR = timedelta(weeks=20)  # before a period: no hour is compared with that one
+_ABOUT = 0.5  # of what it was at the same hours a token costs at least at others
+_REST = timedelta(hours=WEEK_H // 2)  # before what is asked for: no hour of a short period is compared with that one
 _HOUR = timedelta(hours=1)
 T = TypeVar("T", bound=AnyScope)
 _HOURS_AT_ONCE, _CALLS_AT_ONCE = 60_000, 500_000
@@ -98,13 +97,14 @@ def _of_who_could(
     begin = known.begin or scope.since
     before = replace(scope, until=begin)
     habits = _of(known.habits, scope.user_ids) if known.habits is not None else _habits(engine, before, until)
-    users = _who_might(engine, scope, pa.concat_tables([recent, habits]), sensitivity, begin)
-    if not users:
+    names = _which_might(engine, scope, pa.concat_tables([recent, habits]), sensitivity, begin)
+    if not names:
         return None
+    users = _users(names)
     history = known.history_of(users, lambda unknown: read(engine, replace(before, since=earlier(begin, HISTORY), user_ids=unknown)))
     later = pa.concat_tables([history, _of(recent, users)])
-    series = of_all_kinds(engine, later)
-    users = _users(series, could_be(series.hours, series.clocks, hours_within(series, scope), sensitivity))
+    series = of_all_kinds(engine, later, only=names)
+    users = _users(_names(series, could_be(series.hours, series.clocks, hours_within(series, scope), sensitivity)))
     if not users:
         return None
     farther = replace(scope, since=earlier(scope.since, WHOLE_HISTORY), until=earlier(begin, HISTORY), user_ids=users)
@@ -112,49 +112,43 @@ def _of_who_could(
 
 
 def _habits(engine: Engine, before: EveryonesScope, until: datetime) -> pa.Table:
-    """The same hours of eight earlier weeks, those beside them, and an hour that is none: all calls of these weeks, without their cost."""
+    """The same hours of eight earlier weeks, those beside them, and all others of these weeks as one hour, without their cost."""
     before, first, last = unfiltered(before), _hour(before.until), -(-int(until.timestamp()) // HOUR_S)
-    same = {hour % WEEK_H for hour in range(first - 1, last + 1)}
-    begin = earlier(before.until, HISTORY)
-    hours = [hour for hour in range(_hour(begin), first) if hour % WEEK_H in same]
+    begin, wide = earlier(before.until, HISTORY), last - first + 2
+    same_from = first - 1 - 2 * HISTORY_WEEKS * WEEK_H
+    hours = [hour for hour in range(_hour(begin), first) if (hour - same_from) % WEEK_H < wide]
     past = engine.ask("hours_of_keys", replace(before, since=begin), priced=True, hours=hours)
-    sums = engine.ask("calls_by_key", replace(before, since=earlier(before.until, _MEMORY)))
-    columns = {name: sums[name] for name in sums.column_names} | {"hour": pa.repeat(_no_hour(before.until), sums.num_rows)}
-    rest = [name for name in past.column_names if name not in columns]
-    columns |= dict.fromkeys(rest, pa.nulls(sums.num_rows))
+    memory = replace(before, since=earlier(before.until, _MEMORY))
+    rest = engine.ask("calls_by_key", memory, same_from=same_from, same_hours=wide)
+    columns = {name: rest[name] for name in rest.column_names} | {"hour": pa.repeat(before.until - _REST, rest.num_rows)}
+    columns |= {name: pa.nulls(rest.num_rows) for name in past.column_names if name not in columns}
     return pa.concat_tables([past, pa.table({name: columns[name] for name in past.column_names}).cast(past.schema)])
 
 
-def _who_might(engine: Engine, scope: EveryonesScope, hours: pa.Table, sensitivity: Sensitivity, begin: datetime) -> tuple[str, ...]:
+def _which_might(engine: Engine, scope: EveryonesScope, hours: pa.Table, sensitivity: Sensitivity, begin: datetime) -> list[dict[str, str]]:
     series = of_all_kinds(engine, hours)
-    places = might_be(series.hours, series.clocks, hours_within(series, scope), sensitivity, _a_call(series, begin))
-    return _users(series, places)
+    _reckon_cost_of_rest(series, begin)
+    return _names(series, might_be(series.hours, series.clocks, hours_within(series, scope), sensitivity))
 
 
-def _a_call(series: Series, begin: datetime) -> Floats:
-    """What a call of each series amounted to in eight weeks before `begin`, [metric, series]; 0 where not known. A call, a failure are one.
-
-    The cost is that of as many tokens in the same hours.
-    """
+def _reckon_cost_of_rest(series: Series, begin: datetime) -> None:
+    """Let the hours that stand for the rest of eight weeks cost what as many tokens at the same hours did, or somewhat less."""
     hours, values = series.hours, series.hours.values
-    of_sums, of_same = hours.hour == _hour(_no_hour(begin)), _within_weeks_before(hours.hour, _hour(begin))
-    sums, same = np.flatnonzero(of_sums), np.flatnonzero(of_same)
-    calls, tokens, of_calls, of_tokens, cost = (
-        np.bincount(hours.series[at], values[metric][at], len(series.names))
-        for at, metric in ((sums, "calls"), (sums, "tokens"), (same, "calls"), (same, "tokens"), (same, "cost"))
+    rest = np.flatnonzero(hours.hour == _hour(begin - _REST))
+    same = np.flatnonzero((hours.hour < _hour(begin)) & (hours.hour != _hour(begin - _REST)))
+    calls, tokens, cost = (
+        np.bincount(hours.series[same], values[metric][same], len(series.names)) for metric in ("calls", "tokens", "cost")
     )
-    tokens_a_call = tokens / np.maximum(calls, 1)
-    known = of_calls >= _CALLS_TO_KNOW
-    found = {"tokens": tokens_a_call, "cost": np.where(known, cost / np.maximum(of_tokens, 1) * tokens_a_call, 0.0)}
-    return np.stack([found.get(metric, np.ones(len(series.names))) for metric in METRICS])
+    a_token = np.where(calls >= _CALLS_TO_KNOW, _ABOUT * cost / np.maximum(tokens, 1), 0.0)
+    values["cost"][rest] = a_token[hours.series[rest]] * values["tokens"][rest]
 
 
-def _within_weeks_before(hour: Ints, since: int) -> NDArray[np.bool_]:
-    return (hour < since) & (hour >= since - 2 * HISTORY_WEEKS * WEEK_H)
+def _names(series: Series, places: Ints) -> list[dict[str, str]]:
+    return [series.names[number] for number in np.unique(series.hours.series[places])]
 
 
-def _users(series: Series, places: Ints) -> tuple[str, ...]:
-    return tuple(sorted({series.names[number]["user_id"] for number in np.unique(series.hours.series[places])}))
+def _users(names: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
+    return tuple(sorted({name["user_id"] for name in names}))
 
 
 def _of(hours: pa.Table, users: Sequence[str]) -> pa.Table:
@@ -166,10 +160,6 @@ def _together(counts: Sequence[tuple[str, int]], most: int) -> Iterator[tuple[st
     ends = np.cumsum([count for _, count in counts]) // most
     for _, group in itertools.groupby(zip(ends, counts, strict=True), key=lambda pair: pair[0]):
         yield tuple(user_id for _, (user_id, _) in group)
-
-
-def _no_hour(since: datetime) -> datetime:
-    return earlier(since, _NO_HOUR)
 
 
 def _hour(moment: datetime) -> int:

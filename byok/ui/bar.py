@@ -19,7 +19,7 @@ _OWN = ("metric", "by", "by2", "cmp", "grain")
 _PARTS, _KEPT, _ABSENT = "bar-parts", "bar-kept", "absent"
 _REACH_DAYS = {"24h": 1, "7d": 7, "30d": 30, "90d": 90}
 _RANGE_HELP = (
-    "24h, 7d, 30d, 90d and this-month end now · last-month: the whole month before · custom: between two days. "
+    "24h, 7d, 30d, 90d and month (this one) end now · last-month: the whole month before · custom: between two days. "
     "Days begin at midnight of the chosen time zone."
 )
 _METRIC_HELP = (
@@ -39,7 +39,7 @@ def draw(user: User, parts: Collection[Part]) -> None:
         st.session_state["range"] = FORMER[word]
     _bring_along(user, parts)
     names = names_of(user, everyone=user.admin and bool(st.session_state.get("user") or st.query_params.get_all("user")))
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="filter-bar"):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall", key="filter-bar"):
         _segments("Period", RANGES, "range", default=_RANGE, help=_RANGE_HELP + _reach(user))
         if st.session_state.get("range") == "custom":
             _dates()

@@ -1,4 +1,4 @@
-"""From a word of the filter bar ("7d", "this-month") to instants: the period, the one before it, and its buckets, in a reader's zone."""
+"""From a word of the filter bar ("7d", "month") to instants: the period, the one before it, and its buckets, in a reader's zone."""
 
 import math
 from dataclasses import dataclass, replace
@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 from byok import zones
 
-RANGES = ("24h", "7d", "30d", "90d", "this-month", "last-month", "custom")
-FORMER = {"mtd": "this-month", "lastmonth": "last-month"}  # words that addresses of earlier versions hold
+RANGES = ("24h", "7d", "30d", "90d", "month", "last-month", "custom")
+FORMER = {"mtd": "month", "lastmonth": "last-month"}  # words that addresses of earlier versions hold
 Grain = Literal["hour", "day", "month"]
 # What a period is compared with: the stretch before it, the same weekdays of earlier whole weeks, nothing.
 Compared = Literal["prev", "dow", "off"]
@@ -47,7 +47,7 @@ class Period:
 def period(word: str, *, now: datetime, zone: ZoneInfo, first: date | None = None, last: date | None = None) -> Period:
     """The period that `word` means at `now` in `zone`; `first` and `last` (both included) belong to "custom".
 
-    >>> p = period("this-month", now=datetime(2026, 3, 31, 12, tzinfo=UTC), zone=ZoneInfo("UTC"))
+    >>> p = period("month", now=datetime(2026, 3, 31, 12, tzinfo=UTC), zone=ZoneInfo("UTC"))
     >>> p.since.isoformat(), p.before_since.isoformat(), p.before_until.isoformat()
     ('2026-03-01T00:00:00+00:00', '2026-02-01T00:00:00+00:00', '2026-03-01T00:00:00+00:00')
     """
@@ -60,7 +60,7 @@ def period(word: str, *, now: datetime, zone: ZoneInfo, first: date | None = Non
         days = _DAYS[word]
         since = _midnight(here.date() - timedelta(days=days - 1), zone)
         return Period(since, here, _earlier(since, days, zone), _earlier(here, days, zone), True, f"the {days} days before")
-    if word == "this-month":
+    if word == "month":
         this = here.date().replace(day=1)
         previous = (this - timedelta(days=1)).replace(day=1)
         since, start = _midnight(this, zone), _midnight(previous, zone)

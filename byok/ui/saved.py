@@ -26,7 +26,7 @@ def draw(user: User, page: str) -> None:
     """Two buttons: the link, and the list of views with what can be done about them. `page` is the path in the address."""
     pairs = said(names_of(user, everyone=filters.of_everyone(bar.values(), user)))
     with st.popover("Link", icon=":material/link:", type="tertiary"):
-        st.caption("Opens exactly this, for whoever may see it. Relative periods (7d, this-month) move along with time.")
+        st.caption("Opens exactly this, for whoever may see it. Relative periods (7d, month) move along with time.")
         st.code(_address(page, pairs), language=None, wrap_lines=True)
     with st.popover("Views", icon=":material/bookmark:", type="tertiary"):
         _list(user)

@@ -1,8 +1,11 @@
 """The table of vendors: where a path leads, what it means, and what is never passed on."""
 
+from types import SimpleNamespace
+
 import pytest
 
-from byok.errors import PathNotAllowed
+from byok.errors import NotFound, PathNotAllowed
+from byok.gateway.routing import Routing
 from byok.gateway.vendors import BUILT_IN, ONE_API_PATHS, EndpointNotOffered, native_route, one_api_route, vendors
 from byok.settings import Settings, VendorEntry
 
@@ -221,3 +224,14 @@ def test_usage_is_asked_for_only_where_it_is_known():
     assert asking == set(NAMED) - {"mistral", "openrouter", "zai", "together"}, "mistral refuses it, the others report unasked"
     assert not native_route(TABLE["openai"], "/v1/responses", "POST").asks_usage
     assert not native_route(TABLE["anthropic"], "/v1/messages", "POST").asks_usage
+
+
+@pytest.mark.parametrize(
+    ("path", "remedy"),
+    [("/chat/completions", "lacks its /v1"), ("/v1/v1/messages", "Take /v1 off"), ("/v1beta/models/m:generateContent", "ends in /gemini")],
+)
+def test_a_base_url_of_the_wrong_length_is_named(path: str, remedy: str) -> None:
+    routing = Routing(Settings(), SimpleNamespace(allowed_names=frozenset()))  # type: ignore[arg-type]
+    with pytest.raises(NotFound, match="no such route") as refused:
+        routing.target(path, "POST")
+    assert remedy in refused.value.remedy

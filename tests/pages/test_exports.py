@@ -59,7 +59,9 @@ def test_without_the_routes_of_web_it_says_so(ada, record, open_app):
     assert "Downloads need the routes of `byok web`" in text_of(app)
 
 
-def test_nothing_to_export_is_said_in_words(ada, open_app):
+def test_nothing_to_export_is_said_in_words(ada, record, open_app):
+    assert headings(open_app(ada, script=PAGE)) == ["No calls yet"]
+    record(ada, ago=timedelta(days=20))
     assert headings(open_app(ada, script=PAGE)) == ["Nothing matches"]
 
 

@@ -115,12 +115,12 @@ def _words(world: World) -> Iterator[tuple[str, dict[str, Any]]]:
         "extent",
         "records_per_hour",
         "calls_of_users",
-        "calls_by_key",
         "speeds",
         "sources",
         "price_sources",
     ):
         yield question, {}
+    yield "calls_by_key", {"same_from": 0, "same_hours": 3}
     yield "moment_of_nth_newest", {"place": 3}
     yield "recent_failures", {"most": 20}
     yield "hours_of_keys", {"hours": [hour, hour + 1]}

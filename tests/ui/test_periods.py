@@ -21,7 +21,7 @@ def iso(*moments: datetime) -> list[str]:
         ("24h", "2026-11-21T16:00:00+01:00", "2026-11-22T15:30:00+01:00", "2026-11-20T16:00:00+01:00", "2026-11-21T15:30:00+01:00"),
         ("7d", "2026-11-16T00:00:00+01:00", "2026-11-22T15:30:00+01:00", "2026-11-09T00:00:00+01:00", "2026-11-15T15:30:00+01:00"),
         ("30d", "2026-10-24T00:00:00+02:00", "2026-11-22T15:30:00+01:00", "2026-09-24T00:00:00+02:00", "2026-10-23T15:30:00+02:00"),
-        ("this-month", "2026-11-01T00:00:00+01:00", "2026-11-22T15:30:00+01:00", "2026-10-01T00:00:00+02:00", "2026-10-22T15:30:00+02:00"),
+        ("month", "2026-11-01T00:00:00+01:00", "2026-11-22T15:30:00+01:00", "2026-10-01T00:00:00+02:00", "2026-10-22T15:30:00+02:00"),
         ("last-month", "2026-10-01T00:00:00+02:00", "2026-11-01T00:00:00+01:00", "2026-09-01T00:00:00+02:00", "2026-10-01T00:00:00+02:00"),
     ],
 )
@@ -46,7 +46,7 @@ def test_custom_days_that_make_no_sense_still_make_a_period(first, last):
 
 
 def test_a_short_month_before_a_long_one_is_compared_as_a_whole():
-    found = period("this-month", now=datetime(2026, 3, 30, 12, tzinfo=UTC), zone=ZoneInfo("UTC"))
+    found = period("month", now=datetime(2026, 3, 30, 12, tzinfo=UTC), zone=ZoneInfo("UTC"))
     assert found.before_until == found.since
 
 
@@ -68,7 +68,7 @@ def test_every_period_is_made_of_whole_buckets_in_order(word, zone):
         ("24h", "2026-11-14T16:00:00+01:00", "2026-11-15T15:30:00+01:00", "the same weekdays a week before"),
         ("7d", "2026-11-09T00:00:00+01:00", "2026-11-15T15:30:00+01:00", "the same weekdays a week before"),
         ("30d", "2026-09-19T00:00:00+02:00", "2026-10-18T15:30:00+02:00", "the same weekdays 5 weeks before"),
-        ("this-month", "2026-10-04T00:00:00+02:00", "2026-10-25T15:30:00+01:00", "the same weekdays 4 weeks before"),
+        ("month", "2026-10-04T00:00:00+02:00", "2026-10-25T15:30:00+01:00", "the same weekdays 4 weeks before"),
         ("last-month", "2026-08-27T00:00:00+02:00", "2026-09-27T00:00:00+02:00", "the same weekdays 5 weeks before"),
     ],
 )

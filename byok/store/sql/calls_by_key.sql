@@ -1,4 +1,5 @@
--- What came together in the period by user, vendor, model and key: what a call of each amounts to. In no order.
+-- What came together in the period by user, vendor, model and key, but in some hours of the week that follow each other: what a call amounts to
+-- beside those. `$same_from` is one of their first, before the period. In no order.
 select
     user_id,
     vendor,
@@ -9,4 +10,5 @@ select
     coalesce(sum(total_tokens), 0)::bigint as total_tokens
 from usage
 where /*scope*/ user_id = $user_id and ts >= $since and ts < $until /*.*/
+    and (epoch_us(ts) // 3600000000 - $same_from::bigint) % 168 >= $same_hours::bigint
 group by all
