@@ -35,6 +35,7 @@ FINISH_EVERY_S = 20
 EVERYWHERE = frozenset(("publish", "tidy"))  # what each machine does for itself; all else is done by one
 LOOK_AGAIN_S = 1.0
 PURGES_PER_REWRITE = 12  # rows past retention are hidden at once; a month's file need not be rewritten every hour for the newest of them
+CLOCK_SLACK = timedelta(seconds=2)
 LONGEST_KEPT_PAST = timedelta(days=1)
 T = TypeVar("T")
 log = structlog.get_logger("byok.keeper")
@@ -90,7 +91,7 @@ def _work(settings: Settings, stop: threading.Event) -> None:
     )
     scheduler.start()
     log.info("started", data=str(settings.data))
-    stop.wait()
+    wait(scheduler, stop)
     scheduler.shutdown(wait=True)
     _guarded("notifications", notifications.close)()
     _guarded("publish", lambda: publishing(stopped=True))()  # what gateways sealed while stopping
@@ -110,8 +111,18 @@ def _upkeep(settings: Settings, table: Table, retention: Retention) -> list[Job]
     ]
 
 
+def wait(scheduler: BackgroundScheduler, stop: threading.Event) -> None:
+    """Until the stop comes. When the clock is set back, the jobs do not wait until it is again where it was."""
+    while not stop.wait(LOOK_AGAIN_S):
+        now = datetime.now(UTC)
+        for job in scheduler.get_jobs():
+            if job.next_run_time is not None and job.next_run_time > now + job.trigger.interval + CLOCK_SLACK:
+                log.warning("clock_set_back", job=job.id)
+                job.modify(next_run_time=now)
+
+
 def longest_rest(every: timedelta) -> timedelta:
-    """How long a row past retention, hidden already, may lie in its file, which is rewritten seldom then; it goes within a day all the same."""
+    """How long a row past retention, hidden already, may lie in its file, which is rewritten seldom then; it goes within a day anyway."""
     return max(timedelta(0), min(PURGES_PER_REWRITE * every, LONGEST_KEPT_PAST - 2 * every))
 
 

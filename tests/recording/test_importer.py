@@ -29,7 +29,7 @@ class Place:
 
     def book(self, path, users=("usr_ada1",), **options):
         rounds = Rounds(lambda digest: self.memory.get(digest, []), self.memory.__setitem__)
-        options = {"vendors": VENDORS, "safe_model": lambda name: name if name.startswith("gpt") else "other"} | options
+        options = {"still_known": set, "vendors": VENDORS, "safe_model": lambda name: name if name.startswith("gpt") else "other"} | options
         return import_file(path, self.table, rounds, known_users=lambda ids: ids & set(users), **options)
 
     def rows(self):
@@ -209,7 +209,7 @@ print("ready", flush=True)
 root = Path(sys.argv[1]); memory = root / "rounds.json"
 rounds = Rounds(lambda d: [set(r) for r in json.loads(memory.read_text())] if memory.exists() else [],
                 lambda d, plan: memory.write_text(json.dumps([sorted(r) for r in plan])))
-done = import_file(root / "big.parquet", Table(root / "usage"), rounds, known_users=lambda ids: ids, vendors={"openai"},
+done = import_file(root / "big.parquet", Table(root / "usage"), rounds, known_users=lambda ids: ids, still_known=set, vendors={"openai"},
                    safe_model=lambda name: name, chunk_rows=500)
 print(done.read, done.booked + done.duplicates)
 """
@@ -233,6 +233,20 @@ def test_an_import_killed_again_and_again_books_every_row_once(place):
     assert run.stdout.read() == "20000 20000\n"
     assert kills > 0, "it was never killed, so this proves nothing"
     assert [row["prompt_tokens"] for row in place.rows()] == [100 + n for n in range(20_000)]
+
+
+def test_a_user_who_is_erased_meanwhile_leaves_no_row(place):
+    rows = [msgspec.structs.asdict(usage_record(n, user_id=f"usr_{'bob1' if n % 2 else 'ada1'}")) for n in range(6)]
+    there = {"usr_ada1", "usr_bob1"}
+    done = place.book(
+        jsonl(place.root / "a.jsonl", rows),
+        users=("usr_ada1", "usr_bob1"),
+        chunk_rows=2,
+        still_known=lambda ids: ids & there,
+        progress=lambda _: there.discard("usr_bob1"),
+    )
+    assert done == Imported(6, 4, 0, 2)
+    assert [row["user_id"] for row in place.rows()].count("usr_bob1") == 1  # of before: the erasure itself takes it
 
 
 def test_a_file_is_booked_chunk_by_chunk(place):
