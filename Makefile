@@ -84,6 +84,7 @@ $(INSTALLED): requirements.lock pyproject.toml | $(BIN)/python
 	@$(BIN)/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "byok.pth").write_text("$(CURDIR)\n")'
 	@printf '#!/bin/sh\nexec "%s" -m byok "$$@"\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/byok && chmod +x $(BIN)/byok
 	@$(BIN)/python -W ignore -c 'import $(IMPORTED)'
+	@echo "Installed: make up starts everything, make demo the same with sample usage, .venv/bin/byok --help lists the commands."
 	@touch $@
 
 $(INSTALLED_DEV): requirements-dev.txt $(INSTALLED)

@@ -12,9 +12,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
+from byok import in_words, listening
 from byok.errors import ByokError
 from byok.settings import Settings, is_safe_origin, unknown_names
-from byok.supervisor import answers_ready, port_is_free
+from byok.supervisor import answers_ready
 
 LEAST_FREE_BYTES = 1 << 30
 LATEST_AHEAD = timedelta(minutes=5)
@@ -144,10 +145,8 @@ def _master_key(settings: Settings) -> Iterator[Finding]:
             master_key.check_master_key(db, key)
             closed = rotation.unreadable(db, key)
         if closed:
-            said = f"{len(closed):,} stored secrets are damaged and do not open: {', '.join(closed[:5])}"
-            yield _fault(
-                "master key", said, "Restore accounts.db from a backup; or remove these and add them again (byok key, byok alert)."
-            )
+            said = f"{in_words.plural(len(closed), 'stored secret')} damaged, not to be opened: {', '.join(closed[:5])}"
+            yield _fault("master key", said, "Restore accounts.db from a backup; or remove them and add them again (byok key, byok alert).")
             return
     yield Finding("master key", True, "opens this database" if used else "well formed")
 
@@ -174,9 +173,9 @@ def _accounts(settings: Settings) -> Iterator[Finding]:
     admins = sum(user.admin and not user.disabled for user in everyone)
     advice = "" if admins or not everyone else "Make one: byok user set EMAIL --admin"
     if lost := sum(user.tz != user.stored_tz for user in everyone):
-        said = f"{lost} users have a time zone that this machine does not know; their days are those of UTC"
+        said = f"{in_words.plural(lost, 'user')} with a time zone that this machine does not know: their days are those of UTC"
         yield _fault("accounts", said, "make install (tzdata has the zones), or set another: byok user set EMAIL --tz ZONE")
-    yield Finding("accounts", True, f"{len(everyone)} users, {admins} admins", advice)
+    yield Finding("accounts", True, f"{in_words.plural(len(everyone), 'user')}, {in_words.plural(admins, 'admin')}", advice)
 
 
 def _budgets(settings: Settings, now: datetime) -> Iterator[Finding]:
@@ -233,7 +232,7 @@ def _notifications(settings: Settings) -> Iterator[Finding]:
     if settings.smtp_url is not None and not (tried := email.reach(settings)).sent:
         yield _fault("notifications", f"the mail server does not take mails ({tried.said})", "Look at BYOK_SMTP_URL, and at that server.")
         return
-    yield Finding("notifications", True, f"{len(rules)} alert rules, {len(planned)} schedules of reports")
+    yield Finding("notifications", True, f"{in_words.plural(len(rules), 'alert rule')}, {in_words.plural(len(planned), 'report schedule')}")
 
 
 def _prices() -> Iterator[Finding]:
@@ -281,7 +280,7 @@ def _records(settings: Settings, now: datetime) -> Iterator[Finding]:
         yield Finding("records", True, f"newest {view.newest_ts:%Y-%m-%d %H:%M:%S}Z, {view.tail.num_rows:,} not yet published")
     if strangers := neglected.strangers(settings, view):
         remedy = "Restore the accounts database that belongs to these files: nobody sees these records, and no purge takes them."
-        yield _fault("records", f"there are records of {strangers} users whom the accounts do not know", remedy)
+        yield _fault("records", f"there are records of {in_words.plural(strangers, 'user')} whom the accounts do not know", remedy)
     if view.bad_lines:
         yield Finding(
             "records", False, f"{view.bad_lines:,} damaged lines in the journal", "Check disk and memory; the keeper sets the lines aside."
@@ -300,7 +299,7 @@ def _journal(settings: Settings, now: datetime) -> Iterator[Finding]:
         remedy = "Start the keeper: byok keeper (or byok up). Nothing is lost meanwhile."
         yield _fault("journal", f"{len(ages)} sealed segments wait, the oldest for {max(ages) / 60:,.0f} min", remedy)
     elif not kept:
-        yield Finding("journal", True, f"{len(waiting)} segments")
+        yield Finding("journal", True, in_words.plural(len(waiting), "segment"))
 
 
 def _keeper(settings: Settings, now: datetime) -> Iterator[Finding]:
@@ -344,7 +343,7 @@ def _ports(settings: Settings) -> Iterator[Finding]:
         ("gateway", settings.gateway_port, "BYOK_GATEWAY_PORT"),
         ("web", settings.web_port, "BYOK_WEB_PORT"),
     ):
-        if port_is_free(settings.host, port):
+        if listening.is_free(settings.host, port):
             yield Finding("ports", True, f"{name} is not running, port {port} is free")
         elif answers_ready(settings.host, port):
             yield Finding("ports", True, f"{name} is ready on port {port}")

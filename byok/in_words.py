@@ -166,6 +166,21 @@ def cell(value: object) -> str:
     return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if isinstance(value, datetime) else str(value)
 
 
+def fitted(name: str, most: int = 28) -> str:
+    """A long name for a narrow place: without what stands before its last slash, then without its middle: names that begin alike differ
+    at their ends.
+
+    >>> fitted("gpt-4o-mini"), fitted("meta-llama/llama-3.3-70b-instruct"), fitted("a-model-with-a-very-long-name-28-preview", 24)
+    ('gpt-4o-mini', '…/llama-3.3-70b-instruct', 'a-model-…name-28-preview')
+    """
+    if len(name) <= most:
+        return name
+    last = name.rpartition("/")[2]
+    if last != name and len(last) + 2 <= most:
+        return f"…/{last}"
+    return f"{last[: most // 3]}…{last[-(most - most // 3 - 1) :]}"
+
+
 def literal(text: str) -> str:
     """Text of a user for a place that reads Markdown: every mark of it escaped, line breaks gone.
 

@@ -10,13 +10,13 @@ import click
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from byok import first_steps, logs
+from byok import first_steps, listening, logs
 from byok.accounts.errors import AccountsUnavailable
-from byok.errors import ByokError, PortTaken
+from byok.errors import ByokError
 from byok.first_steps import FirstSteps
 from byok.services import Services
 from byok.settings import Settings, load
-from byok.supervisor import Program, Supervisor, port_is_free
+from byok.supervisor import Program, Supervisor
 
 
 class NotSampleData(ByokError):
@@ -30,8 +30,7 @@ def up(settings: Settings, environ: Mapping[str, str]) -> int:
     """Run the whole installation until SIGTERM or Ctrl-C and return the exit code. Raises `PortTaken` and what makes accounts unusable."""
     logs.setup(settings, "up")
     for port, name in ((settings.gateway_port, "BYOK_GATEWAY_PORT"), (settings.web_port, "BYOK_WEB_PORT")):
-        if not port_is_free(settings.host, port):
-            raise PortTaken(settings.host, port, name)
+        listening.listen(settings.host, port, name).close()
     steps = _prepare(settings)
     click.echo(first_steps.welcome(settings, steps))
     children = {**environ, "BYOK_DATA": str(settings.data), **({"BYOK_DEMO": "true"} if settings.demo else {})}

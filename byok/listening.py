@@ -1,4 +1,4 @@
-"""Where a process that listens on an address is reached from this machine."""
+"""Listening on an address, and where who does so is reached from this machine."""
 
 import socket
 
@@ -38,3 +38,12 @@ def listen(host: str, port: int, setting: str, *, shared: bool = False) -> socke
         listener.close()
         raise PortTaken(host, port, setting) from None
     return listener
+
+
+def is_free(host: str, port: int) -> bool:
+    """Whether a process of ours could listen there now."""
+    try:
+        listen(host, port, "").close()
+    except PortTaken:
+        return False
+    return True

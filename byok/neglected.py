@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from byok import in_words
 from byok.accounts import database, jobs, users
 from byok.accounts.database import Database
 from byok.notify import outbox, schedules
@@ -27,14 +28,14 @@ class Late(NamedTuple):
 def late(settings: Settings, db: Database, *, now: datetime) -> Iterator[Late]:
     """Records past their plan, deletions, reports and messages that somebody waits for."""
     if rows := Retention.of(settings, db).purge(now=now - LONGEST_PAST, dry_run=True, force=True)["rows"]:
-        said = f"{rows:,} records lie here more than a day past their plan"
+        said = f"{in_words.plural(rows, 'record')} here more than a day past the plan"
         yield Late(said, f"{_START} Where it says clock_suspicious and the clock is right: byok purge --force")
     if jobs.deletion_pending(db):
         yield Late("a deletion was begun and is not finished")
     if reports := [one.next_at for one in schedules.everyones(db) if one.next_at < now - LATE]:
-        yield Late(f"{len(reports)} reports are due since {min(reports):%Y-%m-%d %H:%M}Z")
+        yield Late(f"{in_words.plural(len(reports), 'report')} due since {min(reports):%Y-%m-%d %H:%M}Z")
     if waiting := [one.next_try_at for one in outbox.due(db, now=now - LATE, most=1000)]:
-        yield Late(f"messages of {len(waiting)} alert rules or schedules wait since {min(waiting):%Y-%m-%d %H:%M}Z")
+        yield Late(f"messages to {in_words.plural(len(waiting), 'receiver')} wait since {min(waiting):%Y-%m-%d %H:%M}Z")
 
 
 def strangers(settings: Settings, view: View) -> int:

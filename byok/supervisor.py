@@ -187,18 +187,6 @@ def answers_ready(host: str, port: int) -> bool:
         connection.close()
 
 
-def port_is_free(host: str, port: int) -> bool:
-    """Whether a process of ours could listen there now."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
-
-
 def stop_when_orphaned(environ: Mapping[str, str]) -> None:
     """In a child of a supervisor: when the supervisor is gone, send ourselves SIGTERM, and end for good if that has not helped in time."""
     number = environ.get(ALIVE_FD, "")

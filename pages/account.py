@@ -8,7 +8,7 @@ with states.Card(key="sessions-card"):
     visits.draw(user)
 with states.Card(key="tokens-card"):
     tokens.draw(user)
-with states.Card(key="password-card"):
+with states.Card("Password", key="password-card"):
     password.draw(user)
 if sign_ons.is_there(user):
     with states.Card(key="sign-on-card"):

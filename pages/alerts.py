@@ -7,7 +7,7 @@ user = session.require_user()
 with states.Card(key="rules-card"):
     alert_form.heading(user)
     alert_list.rules(user)
-with states.Card(key="messages-card"):
+with states.Card("Last messages", key="messages-card"):
     alert_list.deliveries(user)
-with states.Card(key="report-card"):
+with states.Card("Report by mail", key="report-card"):
     report_schedule.draw(user)

@@ -100,9 +100,12 @@ def _finish_deletions(settings: Settings) -> None:
 
 
 def _stand_back() -> None:
-    """Where processors are short the gateway goes first: calls wait for no page and no search."""
+    """Where processors are short the gateway goes first: calls wait for no page and no search, and nothing here wakes up in their place."""
     with contextlib.suppress(OSError):
         os.nice(BEHIND_THE_GATEWAY)
+    if hasattr(os, "SCHED_BATCH"):
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _begin(settings: Settings, process: str) -> None:

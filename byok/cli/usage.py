@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from byok import in_words
 from byok.cli.frame import StoreCommand, show_json, show_table, utc_now
 from byok.settings import Settings
 
@@ -53,8 +54,8 @@ def usage(settings: Settings, email: str, since: str | None, until: str | None, 
     names = [*group_by, *_SUMS, *(["cost_usd", "unpriced_calls"] if cost else [])]
     show_table(names, [[row[name] for name in names] for row in answer.rows], right=range(len(group_by), len(names)))
     totals = answer.totals
-    spent = f", {totals['cost_usd'] or 0:,.2f} USD" if cost else ""
-    click.echo(f"{totals['total_calls']:,} calls, {totals['failed']:,} failed, {totals['total_tokens']:,} tokens{spent}")
+    spent = f", {in_words.money(totals['cost_usd'])}" if cost else ""
+    click.echo(f"{in_words.plural(totals['total_calls'], 'call')}, {totals['failed']:,} failed, {totals['total_tokens']:,} tokens{spent}")
 
 
 @click.command("what-if", cls=StoreCommand)

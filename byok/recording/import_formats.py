@@ -51,7 +51,7 @@ def relation(path: Path) -> str:
 def check_columns(path: Path, names: Collection[str]) -> None:
     """Raise `FileUnreadable` if a record has no such column, or has one that it cannot do without."""
     if not set(names) & set(COLUMN_NAMES):  # the cells of a first row, maybe: not repeated
-        raise FileUnreadable(path, "none of its columns is one of a record; does it lack a header?")
+        raise FileUnreadable(path, "none of its columns is one of a record; its header may be missing")
     if strangers := set(names) - set(COLUMN_NAMES):
         raise FileUnreadable(path, f"it has columns that no record has ({_few(strangers)})")
     if missing := set(REQUIRED) - set(names):

@@ -37,7 +37,6 @@ def rules(user: User) -> None:
 def deliveries(user: User) -> None:
     """The last messages of rules and reports, each with its state and a link to the chart of that time."""
     book = services.current()
-    st.subheader("Last messages", anchor=False)
     found = outbox.of_user(book.db, user.id, most=MOST)
     if not found:
         st.markdown("Nothing was sent yet.")

@@ -25,6 +25,10 @@ class Part:
     values: tuple[Value | None, ...]
     whole: Value | None = None
 
+    def known(self) -> bool:
+        """Whether anything of it is: buckets without a call are 0, and say nothing where no other value is known."""
+        return any(self.values) or None not in self.values
+
     @property
     def total(self) -> Any:
         return self.whole if self.whole is not None else sum((value for value in self.values if value is not None), 0)

@@ -38,7 +38,7 @@ def cards(now: Summary, before: Summary | None, courses: Mapping[str, Sequence[f
             "Cost",
             in_words.money(now["cost_usd"]),
             relative(now, before, "cost_usd"),
-            courses["cost"],
+            courses["cost"] if now["cost_usd"] is not None else [],
             "inverse",
             "area",
             "At the vendors' official prices in force when each call was made." + left_out,

@@ -17,10 +17,11 @@ from byok.ui.theme import OTHER, Looks
 
 HERO_HEIGHT = 320
 _CONFIG = {"displayModeBar": False, "scrollZoom": False, "showTips": False, "responsive": True, "doubleClick": False}
-HOVER = "<b>%{customdata[1]}</b>  %{fullData.name}<br>%{customdata[2]}<extra></extra>"
+HOVER = "<b>%{customdata[1]}</b>  %{fullData.meta}<br>%{customdata[2]}<extra></extra>"
 # A click on a mark acts at once and brings another chart: fading all others meanwhile would say something that is not so.
 STEADY: Mapping[str, Any] = {name: {"marker": {"opacity": 1}} for name in ("selected", "unselected")}
 _BARS_UNDER_NOTE = 20  # one in so many bars stands under "so far"
+_LONGEST_NAME = 36  # characters of a name in the legend
 _WIDER_THAN_NOTE = 8  # so many bars are wider than the words, on a phone too
 _MOST_TICKS = 7  # fits a phone
 
@@ -99,7 +100,7 @@ def stacked_bars(series: Breakdown, style: Style, *, earlier: Earlier | None = N
         traces.append(
             {
                 "type": "bar",
-                "name": html.escape(style.shown(part.name)),
+                **named(style.shown(part.name)),
                 "x": x,
                 "y": [100 * value for value in shares] if share else plain,
                 "customdata": said(part, series.buckets, style, shares=shares if share else None),
@@ -119,6 +120,13 @@ def stacked_bars(series: Breakdown, style: Style, *, earlier: Earlier | None = N
         traces.append(dotted(earlier, x, style))
         top = max([float(value) for value in earlier.values[: len(x)] if value is not None], default=0.0)
     return {"data": traces, "layout": layout(series.buckets, style, tops, top=top, share=share)}
+
+
+def named(name: str) -> dict[str, str]:
+    """A trace's name: whole when it is pointed at, and short enough in the legend to leave room for the marks."""
+    parts = name.split(" › ")  # of two levels each has its half
+    short = " › ".join(in_words.fitted(part, _LONGEST_NAME // len(parts)) for part in parts)
+    return {"name": html.escape(short), "meta": html.escape(name)}
 
 
 def said(part: Part, buckets: Sequence[datetime], style: Style, *, shares: Sequence[float] | None = None) -> list[list[str]]:
@@ -141,7 +149,7 @@ def dotted(earlier: Earlier, x: Sequence[str], style: Style) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "lines+markers",
-        "name": html.escape(earlier.name),
+        **named(earlier.name),
         "x": list(x)[: len(values)],
         "y": [None if value is None else float(value) for value in values],
         "customdata": [

@@ -59,7 +59,7 @@ def split_bars(rows: Sequence[Row], names: Sequence[str], *, mode: str | None) -
         for part in PARTS
         if any(row[part] for row, _ in shown)
     ]
-    text = [html.escape(name if len(name) <= 24 else f"{name[:23]}…") for _, name in shown]
+    text = [html.escape(in_words.fitted(name, 24)) for _, name in shown]
     layout = figure.frame(colours, split_height(len(shown))) | {
         "barmode": "stack",
         "bargap": 0.3,
@@ -89,7 +89,7 @@ def waterfall(before: Decimal, steps: Sequence[tuple[str, Decimal]], *, mode: st
     """From a cost over one step per name to another cost; dearer is one colour and up, cheaper another and down."""
     colours = theme.palette(mode)
     after = before + sum((step for _, step in steps), Decimal(0))
-    names = ["As it was", *(name if len(name) <= 24 else f"{name[:23]}…" for name, _ in steps), "What if"]
+    names = ["As it was", *(in_words.fitted(name, 24) for name, _ in steps), "What if"]
     values = [before, *(step for _, step in steps), after]
     signed = [in_words.money(before), *(("+" if step > 0 else "") + in_words.money(step) for _, step in steps), in_words.money(after)]
     trace = {

@@ -61,7 +61,7 @@ def frame(rows: Sequence[Row], names: Sequence[str], sources: Sequence[Sequence[
     return pd.DataFrame(
         [
             {
-                "name": name,
+                "name": in_words.fitted(name, 24),
                 "cost": _float(row["cost_usd"]),
                 **{part: _float(row[part]) for part in _PART_COLUMNS},
                 "per_1000": _float(row["usd_per_1000_calls"]),

@@ -1,6 +1,5 @@
 """Charts over time beside the stacked bars: lines, and what has added up."""
 
-import html
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -65,7 +64,7 @@ def _line(part: Part, series: Breakdown, x: list[str], style: Style) -> dict[str
     return {
         "type": "scatter",
         "mode": "lines+markers" if len(x) <= 62 or known < 3 else "lines",
-        "name": html.escape(style.shown(part.name)),
+        **charts.named(style.shown(part.name)),
         "x": x,
         "y": [None if value is None else float(value) * scale(style.metric) for value in part.values],
         "customdata": charts.said(part, series.buckets, style),

@@ -79,7 +79,9 @@ def earlier(engine: Engine, chosen: Filters, metric: str, sums: Sequence[Row] | 
     rows = [{**row, _ALL: ""} for row in known]
     if MEASURES[metric].additive:
         parts = breakdown.breakdown(rows, steps, metric, column=_ALL).parts
-        values: Sequence[Value | None] = parts[0].values if parts else [0] * len(steps)
+        if not parts:
+            return None  # a line along the ground says nothing
+        values: Sequence[Value | None] = parts[0].values
     else:
         values = breakdown.apart(rows, [{_ALL: "", **_nothing(metric)}], steps, metric, column=_ALL, most=1).parts[0].values
     return Earlier(chosen.period.compared_with, values, steps)

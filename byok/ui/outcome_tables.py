@@ -22,7 +22,7 @@ def culprits(found: Sequence[Culprit], *, title: str, shown: Callable[[str], str
     frame = pd.DataFrame(
         [
             {
-                "name": shown(one.id),
+                "name": in_words.fitted(shown(one.id), 24),
                 "failed": one.failed,
                 "calls": one.calls,
                 "rate": 100 * one.rate,

@@ -13,7 +13,6 @@ _TRIES, _REFUSAL = "password_tries", "password_refusal"
 
 def draw(user: User) -> None:
     """The form; without a password yet, the way to a first one."""
-    st.subheader("Password", anchor=False)
     if not passwords.has_password(services.current().db, user.id):
         st.markdown("You have no password yet. An admin can send you a link to set one.")
         return

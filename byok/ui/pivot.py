@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 import streamlit as st
 
+from byok import in_words
 from byok.ui import course_charts, figure, table
 from byok.ui.breakdown import Breakdown
 from byok.ui.measures import MEASURES
@@ -22,12 +23,12 @@ def frame(series: Breakdown, metric: str, grain: Grain, *, shown: Callable[[str]
     first = max(0, len(series.buckets) - MOST_COLUMNS)
     rows = []
     for part in series.parts:
-        known = not measure.additive or any(value is not None for value in part.values)
+        known = not measure.additive or part.known()
         whole = float(part.total) * factor if known and (measure.additive or part.whole is not None) else None
         rows.append(
             {
                 "id": part.name,
-                "name": part.name if part.name == OTHER else shown(part.name),
+                "name": part.name if part.name == OTHER else in_words.fitted(shown(part.name)),
                 "whole": whole,
                 "share": 100 * whole / total if measure.additive and total and whole is not None else None,
                 **{

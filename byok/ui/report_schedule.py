@@ -25,7 +25,6 @@ FRESH_S = 60
 def draw(user: User) -> None:
     """The schedule, and the preview below it."""
     schedule = schedules.of_user(services.current().db, user.id)
-    st.subheader("Report by mail", anchor=False)
     if said := st.session_state.pop(_SAID, None):
         st.success(said)
     if refused := st.session_state.pop(_REFUSED, None):

@@ -14,7 +14,7 @@ OTHER = "Other"
 # Of our own: a Material icon as the page's icon would be fetched from another host.
 MARK = str(Path(__file__).with_name("mark.svg"))
 WORDMARK = str(Path(__file__).with_name("wordmark.svg"))
-FONT = "-apple-system, BlinkMacSystemFont, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
+FONT = "-apple-system, BlinkMacSystemFont, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'Liberation Sans', 'Source Sans', sans-serif"
 # A second and third ring of entities repeats the colours with another fill, so that no two look alike.
 _FILLS = ("", "/", "x", ".")
 

@@ -86,6 +86,8 @@ def test_usage_takes_a_period_and_groups(booked):
 
 def test_usage_on_a_terminal_ends_with_the_sums(booked):
     assert booked.ok("usage", "ada@example.org").endswith("3 calls, 1 failed, 1,121 tokens\n")
+    last = booked.ok("usage", "ada@example.org", "--cost").splitlines()[-1]
+    assert last.startswith("3 calls, 1 failed, 1,121 tokens, $0.00060")
 
 
 def test_sql_json_has_every_digit_and_utc_instants(booked):

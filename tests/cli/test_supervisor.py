@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from byok import supervisor
+from byok import listening, supervisor
 from byok.supervisor import Program, Supervisor
 
 pytestmark = pytest.mark.slow
@@ -143,8 +143,10 @@ def test_readiness_is_a_200_of_readyz_and_nothing_else():
         assert not supervisor.answers_ready("0.0.0.0", server.server_port)
         Answer.status = 200
         assert supervisor.answers_ready("0.0.0.0", server.server_port)
-        assert not supervisor.port_is_free("127.0.0.1", server.server_port)
+        assert not listening.is_free("127.0.0.1", server.server_port)
         server.shutdown()
+        port = server.server_port
+    assert listening.is_free("127.0.0.1", port)
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         assert not supervisor.answers_ready("127.0.0.1", deaf.getsockname()[1])

@@ -79,6 +79,9 @@ def test_the_printed_call_works_and_one_signal_ends_all(up, installation):
     ours, behind = os.getpriority(os.PRIO_PROCESS, 0), BEHIND_THE_GATEWAY
     priorities = {name: os.getpriority(os.PRIO_PROCESS, pid) for name, pid in children.items()}
     assert priorities == {"gateway": ours, "web": min(ours + behind, 19), "keeper": min(ours + behind, 19)}
+    if hasattr(os, "SCHED_BATCH") and os.sched_getscheduler(0) == os.SCHED_OTHER:
+        classes = {name: os.sched_getscheduler(pid) for name, pid in children.items()}
+        assert classes == {"gateway": os.SCHED_OTHER, "web": os.SCHED_BATCH, "keeper": os.SCHED_BATCH}
 
     started = time.monotonic()
     up.process.send_signal(signal.SIGTERM)

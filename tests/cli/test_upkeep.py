@@ -112,7 +112,7 @@ def test_doctor_finds_nothing_wrong_in_a_healthy_installation(aged):
 
 def test_doctor_looks_at_where_alerts_and_mails_go(ada):
     ada.ok("alert", "add", "ada@example.org", "--slack", stdin="https://hooks.slack.com/services/T0/B0/secretpath")
-    assert "1 alert rules" in ada.run("doctor", env=free_ports()).stdout
+    assert "1 alert rule, " in ada.run("doctor", env=free_ports()).stdout
     elsewhere = ada.run("doctor", env={**free_ports(), "BYOK_SLACK_HOSTS": "chat.example.org"}).stdout
     assert "not one that webhooks may point to" in elsewhere and "secretpath" not in elsewhere
     ada.ok("report", "schedule", "ada@example.org", "--period", "day")
@@ -133,26 +133,26 @@ def test_doctor_names_what_is_late(aged):
         jobs.put(db, jobs.PURGE_PENDING, ago(0))
     place = settings.load(aged.env)
     said = [one.said for one in doctor.examine(place, aged.env, now=datetime.now(UTC) + timedelta(days=2)) if one.what == "keeper"]
-    assert said[0].startswith("3 records lie here more than a day past their plan")
+    assert said[0].startswith("3 records here more than a day past the plan")
     assert said[1].startswith("a deletion was begun")
-    assert said[2].startswith("1 reports are due since")
+    assert said[2].startswith("1 report due since")
 
 
 def test_doctor_names_secrets_that_do_not_open(ada):
     ada.ok("key", "add", "ada@example.org", "--vendor", "openai", stdin="sk-test-1234567890abcdef")
     with sqlite3.connect(ada.data / "accounts.db") as raw:
         raw.execute("update vendor_keys set sealed_secret = zeroblob(64)")
-    assert faults(ada)["master key"].startswith("1 stored secrets are damaged and do not open: key_")
+    assert faults(ada)["master key"].startswith("1 stored secret damaged, not to be opened: key_")
 
 
 def test_doctor_names_records_of_nobody_and_zones_that_are_unknown_here(aged):
     with sqlite3.connect(aged.data / "accounts.db") as raw:
         raw.execute("update users set tz = 'Mars/Phobos'")
-    assert faults(aged)["accounts"].startswith("1 users have a time zone that this machine does not know")
+    assert faults(aged)["accounts"].startswith("1 user with a time zone that this machine does not know")
     for path in aged.data.glob("accounts.db*"):
         path.unlink()
     aged.ok("user", "add", "bob@example.org")
-    assert faults(aged)["records"] == "there are records of 1 users whom the accounts do not know"
+    assert faults(aged)["records"] == "there are records of 1 user whom the accounts do not know"
 
 
 def test_doctor_misses_the_log_of_the_table(aged):

@@ -162,6 +162,13 @@ def test_a_usage_that_leaves_later_pieces_out_is_not(fmt: Format, pieces: list[b
     assert read(b"".join(pieces), fmt).usage_source == "partial"
 
 
+@pytest.mark.parametrize("end", [b"", event(choices=[], usage=None) + b"data: [DONE]\n\n"])
+def test_zeros_beside_the_pieces_are_not_yet_a_count(end: bytes):
+    """MiniMax writes zeros beside each piece until it has counted: what breaks off before is estimated, and no count is 0."""
+    outcome = read(chose("x" * 40, usage={"total_tokens": 0, "total_characters": 0}) * 3 + end)
+    assert (outcome.usage_source, outcome.counts) == ("estimated", TokenCounts(completion_tokens=30))
+
+
 def test_mere_zeros_do_not_stand_for_what_was_counted():
     zeros = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, "prompt_tokens_details": {"cached_tokens": 0}}
     outcome = read(chose("a", finish="stop", usage=TOTALS) + event(model="m-1", choices=[], usage=zeros) + b"data: [DONE]\n\n")

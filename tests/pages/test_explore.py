@@ -176,6 +176,23 @@ def test_a_file_about_others_is_for_admins_only(week, book, open_app, monkeypatc
     assert named["admins_only"]
 
 
+def test_without_a_price_nothing_is_drawn_and_no_sum_is_zero(ada, record, open_app):
+    record(ada, model="kimi-of-tomorrow", vendor="moonshot")
+    app = explore(open_app, ada)
+    assert not app.get("plotly_chart")
+    assert "Cost is not known of any of these calls" in text_of(app)
+    assert table_of(app)["whole"].isna().all()
+
+
+def test_a_long_name_is_short_in_legend_and_table_and_whole_where_it_is_pointed_at(ada, record, open_app):
+    name = "an-organisation-with-a-name/a-model-with-a-very-long-name-instruct-28"
+    record(ada, model=name, vendor="openrouter")
+    app = explore(open_app, ada, by="model", metric="tokens")
+    (trace,) = figure_of(app)["data"]
+    assert (trace["name"], trace["meta"]) == ("a-model-with…y-long-name-instruct-28", name)
+    assert table_of(app).index.tolist() == ["a-model-w…g-name-instruct-28"]
+
+
 def link_to_sql(app):
     (link,) = [link for link in app.get("page_link") if link.proto.label == "Open in SQL"]
     return link.proto
