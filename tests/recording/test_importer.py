@@ -3,8 +3,7 @@
 import csv
 import io
 import json
-import subprocess
-import sys
+import time
 
 import msgspec
 import pyarrow as pa
@@ -15,6 +14,7 @@ from byok.recording.files import SCHEMA
 from byok.recording.importer import FileUnreadable, Imported, Rounds, import_file
 from byok.recording.reader import Reader
 from byok.recording.table import Table
+from tests.recording.forked import Forks
 from tests.samples import usage_record
 
 VENDORS = {"openai", "anthropic"}
@@ -219,20 +219,23 @@ print(done.read, done.booked + done.duplicates)
 def test_an_import_killed_again_and_again_books_every_row_once(place):
     parquet(place.root / "big.parquet", dicts(20_000))
     kills = 0
-    while True:
-        run = subprocess.Popen([sys.executable, "-c", IMPORTER, str(place.root)], stdout=subprocess.PIPE, text=True)
-        assert run.stdout is not None and run.stdout.readline() == "ready\n"
-        try:
-            run.wait(0.1 + 0.05 * kills)
-        except subprocess.TimeoutExpired:
-            run.kill()
-            run.wait()
+    with Forks() as forks:
+        while (said := _imported(forks.start(IMPORTER, str(place.root)), within_s=0.1 * 1.3**kills)) is None:
             kills += 1
-            continue
-        break
-    assert run.stdout.read() == "20000 20000\n"
+    assert said == "20000 20000\n"
     assert kills > 0, "it was never killed, so this proves nothing"
     assert [row["prompt_tokens"] for row in place.rows()] == [100 + n for n in range(20_000)]
+
+
+def _imported(run, within_s: float) -> str | None:
+    """What it said at its end; None: it was killed before."""
+    until = time.monotonic() + within_s
+    while run.is_running():
+        if time.monotonic() > until:
+            run.kill()
+            return None
+        time.sleep(0.002)
+    return run.end()
 
 
 def test_a_file_is_booked_chunk_by_chunk(place):
