@@ -35,8 +35,9 @@ def draw(user: User, parts: Collection[Part]) -> None:
 
     `parts` is what the page makes use of; period, time zone and filters are on every page.
     """
-    if (word := st.query_params.get("range")) in FORMER:
-        st.session_state["range"] = FORMER[word]
+    if (word := st.query_params.get("range")) in FORMER and "range" not in st.session_state:
+        st.query_params["range"] = FORMER[word]
+        st.rerun()  # only what the address says before the control is drawn stays in it
     _bring_along(user, parts)
     names = names_of(user, everyone=user.admin and bool(st.session_state.get("user") or st.query_params.get_all("user")))
     with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall", key="filter-bar"):
