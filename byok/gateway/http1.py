@@ -206,7 +206,8 @@ class _Connection(asyncio.Protocol):
             if self._fault is not None:
                 raise Silent if self._fault is Silent else Unreachable
             await self._wait()
-        if not 200 <= self.status <= 599:
+        broke_at_once = self._fault is not None and not self._parts and not self._complete
+        if broke_at_once or not 200 <= self.status <= 599:  # nothing of it can be relayed, so it can still be said to be none
             raise Unreachable
 
     async def read(self) -> bytes:

@@ -7,7 +7,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.ipc
 
-from byok.store import exact
+from byok.store import answer_sizes, exact
 from byok.store.console_rows import Rows
 from byok.usage import COLUMN_NAMES, COLUMNS
 
@@ -34,6 +34,7 @@ _FINAL = (*_LOCKS, ("threads", "1"), ("async_threads", "0"), ("temp_directory", 
 _PRICED = (*((column.name, column.type) for column in COLUMNS), ("cost_usd", "decimal(18,9)"), ("price_source", "varchar"))
 _MISSING = "column not copied"  # what is not there is no null: whatever looks at it fails, and is asked again of all columns
 _ONLY_SELECT = "Only SELECT and EXPLAIN can run here."
+_NO_TRANSACTION = "no transaction is active"
 _REFUSALS = ("has been locked", "disabled by configuration")
 _FILE_AS_TABLE = re.compile(r"Catalog Error: Table with name [^\n]*[/\\]")
 _PATH = re.compile(r"(?:/[\w.+@%-]+){2,}/?")
@@ -53,6 +54,7 @@ class Session:
 
     def __init__(self) -> None:
         self._db = duckdb.connect(":memory:", config=_DATABASE)
+        self._db.execute("SET lambda_syntax = 'ENABLE_SINGLE_ARROW'")  # `x -> x + 1`, as most write it; `lambda x: x + 1` goes on working
         self.rows_cut = False
         self._warm_up()
 
@@ -96,14 +98,20 @@ class Session:
         try:
             statement = self._only_statement(query)
             self._db.execute("BEGIN TRANSACTION READ ONLY")
-            try:
-                return self._fetch(self._db.sql(statement))
-            finally:
-                self._db.execute("ROLLBACK")
+            head, body = self._fetch(self._db.sql(statement))
         except _Refused as refusal:
             return {"refused": str(refusal)}, b""
         except Exception as error:
-            return _failure(error, query), b""
+            head, body = _failure(error, query), b""
+        return (head, body) if self._rolled_back() else (head | {"broken": True}, body)
+
+    def _rolled_back(self) -> bool:
+        """End the query's transaction; False if it cannot be ended, and would be in the way of the next."""
+        try:
+            self._db.execute("ROLLBACK")
+        except duckdb.Error as error:
+            return _NO_TRANSACTION in str(error)  # it did not come to one
+        return True
 
     def _only_statement(self, query: str) -> str:
         """The one statement of `query`; whatever else it is, is refused by the engine's own parser, not by words."""
@@ -112,7 +120,11 @@ class Session:
         statements = self._db.extract_statements(query)
         if len(statements) != 1:
             raise _Refused(f"Exactly one statement can run at a time; there are {len(statements)} here.")
-        kind, text = statements[0].type, statements[0].query
+        text = statements[0].query
+        try:
+            kind = statements[0].type
+        except ValueError:  # one that DuckDB's Python client has no name for
+            raise _Refused(_ONLY_SELECT) from None
         if kind == duckdb.StatementType.EXPLAIN and (start := _EXPLAIN.match(text)):
             if self._is_select(text[start.end() :]):
                 return str(text)
@@ -121,7 +133,7 @@ class Session:
             raise _Refused(_ONLY_SELECT + " For a PIVOT, name the values: PIVOT … ON column IN (value, …) USING …")
         if kind != duckdb.StatementType.SELECT:
             raise _Refused(_ONLY_SELECT)
-        return str(text)
+        return _without_end(text)
 
     def _is_select(self, text: str) -> bool:
         try:
@@ -132,8 +144,7 @@ class Session:
 
     def _fetch(self, answer: duckdb.DuckDBPyRelation) -> tuple[dict[str, Any], bytes]:
         most_rows, most_bytes = self._limits["rows"], self._limits["bytes"]
-        # What the names and signs of JSON add to each row, so that the written answer keeps within the limit too.
-        syntax = sum(len(name.encode()) + 6 for name in answer.columns)
+        syntax = answer_sizes.signs_of_a_row(answer.columns)
         truncated, kept, rows, size = "", [], 0, 0
         with exact.batches(answer, 2048) as reader:
             for batch in reader:
@@ -141,13 +152,16 @@ class Session:
                 truncated = truncated or (f"only the first {most_rows:,} rows are shown" if len(cut) < len(batch) else "")
                 fits = _rows_within(cut, most_bytes - size, syntax)
                 if fits < len(cut):
-                    truncated = f"only the first {rows + fits:,} rows are shown, the limit is {most_bytes // 1_000_000} MB"
+                    truncated = _cut_to(rows + fits, most_bytes)
                     cut = cut.slice(0, fits)
                 kept.append(cut)
                 rows, size = rows + len(cut), size + _bytes_of(cut, syntax)
                 if truncated:
                     break
             table = pa.Table.from_batches(kept, reader.schema)
+        written = answer_sizes.rows_within(table, most_bytes)
+        if written < rows:
+            truncated, rows, table = _cut_to(written, most_bytes), written, table.slice(0, written)
         return {"truncated": truncated, "rows": rows}, _stream(exact.narrow(table))
 
     def _copy(self, name: str, table: Any) -> None:
@@ -165,6 +179,22 @@ class Session:
         for query in (wide, "EXPLAIN SELECT 1", "SELECT", "SELECT no_such_function()", "SELECT 'x'::INTEGER"):
             self.answer(query)
         self._db.execute("DROP TABLE warm")
+
+
+def _cut_to(rows: int, most_bytes: int) -> str:
+    return f"only the first {rows:,} rows are shown, the limit is {most_bytes // 1_000_000} MB"
+
+
+def _without_end(text: str) -> str:
+    """Without the semicolons that end it and what is said behind them, which the engine does not expect in the middle of its own query."""
+    written = text.encode()
+    end = len(written)
+    for at, kind in reversed(duckdb.tokenize(text)):
+        if kind == duckdb.token_type.operator and written[at : at + 1] == b";":
+            end = at
+        elif kind != duckdb.token_type.comment:
+            break
+    return written[:end].decode()
 
 
 def _bytes_of(batch: Any, syntax: int) -> int:
@@ -195,7 +225,7 @@ def _failure(error: Exception, query: str) -> dict[str, Any]:
     if isinstance(error, duckdb.InterruptException):
         return {"failed": "The time limit was reached."}
     if isinstance(error, (MemoryError, duckdb.OutOfMemoryException)):
-        return {"failed": "The memory limit was reached."}
+        return {"failed": "The memory limit was reached.", "broken": True}  # what was taken may not come back
     if isinstance(error, (duckdb.InternalException, duckdb.FatalException)) or not isinstance(error, duckdb.Error):
         return {"failed": "The engine could not run this query.", "broken": True}
     if _MISSING in text:

@@ -35,12 +35,14 @@ def unique(names: Sequence[str]) -> list[str]:
     >>> unique(["a", "a", "b", "a_1"])
     ['a', 'a_2', 'b', 'a_1']
     """
-    given: list[str] = []
-    for at, name in enumerate(names):
-        new, number = name, 0
-        while new in given or (number and new in names[at:]):
+    taken, last, given = set(names), dict[str, int](), list[str]()
+    for name in names:
+        new, number = name, last.get(name, -1)
+        while number >= 0 and new in taken:
             number += 1
             new = f"{name}_{number}"
+        taken.add(new)
+        last[name] = max(number, 0)
         given.append(new)
     return given
 
@@ -86,11 +88,12 @@ def cells(column: Any) -> list[str | None]:
     return [None if value is None else str(value) for value in column.to_pylist()]
 
 
+_BYTES = tuple(chr(byte) if 32 <= byte < 127 and byte != 92 else f"\\x{byte:02X}" for byte in range(256))
 _TEXTS: tuple[tuple[Callable[[Any], bool], Callable[[Any], str]], ...] = (
     (pa.types.is_boolean, lambda value: "true" if value else "false"),
     (pa.types.is_decimal, lambda value: format(value, "f")),
     (pa.types.is_float64, lambda value: repr(value)),
-    (pa.types.is_binary, lambda value: "".join(chr(byte) if 32 <= byte < 127 and byte != 92 else f"\\x{byte:02X}" for byte in value)),
+    (pa.types.is_binary, lambda value: "".join(map(_BYTES.__getitem__, value))),
     (pa.types.is_interval, lambda value: f"{value.months} months {value.days} days {timedelta(microseconds=value.nanoseconds // 1000)}"),
 )
 
@@ -110,7 +113,7 @@ def _csv(names: list[str], batches: Iterable[Any]) -> Iterator[str]:
     line = io.StringIO()
     writer = csv.writer(line, lineterminator="\n")
     rows = (row for batch in batches for row in zip(*map(_harmless, batch.columns), strict=True))
-    for row in itertools.chain([names], rows):
+    for row in itertools.chain([[_no_formula(name) for name in names]], rows):
         writer.writerow(row)
         yield line.getvalue()
         line.seek(0)
@@ -136,7 +139,11 @@ def _harmless(column: Any) -> list[str | None]:
     texts = cells(column)
     if pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
         return texts
-    return ["'" + text if text and text.startswith(FORMULA) else text for text in texts]
+    return [text if text is None else _no_formula(text) for text in texts]
+
+
+def _no_formula(text: str) -> str:
+    return "'" + text if text.startswith(FORMULA) else text
 
 
 def _narrow(cell: str) -> str:

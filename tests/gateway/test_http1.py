@@ -150,8 +150,9 @@ def test_the_answer_to_head_has_a_length_and_no_body():
         b"SSH-2.0-OpenSSH_9.2\r\n",
         b"HTTP/1.1 200 OK\r\n" + b"x-long: " + b"y" * 70_000 + b"\r\n\r\n",
         b"\x16\x03\x01\x00\xa5\x01\x00\x00",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nno size\r\n",
     ],
-    ids=["length and chunks", "two lengths", "99", "700", "101", "ssh", "long head", "tls"],
+    ids=["length and chunks", "two lengths", "99", "700", "101", "ssh", "long head", "tls", "no chunk"],
 )
 def test_what_is_no_proper_answer_is_no_answer(text):
     with pytest.raises(Unreachable):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from byok.gateway import decoding
 from byok.gateway.blobs import LOOK_BYTES, without_blobs
 from byok.gateway.events import MAX_EVENT_BYTES
-from byok.gateway.formats import anthropic, embeddings, gemini, openai_chat, openai_responses
+from byok.gateway.formats import anthropic, embeddings, gemini, gemini_interactions, openai_chat, openai_responses
 from byok.gateway.formats.shape import Format
 from byok.gateway.reading import MAX_ANSWER_BYTES, Outcome, Reading
 from byok.usage import TokenCounts
@@ -160,6 +160,13 @@ def test_a_usage_that_covers_a_finished_answer_is_the_last_word(name: str):
 )
 def test_a_usage_that_leaves_later_pieces_out_is_not(fmt: Format, pieces: list[bytes]):
     assert read(b"".join(pieces), fmt).usage_source == "partial"
+
+
+@pytest.mark.parametrize("end", [b"", event(choices=[], usage=None) + b"data: [DONE]\n\n"])
+def test_zeros_beside_the_pieces_are_not_yet_a_count(end: bytes):
+    """MiniMax writes zeros beside each piece until it has counted: what breaks off before is estimated, and no count is 0."""
+    outcome = read(chose("x" * 40, usage={"total_tokens": 0, "total_characters": 0}) * 3 + end)
+    assert (outcome.usage_source, outcome.counts) == ("estimated", TokenCounts(completion_tokens=30))
 
 
 def test_mere_zeros_do_not_stand_for_what_was_counted():
@@ -469,6 +476,16 @@ def test_images_larger_than_any_event_may_be_are_left_out(step: int):
     for text in (b"data: " + json.dumps(chunk).encode() + b"\r\n\r\n", json.dumps([chunk, {"modelVersion": "m-1"}]).encode()):
         outcome = read(text, gemini.FORMAT, step=step)
         assert (outcome.counts, outcome.usage_source) == (TokenCounts(3, 2, 5), "vendor")
+
+
+def test_an_image_of_an_interaction_is_content_and_hides_no_usage():
+    reading = Reading(gemini_interactions.FORMAT, streamed=True, content_type=STREAM, content_encoding="")
+    reading.feed(event(event_type="step.delta", delta={"type": "image", "data": image(5)}))
+    assert reading.saw_content
+    assert reading.outcome().counts == TokenCounts(completion_tokens=1)
+    told = {"total_input_tokens": 3, "total_output_tokens": 2, "total_tokens": 5}
+    reading.feed(event(event_type="interaction.completed", interaction={"model": "m-1", "usage": told}))
+    assert (reading.outcome().counts, reading.outcome().usage_source) == (TokenCounts(3, 2, 5), "vendor")
 
 
 def test_an_image_of_any_size_in_an_answer_is_left_out():

@@ -101,6 +101,9 @@ def one_hash(worker: Worker, cache: dict[int, list[int]] = {}) -> list[int]:  # 
         "SUMMARIZE usage",
         "SHOW TABLES",
         "FROM usage SELECT model LIMIT 3;",
+        "SELECT 'ü;'; -- done; it's",
+        "-- ü\nSELECT $$;$$ -- a;\n;; /* b */ ;",
+        "SELECT COLUMNS(c -> c LIKE '%_tokens'), list_transform([1, 2], x -> x + 1), list_filter([1, 2], lambda x: x > 1) FROM usage",
         "WITH a AS (FROM usage) SELECT count(*) FROM a",
         "PIVOT usage ON model IN ('gpt-4o') USING sum(total_tokens) GROUP BY vendor",
         "SELECT ts AT TIME ZONE 'Europe/Berlin', date_trunc('day', ts), strftime(ts, '%H') FROM usage LIMIT 1",
@@ -124,6 +127,7 @@ def test_harmless_queries_work(session, query):
         "WITH gone AS (DELETE FROM stored.part_0 RETURNING *) SELECT count(*) FROM gone",
         "WITH more AS (INSERT INTO keys VALUES ('a', 'b', 'c') RETURNING *) FROM more", "FROM enable_logging()",
         "SELECT * FROM '/etc/passwd'", "FROM read_text('/etc/passwd')", "FROM read_csv('/dev/stdin')", "FROM glob('*')",
+        "UPDATE EXTENSIONS",
     ],
 )  # fmt: skip
 def test_everything_else_is_refused_and_changes_nothing(session, query):
@@ -157,6 +161,18 @@ def test_bytes_beyond_the_limit_are_cut_and_said(session):
     assert 350 <= answer.rows.num_rows < 400
     assert "8 MB" in answer.truncated
     assert len("".join(formatting.write("json", answer.rows))) <= 8_000_000
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["SELECT repeat(chr(1), 7_000_000) x", "SELECT repeat(chr(1), 700) x FROM range(10_000)", "SELECT repeat('\"', 6_000_000) x",
+     "SELECT repeat(chr(1), 7_000)::BLOB x FROM range(1_000)", 'SELECT 1 AS "' + "\1" * 60_000 + '" FROM range(10_000)',
+     "SELECT " + ", ".join(["now()"] * 60) + " FROM range(10_000)"],
+)  # fmt: skip
+def test_the_limit_is_of_what_is_written(session, query):
+    answer = session.query(query)
+    assert "8 MB" in answer.truncated
+    assert sum(len(piece.encode()) for piece in formatting.write("json", answer.rows)) <= 8_000_000
 
 
 def test_a_single_value_beyond_the_limit_leaves_no_row(session):
@@ -232,6 +248,7 @@ def test_memory_is_limited():
     with started(10) as worker:
         with pytest.raises(SqlFailed):
             worker.query("SELECT length(string_agg(repeat('x', 1_000_000), '')) FROM range(2_000)")
+        assert not worker.alive, "memory that was taken may not come back, and the next query would pay for it"
 
 
 def test_the_parent_survives_a_killed_process():

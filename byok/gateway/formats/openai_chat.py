@@ -12,7 +12,7 @@ import msgspec
 from byok.errors import ByokError
 from byok.gateway.formats import openai_usage
 from byok.gateway.formats.failure import error_status, failure_in
-from byok.gateway.formats.shape import Format, Seen, mapping
+from byok.gateway.formats.shape import Format, Seen, mapping, number
 
 _TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "invalid_request_error"}
 _TYPES |= {413: "invalid_request_error", 429: "rate_limit_error"}
@@ -67,8 +67,10 @@ def read_event(data: bytes, seen: Seen) -> None:
     if finished:
         seen.finish()
     if usage := _read(chunk, data, seen):
-        # With choices still to come a usage is a running total; without any, with the last or after it, it is final.
-        seen.report(usage, final=not choices or seen.finished)
+        # With choices still to come a usage is a running total, or not counted yet; without any, with the last or after it, it is final.
+        final = not choices or seen.finished
+        if final or any(map(number, usage.values())):
+            seen.report(usage, final=final)
 
 
 def read_answer(body: bytes, seen: Seen) -> None:
