@@ -25,7 +25,7 @@ def free_port() -> int:
 
 
 class Installation:
-    """One data directory with its processes. Everything it started ends with `close`."""
+    """One data directory with its processes. Everything it started ends with `close`, at once: a test that is over waits for nothing."""
 
     def __init__(self, root: Path, **settings: str) -> None:
         self.root, self.data = root, root / "data"
@@ -113,12 +113,7 @@ class Installation:
 
     def close(self) -> None:
         for name in list(self._processes):
-            self._processes[name].terminate()
-        for name in list(self._processes):
-            try:
-                self._processes[name].wait(10)
-            except subprocess.TimeoutExpired:
-                self.kill(name)
+            self.kill(name)
 
 
 def wait_until(condition: Any, seconds: float = 60, step: float = 0.1) -> Any:

@@ -14,12 +14,14 @@ import pytest
 from byok.accounts import jobs, users
 from byok.accounts.database import open_database
 from byok.recording.journal import Journal
+from byok.services import Services
+from byok.settings import load
 from tests.e2e.installation import Installation, wait_until
 from tests.samples import usage_record
 from tests.soak.calls import Caller, Load, answer, completion
 from tests.vendor import LoopbackVendor
 
-ROUNDS = 8
+ROUNDS = 5
 CLIENTS = 6
 SEED = 20261122
 
@@ -71,8 +73,8 @@ def test_nothing_acknowledged_is_lost_or_doubled_when_processes_are_killed(insta
 @pytest.mark.parametrize("process", ["gateway", "web", "keeper"])
 def test_an_erasure_that_was_killed_is_finished_by_the_next_start_of_any_process(install, process):
     installation: Installation = install()
-    installation.add_user("gone@example.org")
-    user_id = json.loads(installation.command("user", "show", "gone@example.org", "--json"))["id"]
+    with Services(load(installation.env)) as book:
+        user_id = users.add(book.db, "gone@example.org", now=datetime.now(UTC)).id
     journal = Journal(installation.data / "journal")
     for number in range(20):
         assert journal.append(usage_record(number, user_id=user_id, ts=datetime.now(UTC)))

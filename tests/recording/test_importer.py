@@ -3,8 +3,7 @@
 import csv
 import io
 import json
-import subprocess
-import sys
+import time
 
 import msgspec
 import pyarrow as pa
@@ -15,6 +14,7 @@ from byok.recording.files import SCHEMA
 from byok.recording.importer import FileUnreadable, Imported, Rounds, import_file
 from byok.recording.reader import Reader
 from byok.recording.table import Table
+from tests.recording.forked import Forks
 from tests.samples import usage_record
 
 VENDORS = {"openai", "anthropic"}
@@ -29,7 +29,7 @@ class Place:
 
     def book(self, path, users=("usr_ada1",), **options):
         rounds = Rounds(lambda digest: self.memory.get(digest, []), self.memory.__setitem__)
-        options = {"vendors": VENDORS, "safe_model": lambda name: name if name.startswith("gpt") else "other"} | options
+        options = {"still_known": set, "vendors": VENDORS, "safe_model": lambda name: name if name.startswith("gpt") else "other"} | options
         return import_file(path, self.table, rounds, known_users=lambda ids: ids & set(users), **options)
 
     def rows(self):
@@ -209,7 +209,7 @@ print("ready", flush=True)
 root = Path(sys.argv[1]); memory = root / "rounds.json"
 rounds = Rounds(lambda d: [set(r) for r in json.loads(memory.read_text())] if memory.exists() else [],
                 lambda d, plan: memory.write_text(json.dumps([sorted(r) for r in plan])))
-done = import_file(root / "big.parquet", Table(root / "usage"), rounds, known_users=lambda ids: ids, vendors={"openai"},
+done = import_file(root / "big.parquet", Table(root / "usage"), rounds, known_users=lambda ids: ids, still_known=set, vendors={"openai"},
                    safe_model=lambda name: name, chunk_rows=500)
 print(done.read, done.booked + done.duplicates)
 """
@@ -219,20 +219,37 @@ print(done.read, done.booked + done.duplicates)
 def test_an_import_killed_again_and_again_books_every_row_once(place):
     parquet(place.root / "big.parquet", dicts(20_000))
     kills = 0
-    while True:
-        run = subprocess.Popen([sys.executable, "-c", IMPORTER, str(place.root)], stdout=subprocess.PIPE, text=True)
-        assert run.stdout is not None and run.stdout.readline() == "ready\n"
-        try:
-            run.wait(0.1 + 0.05 * kills)
-        except subprocess.TimeoutExpired:
-            run.kill()
-            run.wait()
+    with Forks() as forks:
+        while (said := _imported(forks.start(IMPORTER, str(place.root)), within_s=0.1 * 1.3**kills)) is None:
             kills += 1
-            continue
-        break
-    assert run.stdout.read() == "20000 20000\n"
+    assert said == "20000 20000\n"
     assert kills > 0, "it was never killed, so this proves nothing"
     assert [row["prompt_tokens"] for row in place.rows()] == [100 + n for n in range(20_000)]
+
+
+def test_a_user_who_is_erased_meanwhile_leaves_no_row(place):
+    rows = [msgspec.structs.asdict(usage_record(n, user_id=f"usr_{'bob1' if n % 2 else 'ada1'}")) for n in range(6)]
+    there = {"usr_ada1", "usr_bob1"}
+    done = place.book(
+        jsonl(place.root / "a.jsonl", rows),
+        users=("usr_ada1", "usr_bob1"),
+        chunk_rows=2,
+        still_known=lambda ids: ids & there,
+        progress=lambda _: there.discard("usr_bob1"),
+    )
+    assert done == Imported(6, 4, 0, 2)
+    assert [row["user_id"] for row in place.rows()].count("usr_bob1") == 1  # of before: the erasure itself takes it
+
+
+def _imported(run, within_s: float) -> str | None:
+    """What it said at its end; None: it was killed before."""
+    until = time.monotonic() + within_s
+    while run.is_running():
+        if time.monotonic() > until:
+            run.kill()
+            return None
+        time.sleep(0.002)
+    return run.end()
 
 
 def test_a_file_is_booked_chunk_by_chunk(place):

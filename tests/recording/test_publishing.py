@@ -1,8 +1,6 @@
 """From journal to Parquet: every record in exactly one place at every moment, also when the publisher is killed."""
 
 import random
-import subprocess
-import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +15,7 @@ from byok.recording.journal import Journal
 from byok.recording.publisher import merge, publish
 from byok.recording.reader import Reader, View
 from byok.recording.table import Table
+from tests.recording.forked import Forks
 from tests.samples import usage_record
 
 
@@ -195,22 +194,6 @@ while True:
 """
 
 
-class Child:
-    """A process of ours that says `ready`, then numbers; killed with -9."""
-
-    def __init__(self, code: str, *args: str) -> None:
-        self._process = subprocess.Popen([sys.executable, "-c", code, *args], stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        assert self._process.stdout.readline() == "ready\n"
-
-    def kill(self) -> set[int]:
-        self._process.kill()
-        assert self._process.stdout is not None
-        said = {int(line) for line in self._process.stdout.read().split("\n")[:-1] if line.isdecimal()}
-        self._process.wait()
-        return said
-
-
 @pytest.mark.slow
 def test_readers_see_every_record_once_while_publishers_and_writers_are_killed(place, tmp_path):
     """20 kills of each; a reader checks exactness all the time, and what was acknowledged before its look must be in it."""
@@ -218,17 +201,18 @@ def test_readers_see_every_record_once_while_publishers_and_writers_are_killed(p
     rng = random.Random(20261122)
     acknowledged: set[int] = set()
     looks = 0
-    for kill in range(1, 21):
-        publishing, writing = Child(PUBLISHER, str(tmp_path)), Child(WRITER, str(tmp_path), str(kill * 1_000_000))
-        end = time.monotonic() + rng.uniform(0.2, 0.6)
-        # On a busy machine a look takes long: then the round does, too, so that the test proves as much there.
-        while time.monotonic() < end or looks < 6 * kill:
-            found = rows(reader.view())
-            looks += 1
-            assert len(found) == len(set(found)), "a record was seen twice"
-            assert acknowledged <= {n - 100 for n in found}, "an acknowledged record was missing"
-        acknowledged |= writing.kill()
-        publishing.kill()
+    with Forks() as forks:
+        for kill in range(1, 21):
+            publishing, writing = forks.start(PUBLISHER, str(tmp_path)), forks.start(WRITER, str(tmp_path), str(kill * 1_000_000))
+            end = time.monotonic() + rng.uniform(0.2, 0.6)
+            # On a busy machine a look takes long: then the round does, too, so that the test proves as much there.
+            while time.monotonic() < end or looks < 6 * kill:
+                found = rows(reader.view())
+                looks += 1
+                assert len(found) == len(set(found)), "a record was seen twice"
+                assert acknowledged <= {n - 100 for n in found}, "an acknowledged record was missing"
+            acknowledged |= {int(line) for line in writing.kill().split("\n")[:-1] if line.isdecimal()}
+            publishing.kill()
     found = rows(reader.view())
     assert acknowledged <= {n - 100 for n in found} and len(found) == len(set(found))
     assert len(found) - len(acknowledged) <= 20, "at most the record that was under way at each kill"

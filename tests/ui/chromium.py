@@ -52,13 +52,27 @@ def sign_in(page: Page, address: str, email: str, password: str) -> None:
     page.wait_for_url(address)
 
 
+_QUIET = """([ms, patience]) => new Promise((done, failed) => {
+    const busy = '[data-test-script-state=running], [data-testid=stStatusWidget], [data-stale=true], [data-testid=stSkeleton]'
+    const start = performance.now()
+    let since = start
+    const look = new MutationObserver(() => { since = performance.now() })
+    look.observe(document, {subtree: true, childList: true, attributes: true, characterData: true})
+    const timer = setInterval(() => {
+        if (document.querySelector(busy)) since = performance.now()
+        const late = performance.now() - start > patience
+        if (performance.now() - since < ms && !late) return
+        clearInterval(timer)
+        look.disconnect()
+        late ? failed(new Error('the page never came to rest')) : done()
+    }, 25)
+})"""
+
+
 def settle(page: Page) -> None:
-    """Wait until the script has run and nothing on the page is stale."""
-    page.wait_for_timeout(400)
-    page.wait_for_function(
-        "() => !document.querySelector('[data-testid=stStatusWidget], [data-stale=true], [data-testid=stSkeleton]')", timeout=PATIENCE_MS
-    )
-    page.wait_for_timeout(400)
+    """Wait until the script has run, nothing on the page is stale, and nothing has changed for a while."""
+    page.wait_for_timeout(100)  # for the click to arrive
+    page.evaluate(_QUIET, [300, PATIENCE_MS])
 
 
 def drawn(page: Page) -> None:

@@ -48,8 +48,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             _wait(f"http://127.0.0.1:{settings.web_port}/healthz", process, root / "web.log")
             yield Site(f"http://127.0.0.1:{settings.web_port}", opened)
         finally:
-            process.terminate()
-            process.wait(40)
+            process.kill()
+            process.wait()
 
 
 @pytest.fixture(scope="module")
