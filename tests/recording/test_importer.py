@@ -76,6 +76,13 @@ def test_every_format_gives_the_same_rows(place, write):
     assert place.rows() == rows
 
 
+@pytest.mark.parametrize("write", [csv_file, jsonl, parquet])
+def test_a_name_is_no_pattern(place, write):
+    for number, name in enumerate(("usage1", "usage[1]", "usage*", "usage?")):
+        write(place.root / name, dicts(number + 1))
+        assert place.book(place.root / name).read == number + 1
+
+
 def test_the_same_file_twice_books_nothing_twice_and_equal_rows_are_two_calls(place):
     path = parquet(place.root / "a.parquet", dicts(1) * 3 + dicts(10))
     assert place.book(path) == Imported(13, 13, 0, 0)
