@@ -156,7 +156,7 @@ def _import_into(folder: Path) -> None:
     pq.write_table(rows.take(pa.array(np.random.default_rng(1).permutation(rows.num_rows))), folder / "records.parquet")
     wall, cpu = time.perf_counter(), time.process_time()
     done = import_file(
-        folder / "records.parquet", Table(folder / "imported"), Rounds(lambda _: [], lambda *_: None), known_users=lambda ids: ids,
+        folder / "records.parquet", Table(folder / "imported"), Rounds(lambda _: [], lambda *_: None), known_users=set, still_known=set,
         vendors={vendor for vendor, _ in MODELS}, safe_model=str,
     )  # fmt: skip
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu

@@ -56,6 +56,7 @@ def examine(settings: Settings, environ: Mapping[str, str], *, now: datetime, re
         ("usage table", lambda: _table(settings)),
         ("records", lambda: _records(settings, now)),
         ("journal", lambda: _journal(settings, now)),
+        ("keeper", lambda: _keeper(settings, now)),
         ("machines", lambda: _machines(settings, now)),
         ("ports", lambda: _ports(settings)),
     ]
@@ -140,7 +141,13 @@ def _master_key(settings: Settings) -> Iterator[Finding]:
     master_key.load_master_key(settings)
     if used:
         with database.open_database(settings.accounts_database) as db:
-            master_key.check_master_key(db, rotation.key_in_force(settings, db))
+            key = rotation.key_in_force(settings, db)
+            master_key.check_master_key(db, key)
+            closed = rotation.unreadable(db, key)
+        if closed:
+            said = f"{in_words.plural(len(closed), 'stored secret')} damaged, not to be opened: {', '.join(closed[:5])}"
+            yield _fault("master key", said, "Restore accounts.db from a backup; or remove them and add them again (byok key, byok alert).")
+            return
     yield Finding("master key", True, "opens this database" if used else "well formed")
 
 
@@ -165,6 +172,9 @@ def _accounts(settings: Settings) -> Iterator[Finding]:
         everyone = users.all_users(db)
     admins = sum(user.admin and not user.disabled for user in everyone)
     advice = "" if admins or not everyone else "Make one: byok user set EMAIL --admin"
+    if lost := sum(user.tz != user.stored_tz for user in everyone):
+        said = f"{in_words.plural(lost, 'user')} with a time zone that this machine does not know: their days are those of UTC"
+        yield _fault("accounts", said, "make install (tzdata has the zones), or set another: byok user set EMAIL --tz ZONE")
     yield Finding("accounts", True, f"{in_words.plural(len(everyone), 'user')}, {in_words.plural(admins, 'admin')}", advice)
 
 
@@ -206,7 +216,7 @@ def _sign_on(settings: Settings) -> Iterator[Finding]:
 
 def _notifications(settings: Settings) -> Iterator[Finding]:
     from byok.accounts import alert_rules, database, rotation
-    from byok.notify import outgoing, schedules
+    from byok.notify import email, outgoing, schedules
 
     file = settings.accounts_file
     if file is not None and not file.exists():
@@ -219,6 +229,9 @@ def _notifications(settings: Settings) -> Iterator[Finding]:
         for rule in (rule for rule in rules if rule.channel != "mail"):
             url, _ = alert_rules.web_address(db, rotation.key_in_force(settings, db), rule)
             outgoing.allowed(url.reveal(), settings.webhook_hosts)
+    if settings.smtp_url is not None and not (tried := email.reach(settings)).sent:
+        yield _fault("notifications", f"the mail server does not take mails ({tried.said})", "Look at BYOK_SMTP_URL, and at that server.")
+        return
     yield Finding("notifications", True, f"{in_words.plural(len(rules), 'alert rule')}, {in_words.plural(len(planned), 'report schedule')}")
 
 
@@ -231,7 +244,7 @@ def _prices() -> Iterator[Finding]:
 def _table(settings: Settings) -> Iterator[Finding]:
     import duckdb
 
-    from byok.recording.table import Table
+    from byok.recording.table import Table, TableLost
     from byok.store.desk import reads_whole
 
     if isinstance(settings.usage_dir, Path) and not settings.usage_dir.exists():
@@ -239,7 +252,9 @@ def _table(settings: Settings) -> Iterator[Finding]:
         return
     table = Table(settings.usage_dir)
     table.place.vouch()
-    files, broken = table.snapshot().files, 0
+    (version, files, _), broken = table.snapshot(), 0
+    if version < 0 and table.unreferenced():
+        raise TableLost
     with duckdb.connect(":memory:") as scratch:
         for file in files:
             table.fetch([file])
@@ -254,6 +269,7 @@ def _table(settings: Settings) -> Iterator[Finding]:
 
 
 def _records(settings: Settings, now: datetime) -> Iterator[Finding]:
+    from byok import neglected
     from byok.recording.reader import Reader
 
     view = Reader(settings.usage_dir, settings.journal_dir).view()
@@ -262,6 +278,9 @@ def _records(settings: Settings, now: datetime) -> Iterator[Finding]:
         yield _fault("records", said, "Set the clock of this machine, or of the gateway that wrote it.")
     elif view.newest_ts is not None:
         yield Finding("records", True, f"newest {view.newest_ts:%Y-%m-%d %H:%M:%S}Z, {view.tail.num_rows:,} not yet published")
+    if strangers := neglected.strangers(settings, view):
+        remedy = "Restore the accounts database that belongs to these files: nobody sees these records, and no purge takes them."
+        yield _fault("records", f"there are records of {in_words.plural(strangers, 'user')} whom the accounts do not know", remedy)
     if view.bad_lines:
         yield Finding(
             "records", False, f"{view.bad_lines:,} damaged lines in the journal", "Check disk and memory; the keeper sets the lines aside."
@@ -281,6 +300,22 @@ def _journal(settings: Settings, now: datetime) -> Iterator[Finding]:
         yield _fault("journal", f"{len(ages)} sealed segments wait, the oldest for {max(ages) / 60:,.0f} min", remedy)
     elif not kept:
         yield Finding("journal", True, in_words.plural(len(waiting), "segment"))
+
+
+def _keeper(settings: Settings, now: datetime) -> Iterator[Finding]:
+    """What is late: its own log tells of each run that failed, but nobody may look there, and it may not run at all."""
+    from byok import neglected
+    from byok.accounts import database
+
+    file = settings.accounts_file
+    if file is not None and not file.exists():
+        return
+    with database.open_database(settings.accounts_database) as db:
+        found = list(neglected.late(settings, db, now=now))
+    for one in found:
+        yield _fault("keeper", one.said, one.remedy)
+    if not found:
+        yield Finding("keeper", True, "nothing is late")
 
 
 def _machines(settings: Settings, now: datetime) -> Iterator[Finding]:

@@ -40,6 +40,7 @@ def book(
         Table(settings.usage_dir),
         Rounds(lambda digest: _load(db, digest), lambda digest, plan: _store(db, digest, plan)),
         known_users=lambda ids: _known(db, ids, create_users, now),
+        still_known=lambda ids: ids & users.retention(db).keys(),
         vendors=frozenset(vendors(settings)),
         safe_model=safe_model,
         progress=progress,

@@ -35,6 +35,8 @@ FINISH_EVERY_S = 20
 EVERYWHERE = frozenset(("publish", "tidy"))  # what each machine does for itself; all else is done by one
 LOOK_AGAIN_S = 1.0
 PURGES_PER_REWRITE = 12  # rows past retention are hidden at once; a month's file need not be rewritten every hour for the newest of them
+CLOCK_SLACK = timedelta(seconds=2)
+LONGEST_KEPT_PAST = timedelta(days=1)
 T = TypeVar("T")
 log = structlog.get_logger("byok.keeper")
 
@@ -89,7 +91,7 @@ def _work(settings: Settings, stop: threading.Event) -> None:
     )
     scheduler.start()
     log.info("started", data=str(settings.data))
-    stop.wait()
+    wait(scheduler, stop)
     scheduler.shutdown(wait=True)
     _guarded("notifications", notifications.close)()
     _guarded("publish", lambda: publishing(stopped=True))()  # what gateways sealed while stopping
@@ -99,7 +101,7 @@ def _work(settings: Settings, stop: threading.Event) -> None:
 
 def _upkeep(settings: Settings, table: Table, retention: Retention) -> list[Job]:
     """What is done to the table beside publishing."""
-    overdue = PURGES_PER_REWRITE * timedelta(seconds=settings.purge_every_s)
+    overdue = longest_rest(timedelta(seconds=settings.purge_every_s))
     return [
         ("tidy", MERGE_EVERY_S, lambda: table.tidy(older_than_s=SWEEP_AFTER_S)),
         ("merge", MERGE_EVERY_S, lambda: merge_hot(table, now=datetime.now(UTC))),
@@ -107,6 +109,21 @@ def _upkeep(settings: Settings, table: Table, retention: Retention) -> list[Job]
         ("finish", FINISH_EVERY_S, lambda: retention.finish(now=datetime.now(UTC))),
         ("purge", settings.purge_every_s, lambda: retention.purge(now=datetime.now(UTC), overdue=overdue)),
     ]
+
+
+def wait(scheduler: BackgroundScheduler, stop: threading.Event) -> None:
+    """Until the stop comes. When the clock is set back, the jobs do not wait until it is again where it was."""
+    while not stop.wait(LOOK_AGAIN_S):
+        now = datetime.now(UTC)
+        for job in scheduler.get_jobs():
+            if job.next_run_time is not None and job.next_run_time > now + job.trigger.interval + CLOCK_SLACK:
+                log.warning("clock_set_back", job=job.id)
+                job.modify(next_run_time=now)
+
+
+def longest_rest(every: timedelta) -> timedelta:
+    """How long a row past retention, hidden already, may lie in its file, which is rewritten seldom then; it goes within a day anyway."""
+    return max(timedelta(0), min(PURGES_PER_REWRITE * every, LONGEST_KEPT_PAST - 2 * every))
 
 
 def _scheduled(jobs: Mapping[str, Sequence[Job]], leading: Leading) -> BackgroundScheduler:

@@ -45,6 +45,31 @@ def zone(name: str) -> ZoneInfo:
     return ZoneInfo(name)
 
 
+# Browsers go on saying the names that these zones had long ago.
+_FORMER = {
+    "America/Buenos_Aires": "America/Argentina/Buenos_Aires",
+    "America/Godthab": "America/Nuuk",
+    "Asia/Calcutta": "Asia/Kolkata",
+    "Asia/Katmandu": "Asia/Kathmandu",
+    "Asia/Rangoon": "Asia/Yangon",
+    "Asia/Saigon": "Asia/Ho_Chi_Minh",
+    "Atlantic/Faeroe": "Atlantic/Faroe",
+    "Europe/Kiev": "Europe/Kyiv",
+    "Pacific/Ponape": "Pacific/Pohnpei",
+    "Pacific/Truk": "Pacific/Chuuk",
+}
+
+
+def of_browser(name: str | None) -> str | None:
+    """A zone as people call it today, of what a browser says.
+
+    >>> of_browser("Asia/Calcutta"), of_browser("Europe/Berlin"), of_browser(None)
+    ('Asia/Kolkata', 'Europe/Berlin', None)
+    """
+    today = _FORMER.get(name or "")
+    return today if today in names() else name
+
+
 def midnight(day: date, name: str) -> datetime:
     """The first instant of a local day, in UTC.
 
@@ -116,7 +141,7 @@ def between(spans: Offsets, since: datetime, until: datetime) -> Offsets:
 @cache
 def names() -> frozenset[str]:
     """All IANA zones; the files are listed once."""
-    return frozenset(available_timezones())
+    return frozenset(available_timezones() - {"localtime"})  # which is another on each machine
 
 
 def known(name: str) -> str:

@@ -2,6 +2,10 @@
 
 import base64
 import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from apscheduler.schedulers.background import BackgroundScheduler
 
 from byok import keeper
 from byok import settings as settings_room
@@ -26,3 +30,25 @@ def test_a_keeper_whose_accounts_go_away_while_it_starts_waits_for_them(tmp_path
     key.chmod(0o600)
     keeper._work(settings_room.load({"BYOK_DATA": str(tmp_path / "data"), "BYOK_MASTER_KEY_FILE": str(key)}), stop)
     assert len(tries) == 3
+
+
+@pytest.mark.parametrize(("every", "rest"), [(1, 12), (2, 20), (8, 8), (12, 0), (24, 0)])
+def test_a_row_past_retention_goes_within_a_day_however_seldom_purges_are(every, rest):
+    assert keeper.longest_rest(timedelta(hours=every)) == timedelta(hours=rest)
+
+
+def test_jobs_go_on_when_the_clock_is_set_back(monkeypatch):
+    stop, ran = threading.Event(), threading.Event()
+    monkeypatch.setattr(keeper, "LOOK_AGAIN_S", 0.01)
+    scheduler = BackgroundScheduler(timezone=UTC)
+    ahead = datetime.now(UTC) + timedelta(days=1)  # as it stands after a run under a clock that was a day ahead
+    scheduler.add_job(ran.set, "interval", seconds=5, next_run_time=ahead, id="publish")
+    scheduler.start()
+    waiting = threading.Thread(target=keeper.wait, args=(scheduler, stop))
+    waiting.start()
+    try:
+        assert ran.wait(30)
+    finally:
+        stop.set()
+        waiting.join()
+        scheduler.shutdown()

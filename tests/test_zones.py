@@ -57,3 +57,10 @@ def test_a_step_is_the_widest_that_no_clock_cuts():
 def test_what_is_no_zone_is_refused(name):
     with pytest.raises(ZoneUnknown):
         zones.zone(name)
+
+
+@pytest.mark.parametrize(
+    ("said", "zone"), [("Asia/Calcutta", "Asia/Kolkata"), ("Europe/Kiev", "Europe/Kyiv"), ("Europe/Berlin", "Europe/Berlin"), (None, None)]
+)
+def test_a_browser_s_old_name_of_a_zone_is_today_s(said, zone):
+    assert zones.of_browser(said) == zone

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hmac
+import json
 import re
 import secrets
 from dataclasses import dataclass
@@ -89,6 +90,8 @@ def read(token: str, secret: bytes, *, now: datetime) -> Claim | None:
     except Exception:  # the text is a stranger's: deep nesting, huge numbers and broken Unicode fail in many ways
         return None
     claims = decoded["payload"]
+    if not all(map(_is_unambiguous, token.split(".")[:2])):
+        return None
     if not _is_plain_header(decoded["header"]) or not _is_in_time(claims, now.timestamp()) or not is_user_id(claims["sub"]):
         return None
     return Claim(claims["sub"], datetime.fromtimestamp(claims["iat"], UTC).replace(microsecond=claims.get(_MICROSECONDS, 0)))
@@ -106,6 +109,22 @@ def _is_canonical_part(part: str) -> bool:
     except (binascii.Error, ValueError):
         return False
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode() == part
+
+
+def _is_unambiguous(part: str) -> bool:
+    """Whether everybody reads the same in it: UTF-8 without a mark before it, no name twice (RFC 7519, 4)."""
+    try:
+        json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)).decode(), object_pairs_hook=_no_name_twice)
+    except ValueError:
+        return False
+    return True
+
+
+def _no_name_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name came twice")
+    return found
 
 
 def _is_plain_header(header: dict[str, Any]) -> bool:

@@ -166,6 +166,20 @@ def rewrap(db: Database, before: bytes, after: bytes) -> int:
     return rows
 
 
+def unreadable(db: Database, master: bytes) -> list[str]:
+    """The ids of stored secrets (vendor keys, addresses of alert rules) that do not open: damaged, or sealed under another key."""
+    found = []
+    with db.reading() as connection:
+        for kind in WRAPPED:
+            for row in connection.execute(sa.select(kind.table).where(kind.table.c.kek_id.is_not(None)).order_by(kind.table.c.id)):
+                sealed = envelope.Envelope(row.version, row.kek_id, row.wrapped_key, row.sealed_secret)
+                try:
+                    envelope.unseal(master, kind.purpose, kind.identity(row), sealed)
+                except envelope.EnvelopeBroken:
+                    found.append(row.id)
+    return found
+
+
 def _rewrap_table(connection: Connection, kind: Wrapped, before: bytes, after: bytes) -> int:
     mine, done = kind.table.c, 0
     left = sa.select(kind.table).where(mine.kek_id != kek_id(after)).order_by(mine.id).limit(_BATCH)

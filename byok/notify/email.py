@@ -4,6 +4,7 @@ import ipaddress
 import smtplib
 import socket
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from email import policy
@@ -21,6 +22,7 @@ from byok.notify.outcome import Outcome, later, refused, sent
 from byok.settings import Settings
 
 TIMEOUT_S = 20.0
+REACH_TIMEOUT_S = 5.0
 _LONGEST_LINE = 900  # 998 is what mail allows; headers are not folded, as that would encode addresses in them
 _POLICY = policy.SMTP.clone(max_line_length=_LONGEST_LINE)
 PRINTED = policy.default.clone(max_line_length=_LONGEST_LINE)  # the same with the line ends of a terminal
@@ -69,11 +71,20 @@ def message(mail: Mail, settings: Settings, now: datetime) -> EmailMessage:
 
 def send(mail: Mail, settings: Settings, now: datetime) -> Outcome:
     """Hand it to the server; says what came of it and never raises for what the other side does."""
+    return _told(settings, TIMEOUT_S, lambda server: server.send_message(message(mail, settings, now)))
+
+
+def reach(settings: Settings) -> Outcome:
+    """Connect and sign in as `send` does, and send nothing: what came of it."""
+    return _told(settings, REACH_TIMEOUT_S, lambda server: server.noop())
+
+
+def _told(settings: Settings, timeout_s: float, act: Callable[[smtplib.SMTP], object]) -> Outcome:
     if settings.smtp_url is None:
         return later("no_mail_server")
     try:
-        with _server(settings.smtp_url.get_secret_value()) as server:
-            server.send_message(message(mail, settings, now))
+        with _server(settings.smtp_url.get_secret_value(), timeout_s) as server:
+            act(server)
     except _TlsMissing:
         return later("starttls_missing")
     except smtplib.SMTPAuthenticationError:
@@ -105,13 +116,13 @@ def _answered(code: int) -> Outcome:
     return refused(str(code)) if code >= 500 else later(str(code))
 
 
-def _server(url: str) -> smtplib.SMTP:
+def _server(url: str, timeout_s: float) -> smtplib.SMTP:
     """Connected, encrypted and signed in."""
     parts = urlsplit(url)
     host, secure = parts.hostname or "", parts.scheme == "smtps"
     entry = socket.getaddrinfo(host, parts.port or (465 if secure else 25), type=socket.SOCK_STREAM)[0]
     local = ipaddress.ip_address(entry[4][0]).is_loopback
-    server: smtplib.SMTP = _Secured(entry, host, _trusting(local)) if secure else _Plain(entry, host)
+    server: smtplib.SMTP = _Secured(entry, host, timeout_s, _trusting(local)) if secure else _Plain(entry, host, timeout_s)
     try:
         server.ehlo_or_helo_if_needed()
         if not secure and server.has_extn("starttls"):
@@ -130,9 +141,9 @@ def _server(url: str) -> smtplib.SMTP:
 class _Plain(smtplib.SMTP):
     """Connects to the very address that was looked up: what was said of it (loopback or not) holds."""
 
-    def __init__(self, entry: Any, host: str) -> None:
+    def __init__(self, entry: Any, host: str, timeout_s: float) -> None:
         self._entry = entry
-        super().__init__(host, entry[4][1], timeout=TIMEOUT_S)
+        super().__init__(host, entry[4][1], timeout=timeout_s)
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:  # noqa: ARG002 - as smtplib calls it
         return _connected(self._entry, timeout)
@@ -141,9 +152,9 @@ class _Plain(smtplib.SMTP):
 class _Secured(smtplib.SMTP_SSL):
     """The same with TLS from the first byte."""
 
-    def __init__(self, entry: Any, host: str, context: ssl.SSLContext) -> None:
+    def __init__(self, entry: Any, host: str, timeout_s: float, context: ssl.SSLContext) -> None:
         self._entry = entry
-        super().__init__(host, entry[4][1], timeout=TIMEOUT_S, context=context)
+        super().__init__(host, entry[4][1], timeout=timeout_s, context=context)
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:  # noqa: ARG002
         return self.context.wrap_socket(_connected(self._entry, timeout), server_hostname=host)

@@ -17,6 +17,7 @@ from byok.notify import outbox
 Kind = Literal["day", "week", "month"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 AT = "08:00"
+_LONGEST: dict[Kind, timedelta] = {"day": timedelta(days=2), "week": timedelta(days=8), "month": timedelta(days=32)}  # to the next one
 _DAY, _MOMENT = timedelta(days=1), timedelta(microseconds=1)
 
 
@@ -116,6 +117,7 @@ def everyones(db: Database) -> list[Schedule]:
 
 def enqueue_due(db: Database, *, now: datetime) -> int:
     """Put every report that is due into the outbox, each period once; of several that were missed, the last. How many were put in."""
+    _bring_back(db, now)
     put_in = 0
     for schedule in _select(db, report_schedules.c.next_at <= now):
         with db.writing() as connection:
@@ -138,6 +140,17 @@ def enqueue_due(db: Database, *, now: datetime) -> int:
             )
             put_in += made is not None
     return put_in
+
+
+def _bring_back(db: Database, now: datetime) -> None:
+    """A clock that was ahead for a moment must not put the next report off to where it stood."""
+    columns = report_schedules.c
+    too_far = sa.or_(*((columns.period == kind) & (columns.next_at > now + longest) for kind, longest in _LONGEST.items()))
+    for schedule in _select(db, too_far):
+        mine = (report_schedules.c.user_id == schedule.user_id) & (report_schedules.c.next_at == schedule.next_at)
+        with db.writing() as connection:
+            following = next_due(schedule.period, schedule.at, schedule.tz, now)
+            connection.execute(sa.update(report_schedules).where(mine).values(next_at=following))
 
 
 def period_of(facts: str) -> tuple[Period, bool]:

@@ -19,6 +19,7 @@ _KEPT = "ignore_errors = true, store_rejects = true, rejects_table = 'broken', r
 _OPEN_QUOTE = "select min(line) from broken where error_type = 'UNQUOTED VALUE' and contains(csv_line, chr(10))"
 _COUNT = "select count(distinct line) from broken where scan_id = (select max(scan_id) from looks)"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_ ]{0,39}")
+_PATTERN = re.compile(r"[\[*?]")  # to DuckDB `usage[1].csv` is the file `usage1.csv`
 _LONGEST_HEADER = 65_536
 
 
@@ -34,7 +35,7 @@ class FileUnreadable(BadRequest):
 
 def relation(path: Path) -> str:
     """The file in words of DuckDB's SQL. Raises `FileUnreadable`."""
-    name = "'" + str(path).replace("'", "''") + "'"
+    name = "'" + _PATTERN.sub(r"[\g<0>]", str(path)).replace("'", "''") + "'"
     with path.open("rb") as file:
         head = file.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n")
     if not head:

@@ -52,6 +52,7 @@ def import_file(
     rounds: Rounds,
     *,
     known_users: Callable[[set[str]], set[str]],
+    still_known: Callable[[set[str]], set[str]],
     vendors: Collection[str],
     safe_model: Callable[[str], str],
     chunk_rows: int = CHUNK_ROWS,
@@ -59,7 +60,8 @@ def import_file(
 ) -> Imported:
     """Book the rows of a CSV, JSON Lines or Parquet file whose columns are the record's; missing optional columns are null.
 
-    `known_users` says which of these ids exist (it may create them); `safe_model` gives the name to store for a model. Rows with an unknown
+    `known_users` says which of these ids exist (it may create them), `still_known` the same for each chunk, as a user may be erased
+    meanwhile; `safe_model` gives the name to store for a model. Rows with an unknown
     user, vendor, endpoint or usage source or with a negative or unreadable number are refused and counted, and so are broken lines.
     Raises `FileUnreadable`.
     """
@@ -69,7 +71,7 @@ def import_file(
         total = Imported()
         for number, chunk in enumerate(chunks):
             good = _with_safe_models(chunk.filter(pc.invert(chunk[_REFUSED])).drop_columns([_REFUSED]), safe_model)
-            booked, duplicates = _book(table, digest, plan, number, good)
+            booked, duplicates = _book(table, digest, plan, number, good, still_known)
             step = Imported(chunk.num_rows, booked, duplicates, chunk.num_rows - booked - duplicates)
             total = Imported(*(before + now for before, now in zip(total, step, strict=True)))
             progress(total.read)
@@ -96,7 +98,9 @@ def _plan(rounds: Rounds, digest: str, known: set[str]) -> list[set[str]]:
     return plan
 
 
-def _book(table: Table, digest: str, plan: list[set[str]], number: int, rows: pa.Table) -> tuple[int, int]:
+def _book(
+    table: Table, digest: str, plan: list[set[str]], number: int, rows: pa.Table, still_known: Callable[[set[str]], set[str]]
+) -> tuple[int, int]:
     """Commit one chunk, round by round; returns how many rows were booked now and how many earlier."""
     booked = duplicates = 0
     hashes = {user: _hashed(user) for user in pc.unique(rows["user_id"]).to_pylist()}
@@ -109,9 +113,12 @@ def _book(table: Table, digest: str, plan: list[set[str]], number: int, rows: pa
         with table.writing():
             if table.snapshot([app]).done.get(app, -1) >= number:
                 duplicates += part.num_rows
-            else:
-                table.commit(write_by_month(table.directory, part), done={app: number})
-                booked += part.num_rows
+                continue
+            there = still_known(set(mine.to_pylist()))  # asked under the lock: an erasure that comes later finds what is booked here
+            if len(there) < len(mine):
+                part = part.filter(pc.is_in(part["user_id"], pa.array(sorted(there), pa.string())))
+            table.commit(write_by_month(table.directory, part), done={app: number})
+            booked += part.num_rows
     return booked, duplicates
 
 

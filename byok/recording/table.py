@@ -48,6 +48,18 @@ class Overtaken(ByokError):
         super().__init__("Another process changed the usage table at the same time; nothing was written.", remedy="Try again.")
 
 
+class TableLost(ByokError):
+    """A new table beside the files of a lost one would name none of them, and so they would be swept away."""
+
+    status, code = 503, "table_lost"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "There are usage files, and the table's log (_delta_log), which names them, is missing.",
+            remedy="Restore _delta_log from a backup (docs/operations.md), or move the files away. Records wait in the journal until then.",
+        )
+
+
 class Table:
     """Opens the table lazily and follows its commits; thread-safe. `place` is what `Settings.usage_dir` names."""
 
@@ -162,6 +174,12 @@ class Table:
 
     def _create(self) -> None:
         self.place.vouch()
+        with self.place.reaching():
+            there = any(name.endswith(".parquet") for name in self.place.unnamed(()))
+        if there:
+            if self._follow():  # another machine was first
+                return
+            raise TableLost
         try:
             with self.place.reaching():
                 self._delta = DeltaTable.create(

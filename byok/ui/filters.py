@@ -145,7 +145,7 @@ def current(user: User) -> Filters:
     """The filters of this rerun: of the bar if the frame drew it, else the defaults."""
     values = cast(Mapping[str, Any], st.session_state)
     names = names_of(user, everyone=of_everyone(values, user))
-    return parse(values, user, names, now=session.now(), browser_zone=st.context.timezone)
+    return parse(values, user, names, now=session.now(), browser_zone=zones.of_browser(st.context.timezone))
 
 
 def of_everyone(values: Mapping[str, Any], user: User) -> bool:

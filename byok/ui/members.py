@@ -183,6 +183,8 @@ def _disconnect(_admin: User, one: User) -> None:
 @session.checked_admin
 def _save_email(_admin: User, one: User) -> None:
     _change(one, "user_email_changed", email=st.session_state[f"email-of-{one.id}"])
+    if _SAID in st.session_state:
+        st.session_state["member"] = None  # the list would go on showing the name that was chosen
 
 
 @session.checked_admin

@@ -34,7 +34,7 @@ def person(user: User) -> None:
 
 def clock(user: User) -> None:
     """Which zone the pages use, and how to make the two the same."""
-    browser = st.context.timezone
+    browser = zones.of_browser(st.context.timezone)
     if browser and browser in zones.names() and browser != user.tz:
         st.markdown(f"Pages open in your browser's zone, **{browser}**; your saved zone is **{user.tz}**.")
         st.button(f"Save {browser}", on_click=_save_zone, args=(user, browser), key="take-zone", icon=":material/schedule:")

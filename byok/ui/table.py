@@ -34,7 +34,7 @@ def leaderboard(
         [
             {
                 "id": str(row[column]),
-                "name": in_words.fitted(shown(str(row[column])), 24),
+                "name": in_words.fitted(shown(str(row[column])), 30),
                 "share": 100 * _number(of(row)) / whole if whole and of(row) is not None else None,
                 "cost": None if row["cost_usd"] is None else float(row["cost_usd"]),
                 "change": _change(row, earlier.get(str(row[column])), of),
@@ -53,7 +53,7 @@ def leaderboard(
 def draw(frame: pd.DataFrame, *, title: str, compared_with: str | None, key: str, on_select: Callable[[], None]) -> None:
     """Show the leaderboard; `on_select` is called when a cell is clicked (see `clicked`)."""
     config = {
-        "name": st.column_config.TextColumn(title, width=165, pinned=True),
+        "name": st.column_config.TextColumn(title, width=165 if frame["name"].str.len().max() <= 24 else 210, pinned=True),
         "share": st.column_config.ProgressColumn("Share", format="%.0f %%", min_value=0, max_value=100, width=110),
         "cost": st.column_config.NumberColumn("Cost", format=money_format(frame["cost"]), help=_UNPRICED_HELP),
         "change": st.column_config.NumberColumn("Change", format="%+,.0f %%", help=f"Against {compared_with}." if compared_with else None),

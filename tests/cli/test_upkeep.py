@@ -1,14 +1,16 @@
 """purge, compact, prices, doctor: what an operator does now and then."""
 
 import json
+import shutil
 import socket
+import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from byok import doctor, settings
-from byok.accounts import budgets
+from byok.accounts import budgets, jobs
 from byok.accounts.database import open_database
 from byok.recording.segments import QUARANTINE
 from tests.web.sign_on import Service
@@ -23,7 +25,7 @@ def aged(ada):
     """Two records that the plan keeps for 30 days, one that it does not."""
     ada.ok("user", "set", "ada@example.org", "--plan", "indie")
     user = ada.user_id("ada@example.org")
-    ada.import_rows(*({"ts": ago(days), "user_id": user} for days in (1, 2, 31)))
+    ada.import_rows(*({"ts": ago(days), "user_id": user} for days in (1, 2, 30.5)))
     return ada
 
 
@@ -115,6 +117,47 @@ def test_doctor_looks_at_where_alerts_and_mails_go(ada):
     assert "not one that webhooks may point to" in elsewhere and "secretpath" not in elsewhere
     ada.ok("report", "schedule", "ada@example.org", "--period", "day")
     assert "no mail server is set" in ada.run("doctor", env=free_ports()).stdout
+
+
+def test_doctor_tries_the_mail_server(ada):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        said = ada.run("doctor", env={**free_ports(), "BYOK_SMTP_URL": f"smtp://127.0.0.1:{nobody.getsockname()[1]}"}).stdout
+    assert "the mail server does not take mails (unreachable)" in said
+
+
+def test_doctor_names_what_is_late(aged):
+    aged.ok("report", "schedule", "ada@example.org", "--period", "day")
+    aged.ok("user", "set", "ada@example.org", "--retention-days", "1")
+    with open_database(f"sqlite:///{aged.data}/accounts.db") as db:
+        jobs.put(db, jobs.PURGE_PENDING, ago(0))
+    place = settings.load(aged.env)
+    said = [one.said for one in doctor.examine(place, aged.env, now=datetime.now(UTC) + timedelta(days=2)) if one.what == "keeper"]
+    assert said[0].startswith("3 records here more than a day past the plan")
+    assert said[1].startswith("a deletion was begun")
+    assert said[2].startswith("1 report due since")
+
+
+def test_doctor_names_secrets_that_do_not_open(ada):
+    ada.ok("key", "add", "ada@example.org", "--vendor", "openai", stdin="sk-test-1234567890abcdef")
+    with sqlite3.connect(ada.data / "accounts.db") as raw:
+        raw.execute("update vendor_keys set sealed_secret = zeroblob(64)")
+    assert faults(ada)["master key"].startswith("1 stored secret damaged, not to be opened: key_")
+
+
+def test_doctor_names_records_of_nobody_and_zones_that_are_unknown_here(aged):
+    with sqlite3.connect(aged.data / "accounts.db") as raw:
+        raw.execute("update users set tz = 'Mars/Phobos'")
+    assert faults(aged)["accounts"].startswith("1 user with a time zone that this machine does not know")
+    for path in aged.data.glob("accounts.db*"):
+        path.unlink()
+    aged.ok("user", "add", "bob@example.org")
+    assert faults(aged)["records"] == "there are records of 1 user whom the accounts do not know"
+
+
+def test_doctor_misses_the_log_of_the_table(aged):
+    shutil.rmtree(aged.data / "usage" / "_delta_log")
+    assert "_delta_log" in faults(aged)["usage table"]
 
 
 def test_doctor_misses_the_master_key(ada):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from byok.gateway import decoding
 from byok.gateway.blobs import LOOK_BYTES, without_blobs
 from byok.gateway.events import MAX_EVENT_BYTES
-from byok.gateway.formats import anthropic, embeddings, gemini, openai_chat, openai_responses
+from byok.gateway.formats import anthropic, embeddings, gemini, gemini_interactions, openai_chat, openai_responses
 from byok.gateway.formats.shape import Format
 from byok.gateway.reading import MAX_ANSWER_BYTES, Outcome, Reading
 from byok.usage import TokenCounts
@@ -476,6 +476,16 @@ def test_images_larger_than_any_event_may_be_are_left_out(step: int):
     for text in (b"data: " + json.dumps(chunk).encode() + b"\r\n\r\n", json.dumps([chunk, {"modelVersion": "m-1"}]).encode()):
         outcome = read(text, gemini.FORMAT, step=step)
         assert (outcome.counts, outcome.usage_source) == (TokenCounts(3, 2, 5), "vendor")
+
+
+def test_an_image_of_an_interaction_is_content_and_hides_no_usage():
+    reading = Reading(gemini_interactions.FORMAT, streamed=True, content_type=STREAM, content_encoding="")
+    reading.feed(event(event_type="step.delta", delta={"type": "image", "data": image(5)}))
+    assert reading.saw_content
+    assert reading.outcome().counts == TokenCounts(completion_tokens=1)
+    told = {"total_input_tokens": 3, "total_output_tokens": 2, "total_tokens": 5}
+    reading.feed(event(event_type="interaction.completed", interaction={"model": "m-1", "usage": told}))
+    assert (reading.outcome().counts, reading.outcome().usage_source) == (TokenCounts(3, 2, 5), "vendor")
 
 
 def test_an_image_of_any_size_in_an_answer_is_left_out():

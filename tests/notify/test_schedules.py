@@ -85,6 +85,14 @@ def test_missed_runs_are_caught_up_once_with_the_last(book):
     assert schedules.of_user(book.services.db, book.ada.id).next_at == at("2026-12-05 15:00")
 
 
+@pytest.mark.parametrize(("kind", "then"), [("day", "11-25 15:00"), ("week", "11-30 15:00"), ("month", "12-01 15:00")])
+def test_a_clock_that_was_a_year_ahead_puts_no_report_off(book, kind, then):
+    schedules.put(book.services.db, book.ada.id, kind, at="15:00", tz="UTC", now=book.now)
+    schedules.enqueue_due(book.services.db, now=book.now + timedelta(days=365))
+    due(book)
+    assert schedules.of_user(book.services.db, book.ada.id).next_at == at(f"2026-{then}")
+
+
 def test_a_new_time_does_not_send_a_period_again_and_off_is_off(book):
     db = book.services.db
     schedules.put(db, book.ada.id, "day", at="15:00", tz="UTC", now=book.now)

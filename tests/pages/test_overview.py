@@ -81,7 +81,9 @@ def test_a_period_before_the_plan_names_day_and_plan(book, record, open_app):
 @pytest.mark.parametrize(("former", "word"), [("mtd", "month"), ("lastmonth", "last-month")])
 def test_an_address_of_an_earlier_version_says_the_same(former, word, ada, record, open_app):
     record(ada)
-    assert open_app(ada, range=former).session_state["range"] == word
+    app = open_app(ada, range=former)
+    assert app.session_state["range"] == word
+    assert app.query_params["range"] in (word, [word])
 
 
 def test_a_period_longer_than_the_plan_is_shown_and_said_to_be_cut(book, record, open_app):

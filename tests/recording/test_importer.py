@@ -29,7 +29,7 @@ class Place:
 
     def book(self, path, users=("usr_ada1",), **options):
         rounds = Rounds(lambda digest: self.memory.get(digest, []), self.memory.__setitem__)
-        options = {"vendors": VENDORS, "safe_model": lambda name: name if name.startswith("gpt") else "other"} | options
+        options = {"still_known": set, "vendors": VENDORS, "safe_model": lambda name: name if name.startswith("gpt") else "other"} | options
         return import_file(path, self.table, rounds, known_users=lambda ids: ids & set(users), **options)
 
     def rows(self):
@@ -74,6 +74,13 @@ def test_every_format_gives_the_same_rows(place, write):
     rows = dicts(50)
     assert place.book(write(place.root / "file", rows)) == Imported(50, 50, 0, 0)
     assert place.rows() == rows
+
+
+@pytest.mark.parametrize("write", [csv_file, jsonl, parquet])
+def test_a_name_is_no_pattern(place, write):
+    for number, name in enumerate(("usage1", "usage[1]", "usage*", "usage?")):
+        write(place.root / name, dicts(number + 1))
+        assert place.book(place.root / name).read == number + 1
 
 
 def test_the_same_file_twice_books_nothing_twice_and_equal_rows_are_two_calls(place):
@@ -209,7 +216,7 @@ print("ready", flush=True)
 root = Path(sys.argv[1]); memory = root / "rounds.json"
 rounds = Rounds(lambda d: [set(r) for r in json.loads(memory.read_text())] if memory.exists() else [],
                 lambda d, plan: memory.write_text(json.dumps([sorted(r) for r in plan])))
-done = import_file(root / "big.parquet", Table(root / "usage"), rounds, known_users=lambda ids: ids, vendors={"openai"},
+done = import_file(root / "big.parquet", Table(root / "usage"), rounds, known_users=lambda ids: ids, still_known=set, vendors={"openai"},
                    safe_model=lambda name: name, chunk_rows=500)
 print(done.read, done.booked + done.duplicates)
 """
@@ -225,6 +232,20 @@ def test_an_import_killed_again_and_again_books_every_row_once(place):
     assert said == "20000 20000\n"
     assert kills > 0, "it was never killed, so this proves nothing"
     assert [row["prompt_tokens"] for row in place.rows()] == [100 + n for n in range(20_000)]
+
+
+def test_a_user_who_is_erased_meanwhile_leaves_no_row(place):
+    rows = [msgspec.structs.asdict(usage_record(n, user_id=f"usr_{'bob1' if n % 2 else 'ada1'}")) for n in range(6)]
+    there = {"usr_ada1", "usr_bob1"}
+    done = place.book(
+        jsonl(place.root / "a.jsonl", rows),
+        users=("usr_ada1", "usr_bob1"),
+        chunk_rows=2,
+        still_known=lambda ids: ids & there,
+        progress=lambda _: there.discard("usr_bob1"),
+    )
+    assert done == Imported(6, 4, 0, 2)
+    assert [row["user_id"] for row in place.rows()].count("usr_bob1") == 1  # of before: the erasure itself takes it
 
 
 def _imported(run, within_s: float) -> str | None:

@@ -15,7 +15,7 @@ from byok.recording.journal import Journal
 from byok.recording.publisher import merge, publish, write_by_month
 from byok.recording.reader import Reader
 from byok.recording.rewriting import without
-from byok.recording.table import Overtaken, Table
+from byok.recording.table import Overtaken, Table, TableLost
 from tests.samples import usage_record
 
 
@@ -135,3 +135,16 @@ def test_what_was_filtered_is_nowhere_in_the_new_file(table):
     raw = (table.directory / written.path).read_bytes()
     assert b"usr_gone1" not in raw and b"key_gone1" not in raw and b"usr_stays1" in raw
     assert pq.ParquetFile(table.directory / written.path).schema_arrow.equals(SCHEMA)
+
+
+def test_files_whose_table_was_lost_are_not_swept_away_by_a_new_one(table):
+    book(table, 1, 2)
+    log, safe = table.directory / "_delta_log", table.directory.parent / "kept"
+    log.rename(safe)
+    new = Table(table.directory)
+    with pytest.raises(TableLost):
+        book(new, 3)
+    assert len(list(table.directory.glob("month=*/*.parquet"))) == 1
+    safe.rename(log)
+    book(new, 3)
+    assert count(new) == 3

@@ -154,6 +154,11 @@ ATTACKS: dict[str, Callable[[Forge], str]] = {
     "form-json-null": lambda f: f.token(claims=b"null"),
     "form-json-list": lambda f: f.token(claims=b"[1]"),
     "form-not-utf8": lambda f: f.token(claims=b"\xff\xfe"),
+    "form-bom": lambda f: f.token(claims=b"\xef\xbb\xbf" + json.dumps(f.claims).encode()),
+    "form-utf16": lambda f: f.token(claims=json.dumps(f.claims).encode("utf-16")),
+    "header-bom": lambda f: f.token(b'\xef\xbb\xbf{"alg":"HS256","typ":"JWT"}'),
+    "dup-claim": lambda f: f.token(claims=b'{"sub":"usr_bob1",' + json.dumps(f.claims).encode()[1:]),
+    "dup-header": lambda f: f.token(b'{"alg":"none","alg":"HS256","typ":"JWT"}'),
     "form-padding": lambda f: ".".join(part + "=" for part in f.token().split(".")),
 }
 TRANSPORT: dict[str, Callable[[str], list[bytes]]] = {

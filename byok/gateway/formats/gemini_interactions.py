@@ -25,6 +25,7 @@ class _Interaction(msgspec.Struct):
 class _Delta(msgspec.Struct):
     text: Any = None
     arguments: Any = None
+    data: Any = None  # an image or a sound
 
 
 class _Event(msgspec.Struct):
@@ -44,8 +45,11 @@ def read_event(data: bytes, seen: Seen) -> None:
         seen.ended = True
         return
     event = _decode_event(data)
-    if event.delta is not None and (text := event.delta.text or event.delta.arguments):
-        seen.count(text)
+    if event.delta is not None:
+        if text := event.delta.text or event.delta.arguments:
+            seen.count(text)
+        elif event.delta.data:
+            seen.count(None)
     seen.failure = error_status(event.error) or seen.failure
     seen.ended = seen.ended or event.event_type in ("interaction.completed", "interaction.complete", "error")
     if event.interaction is not None:
