@@ -1,6 +1,7 @@
 """The vendor keys of a user: list, add, make default, revoke. A secret goes in and never comes out."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import streamlit as st
 
@@ -10,7 +11,7 @@ from byok.accounts.key_vault import VendorKey
 from byok.accounts.users import User
 from byok.errors import ByokError
 from byok.gateway.vendors import vendors
-from byok.ui import session
+from byok.ui import key_usage, session
 from byok.ui.names import names_of
 
 _FIELDS_USED, _REFUSAL = "new_key_fields_used", "new_key_refusal"
@@ -25,19 +26,25 @@ def draw(user: User) -> None:
             _add_form(user)
     if not keys:
         st.markdown("No key stored yet. The built-in model `echo/echo-1` answers without one; to call a real vendor, add its key.")
-    words = names_of(user).words
-    for key in keys:
-        _row(user, key, words.get(key.id, key.id))
+    words, calls = names_of(user).words, key_usage.calls_by_day(user) if keys else {}
+    for key in sorted(keys, key=_used_lately):  # first those that could be revoked
+        _row(user, key, words.get(key.id, key.id), calls.get(key.id, ()))
     st.caption(":material/lock: Encrypted at rest. Only the gateway opens a key, for its own vendor; nobody can read it back.")
 
 
-def _row(user: User, key: VendorKey, word: str) -> None:
+def _used_lately(key: VendorKey) -> bool:
+    return key.last_used_at is not None and session.now() - key.last_used_at < timedelta(days=key_usage.DAYS)
+
+
+def _row(user: User, key: VendorKey, word: str, calls: Sequence[int]) -> None:
     name = f"**{key.vendor}**" + (f" · {in_words.literal(key.label)}" if key.label else "") + f" · …{in_words.literal(key.last_four)}"
     marks = (" :blue-badge[default]" if key.default else "") + (" :red-badge[refused by the vendor]" if key.refused_at else "")
+    marks += "" if _used_lately(key) else f" :gray-badge[unused for {key_usage.DAYS} days]" if key.last_used_at else " :gray-badge[unused]"
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", border=True):
         with st.container(width="content", gap=None):
             st.markdown(name + marks)
             st.caption(history(key.created_at, key.last_used_at))
+        key_usage.draw(user, calls)
         with st.container(horizontal=True, vertical_alignment="center", width="content", gap="small"):
             st.page_link("pages/overview.py", label="Usage", icon=":material/monitoring:", query_params={"key": word, "by": "model"})
             if not key.default:

@@ -1,8 +1,11 @@
 """The Keys page: a secret goes in and never comes out; tokens are shown once."""
 
+from datetime import timedelta
+
 import pytest
 
 from byok.accounts import access_tokens, key_vault, users
+from byok.store.engine import StoreUnreadable
 from tests.pages.conftest import NOW
 from tests.pages.reading import text_of
 
@@ -104,3 +107,29 @@ def test_signed_out_it_shows_the_form_only(ada, open_app):
     app = open_app(None, script=KEYS)
     assert app.title[0].value == "BYOK"
     assert "Vendor keys" not in text_of(app)
+
+
+def test_a_key_shows_its_last_thirty_days_and_unused_ones_come_first(book, ada, record, open_app):
+    busy = key_vault.add(book.db, book.master, ada.id, "anthropic", "sk-busy-1111", now=NOW - timedelta(days=50), label="busy")
+    idle = key_vault.add(book.db, book.master, ada.id, "openai", "sk-idle-2222", now=NOW - timedelta(days=50), label="idle")
+    key_vault.note_used(book.db, busy.id, now=NOW)
+    key_vault.note_used(book.db, idle.id, now=NOW - timedelta(days=31))
+    for days in (0, 0, 2, 29, 30):  # the last of them is a day too old
+        record(ada, key_id=busy.id, ago=timedelta(days=days, hours=1))
+    said = text_of(open_app(ada, page=KEYS))
+    assert said.index("idle") < said.index("busy")
+    assert "4 calls in 30 days" in said
+    assert "0 calls in 30 days" in said
+    assert said.count("unused for 30 days") == 1
+
+
+def test_keys_are_looked_after_though_their_records_cannot_be_read(book, ada, open_app, monkeypatch):
+    key_vault.add(book.db, book.master, ada.id, "openai", SECRET, now=NOW)
+
+    def unreadable(*_: object, **__: object) -> None:
+        raise StoreUnreadable
+
+    monkeypatch.setattr("byok.store.questions.series", unreadable)
+    app = open_app(ada, page=KEYS)
+    assert "…9f3a" in text_of(app)
+    assert not app.exception
