@@ -16,6 +16,10 @@ from byok.settings import Settings
 LATE = timedelta(minutes=10)
 LONGEST_PAST = timedelta(days=1)  # within which a purge takes what a plan no longer keeps
 _START = "Start the keeper: byok keeper (or byok up); if it runs, its log says what stops it."
+_PURGE = (
+    "A keeper that runs takes them with its next purge; else start one: byok keeper (or byok up). "
+    "Where its log says clock_suspicious and the clock is right: byok purge --force"
+)
 
 
 class Late(NamedTuple):
@@ -29,7 +33,7 @@ def late(settings: Settings, db: Database, *, now: datetime) -> Iterator[Late]:
     """Records past their plan, deletions, reports and messages that somebody waits for."""
     if rows := Retention.of(settings, db).purge(now=now - LONGEST_PAST, dry_run=True, force=True)["rows"]:
         said = f"{in_words.plural(rows, 'record')} here more than a day past the plan"
-        yield Late(said, f"{_START} Where it says clock_suspicious and the clock is right: byok purge --force")
+        yield Late(said, _PURGE)
     if jobs.deletion_pending(db):
         yield Late("a deletion was begun and is not finished")
     if reports := [one.next_at for one in schedules.everyones(db) if one.next_at < now - LATE]:
