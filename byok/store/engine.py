@@ -163,6 +163,7 @@ class Engine:
         """A connection of one's own for the operator: `usage`, `usage_priced`, `prices`, `keys` over all that is kept, as of now."""
         _, desk = self._at_a_desk(lambda *_: None, Wanted(alike=False))  # what is asked here is not tried again
         desk.connection.register("keys", tables.keys(self._keys()))
+        desk.connection.execute("set lambda_syntax = 'ENABLE_SINGLE_ARROW'")  # `x -> x + 1`, as on the dashboard
         return desk.connection
 
     def view(self) -> View:

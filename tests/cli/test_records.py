@@ -100,6 +100,12 @@ def test_sql_reads_the_query_from_standard_input(booked):
         assert booked.ok("sql", *arguments, "--format", "csv", stdin="select count(*) as n from usage") == "n\n3\n"
 
 
+@pytest.mark.parametrize("user", [(), ("--user", "ada@example.org")], ids=["operator", "user"])
+def test_sql_takes_both_ways_to_write_a_lambda(booked, user):
+    query = "select list_sum(list_transform([1, 2], x -> x + 1)) as a, len(list_filter([1, 2], lambda x: x > 1)) as b"
+    assert booked.json("sql", query, *user, "--format", "json") == [{"a": 5, "b": 1}]
+
+
 def test_sql_parquet_goes_to_standard_output(booked):
     done = booked.run("sql", "select model from usage", "--format", "parquet")
     assert pq.read_table(io.BytesIO(done.stdout_bytes)).num_rows == 3
