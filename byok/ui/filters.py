@@ -145,7 +145,7 @@ def current(user: User) -> Filters:
     """The filters of this rerun: of the bar if the frame drew it, else the defaults."""
     values = cast(Mapping[str, Any], st.session_state)
     names = names_of(user, everyone=of_everyone(values, user))
-    return parse(values, user, names, now=session.now(), browser_zone=zones.of_browser(st.context.timezone))
+    return parse(values, user, names, now=session.now(), browser_zone=st.context.timezone)
 
 
 def of_everyone(values: Mapping[str, Any], user: User) -> bool:
@@ -173,8 +173,8 @@ def narrow(by: By, word: str) -> None:
 
 
 def zone_of(asked: object, browser: str | None, own: str) -> ZoneInfo:
-    """The first of these that is a zone, else UTC."""
-    for name in (asked, browser, own):
+    """The first of these that is a zone, else UTC; the browser's by today's name."""
+    for name in (asked, zones.of_browser(browser), own):
         if isinstance(name, str) and name in zones.names():
             return ZoneInfo(name)
     return ZoneInfo("UTC")
