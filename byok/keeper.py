@@ -26,7 +26,7 @@ from byok.notify.keeping import Job, Notifications
 from byok.recording import segments
 from byok.recording.publisher import merge, merge_hot
 from byok.recording.table import Table
-from byok.retention import Retention
+from byok.retention import PURGED_WITHIN, Retention
 from byok.settings import Settings
 
 MERGE_EVERY_S = 60
@@ -36,7 +36,6 @@ EVERYWHERE = frozenset(("publish", "tidy"))  # what each machine does for itself
 LOOK_AGAIN_S = 1.0
 PURGES_PER_REWRITE = 12  # rows past retention are hidden at once; a month's file need not be rewritten every hour for the newest of them
 CLOCK_SLACK = timedelta(seconds=2)
-LONGEST_KEPT_PAST = timedelta(days=1)
 T = TypeVar("T")
 log = structlog.get_logger("byok.keeper")
 
@@ -123,7 +122,7 @@ def wait(scheduler: BackgroundScheduler, stop: threading.Event) -> None:
 
 def longest_rest(every: timedelta) -> timedelta:
     """How long a row past retention, hidden already, may lie in its file, which is rewritten seldom then; it goes within a day anyway."""
-    return max(timedelta(0), min(PURGES_PER_REWRITE * every, LONGEST_KEPT_PAST - 2 * every))
+    return max(timedelta(0), min(PURGES_PER_REWRITE * every, PURGED_WITHIN - 2 * every))
 
 
 def _scheduled(jobs: Mapping[str, Sequence[Job]], leading: Leading) -> BackgroundScheduler:

@@ -10,11 +10,10 @@ from byok.accounts.database import Database
 from byok.notify import outbox, schedules
 from byok.recording.reader import View
 from byok.recording.rewriting import FilesUnreadable, users_in
-from byok.retention import Retention
+from byok.retention import PURGED_WITHIN, Retention
 from byok.settings import Settings
 
 LATE = timedelta(minutes=10)
-LONGEST_PAST = timedelta(days=1)  # within which a purge takes what a plan no longer keeps
 _START = "Start the keeper: byok keeper (or byok up); if it runs, its log says what stops it."
 _PURGE = (
     "A keeper that runs takes them with its next purge; else start one: byok keeper (or byok up). "
@@ -31,7 +30,7 @@ class Late(NamedTuple):
 
 def late(settings: Settings, db: Database, *, now: datetime) -> Iterator[Late]:
     """Records past their plan, deletions, reports and messages that somebody waits for."""
-    if rows := Retention.of(settings, db).purge(now=now - LONGEST_PAST, dry_run=True, force=True)["rows"]:
+    if rows := Retention.of(settings, db).purge(now=now - PURGED_WITHIN, dry_run=True, force=True)["rows"]:
         said = f"{in_words.plural(rows, 'record')} here more than a day past the plan"
         yield Late(said, _PURGE)
     if jobs.deletion_pending(db):

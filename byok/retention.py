@@ -40,6 +40,7 @@ from byok.store import spill
 SEALED_WITHIN_S = 30.0  # gateways seal their segment every 5 s
 CLOCK_SLACK = timedelta(days=2)
 AT_A_TIME = 2
+PURGED_WITHIN = timedelta(days=1)  # of the moment from which a plan no longer keeps a row
 _TRIES = 20  # of a removal on a table that other machines change, too
 _FORCED = " forced"
 
