@@ -41,8 +41,8 @@ def hours_within(series: Series, scope: AnyScope) -> NDArray[np.bool_]:
 
 
 def of_all_kinds(engine: Engine, by_key: pa.Table, *, only: Iterable[Mapping[str, str]] | None = None) -> Series:
-    """Each (user, vendor, model), (user, vendor, key) and (user), from the rows of `questions.hourly` (priced, by key); `only` those with
-    one of these names, if there are any.
+    """Each (user, vendor, model), (user, vendor, key) and (user), from the rows of `questions.hourly` (priced, by key). With `only`,
+    just those of these names (see `Series.names`).
 
     Who uses one model by one key has one series only: the others would be the same.
     """
@@ -79,25 +79,22 @@ class _Rows:
         self.zone, self.local, self.clocks, self.zones = _clocks(engine, self.words["user_id"], self.codes["user_id"], self.hour)
 
 
-def _joint(rows: _Rows, names: Sequence[str]) -> Ints:
-    """One number for the names of each row."""
-    joint = np.zeros(len(rows.hour), np.int64)
+def _joint(rows: _Rows, names: Sequence[str], codes: Mapping[str, Ints] | None = None) -> Ints:
+    """One number for the names of each row, or of what other `codes` say."""
+    codes = rows.codes if codes is None else codes
+    joint = np.zeros(len(codes[names[0]]), np.int64)
     for name in names:
-        joint = joint * len(rows.words[name]) + rows.codes[name]
+        joint = joint * len(rows.words[name]) + codes[name]
     return joint
 
 
 def _named(rows: _Rows, which: Ints, naming: Sequence[str], wanted: Sequence[Mapping[str, str]]) -> NDArray[np.bool_]:
     """Which of the rows `which` are of a series that is named so by `wanted`, and by nothing else."""
     places = {name: {word: place for place, word in enumerate(rows.words[name])} for name in naming}
-    joint = []
-    for names in wanted:
-        if {name for name in NAMES if names[name]} == set(naming) and all(names[name] in places[name] for name in naming):
-            number = 0
-            for name in naming:
-                number = number * len(rows.words[name]) + places[name][names[name]]
-            joint.append(number)
-    found: NDArray[np.bool_] = np.isin(_joint(rows, naming)[which], np.array(joint, np.int64))
+    theirs = [names for names in wanted if {name for name in NAMES if names[name]} == set(naming)]
+    known = [names for names in theirs if all(names[name] in places[name] for name in naming)]
+    codes: dict[str, Ints] = {name: np.array([places[name][names[name]] for names in known], np.int64) for name in naming}
+    found: NDArray[np.bool_] = np.isin(_joint(rows, naming)[which], _joint(rows, naming, codes))
     return found
 
 

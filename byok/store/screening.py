@@ -30,7 +30,7 @@ WHOLE_HISTORY = 2 * HISTORY  # the hours that an hour is compared with are compa
 _SHORT = timedelta(days=2)  # of a longer period nearly all same hours would be read to screen it
 _MEMORY = timedelta(weeks=HISTORY_WEEKS)
 _CALLS_TO_KNOW = 10  # of fewer the price of a token is not known
-_ABOUT = 0.5  # of what it was at the same hours a token costs at least at others
+_ABOUT = 0.5  # at other hours a token costs at least so much of what it did at the same ones
 _REST = timedelta(hours=WEEK_H // 2)  # before what is asked for: no hour of a short period is compared with that one
 _HOUR = timedelta(hours=1)
 T = TypeVar("T", bound=AnyScope)
@@ -120,7 +120,7 @@ def _habits(engine: Engine, before: EveryonesScope, until: datetime) -> pa.Table
     past = engine.ask("hours_of_keys", replace(before, since=begin), priced=True, hours=hours)
     memory = replace(before, since=earlier(before.until, _MEMORY))
     rest = engine.ask("calls_by_key", memory, same_from=same_from, same_hours=wide)
-    columns = {name: rest[name] for name in rest.column_names} | {"hour": pa.repeat(before.until - _REST, rest.num_rows)}
+    columns = {name: rest[name] for name in rest.column_names} | {"hour": pa.repeat(earlier(before.until, _REST), rest.num_rows)}
     columns |= {name: pa.nulls(rest.num_rows) for name in past.column_names if name not in columns}
     return pa.concat_tables([past, pa.table({name: columns[name] for name in past.column_names}).cast(past.schema)])
 
@@ -134,8 +134,8 @@ def _which_might(engine: Engine, scope: EveryonesScope, hours: pa.Table, sensiti
 def _reckon_cost_of_rest(series: Series, begin: datetime) -> None:
     """Let the hours that stand for the rest of eight weeks cost what as many tokens at the same hours did, or somewhat less."""
     hours, values = series.hours, series.hours.values
-    rest = np.flatnonzero(hours.hour == _hour(begin - _REST))
-    same = np.flatnonzero((hours.hour < _hour(begin)) & (hours.hour != _hour(begin - _REST)))
+    of_rest = hours.hour == _hour(earlier(begin, _REST))
+    rest, same = np.flatnonzero(of_rest), np.flatnonzero(~of_rest & (hours.hour < _hour(begin)))
     calls, tokens, cost = (
         np.bincount(hours.series[same], values[metric][same], len(series.names)) for metric in ("calls", "tokens", "cost")
     )

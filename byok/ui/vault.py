@@ -39,7 +39,8 @@ def _used_lately(key: VendorKey) -> bool:
 def _row(user: User, key: VendorKey, word: str, calls: Sequence[int]) -> None:
     name = f"**{key.vendor}**" + (f" · {in_words.literal(key.label)}" if key.label else "") + f" · …{in_words.literal(key.last_four)}"
     marks = (" :blue-badge[default]" if key.default else "") + (" :red-badge[refused by the vendor]" if key.refused_at else "")
-    marks += "" if _used_lately(key) else f" :gray-badge[unused for {key_usage.DAYS} days]" if key.last_used_at else " :gray-badge[unused]"
+    if not _used_lately(key):
+        marks += f" :gray-badge[unused for {key_usage.DAYS} days]" if key.last_used_at else " :gray-badge[unused]"
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", border=True):
         with st.container(width="content", gap=None):
             st.markdown(name + marks)
