@@ -313,8 +313,8 @@ def _keeper(settings: Settings, now: datetime) -> Iterator[Finding]:
     with database.open_database(settings.accounts_database) as db:
         found = list(neglected.late(settings, db, now=now))
     for one in found:
-        yield _fault("keeper", one.said, one.remedy)
-    if not found:
+        yield Finding("keeper", one.well, one.said, one.remedy)
+    if all(one.well for one in found):
         yield Finding("keeper", True, "nothing is late")
 
 
