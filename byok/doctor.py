@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from byok import in_words, listening
 from byok.errors import ByokError
-from byok.settings import Settings, is_safe_origin, unknown_names
+from byok.settings import Settings, unknown_names
+from byok.settings.addresses import is_safe_origin
 from byok.supervisor import answers_ready
 
 LEAST_FREE_BYTES = 1 << 30
