@@ -1,28 +1,33 @@
 """Mail: a message of a plain and an HTML part, handed to the operator's SMTP server over TLS (without it to loopback only)."""
 
+import contextlib
 import ipaddress
 import smtplib
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email import policy
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
+from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import certifi
 
 from byok.errors import ByokError
+from byok.notify import outgoing
 from byok.notify.findings import plain
 from byok.notify.outcome import Outcome, later, refused, sent
 from byok.settings import Settings
 
 TIMEOUT_S = 20.0
 REACH_TIMEOUT_S = 5.0
+ANSWER_S = 60.0  # to a whole mail, which filters may look at for long: one that is given up and sent again arrives twice
+GOODBYE_S = 2.0
 _LONGEST_LINE = 900  # 998 is what mail allows; headers are not folded, as that would encode addresses in them
 _POLICY = policy.SMTP.clone(max_line_length=_LONGEST_LINE)
 PRINTED = policy.default.clone(max_line_length=_LONGEST_LINE)  # the same with the line ends of a terminal
@@ -87,20 +92,22 @@ def _told(settings: Settings, timeout_s: float, act: Callable[[smtplib.SMTP], ob
             act(server)
     except _TlsMissing:
         return later("starttls_missing")
-    except smtplib.SMTPAuthenticationError:
+    except (smtplib.SMTPAuthenticationError, _SignInMissing):
         return later("sign_in_refused")
+    except _Unanswered:
+        return later("no_answer")
     except smtplib.SMTPRecipientsRefused as error:
         return _answered(max(code for code, _ in error.recipients.values()))
+    except smtplib.SMTPDataError as error:
+        return _answered(error.smtp_code)
     except smtplib.SMTPNotSupportedError:
         return refused("smtputf8_missing")
-    except smtplib.SMTPResponseException as error:
-        return _answered(error.smtp_code)
+    except smtplib.SMTPResponseException as error:  # said of the sender or of this machine: not for good
+        return later(str(error.smtp_code)) if error.smtp_code >= 200 else later("unreachable")
     except ssl.SSLError:
         return later("tls_failed")
-    except TimeoutError:
-        return later("timeout")
-    except (OSError, smtplib.SMTPException):
-        return later("unreachable")
+    except (OSError, smtplib.SMTPException) as error:
+        return later("timeout" if isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError) else "unreachable")
     return sent("250")
 
 
@@ -112,17 +119,28 @@ class _TlsMissing(Exception):
     pass
 
 
+class _SignInMissing(Exception):
+    pass
+
+
+class _Unanswered(Exception):
+    pass
+
+
 def _answered(code: int) -> Outcome:
-    return refused(str(code)) if code >= 500 else later(str(code))
+    if code >= 500:
+        return refused(str(code))
+    return later(str(code) if code >= 200 else "unreachable")
 
 
-def _server(url: str, timeout_s: float) -> smtplib.SMTP:
+@contextlib.contextmanager
+def _server(url: str, timeout_s: float) -> Iterator[smtplib.SMTP]:
     """Connected, encrypted and signed in."""
     parts = urlsplit(url)
     host, secure = parts.hostname or "", parts.scheme == "smtps"
-    entry = socket.getaddrinfo(host, parts.port or (465 if secure else 25), type=socket.SOCK_STREAM)[0]
-    local = ipaddress.ip_address(entry[4][0]).is_loopback
-    server: smtplib.SMTP = _Secured(entry, host, timeout_s, _trusting(local)) if secure else _Plain(entry, host, timeout_s)
+    entries = socket.getaddrinfo(host, parts.port or (465 if secure else 25), type=socket.SOCK_STREAM)
+    local = all(ipaddress.ip_address(entry[4][0]).is_loopback for entry in entries)
+    server: smtplib.SMTP = _Secured(entries, host, timeout_s, _trusting(local)) if secure else _Plain(entries, host, timeout_s)
     try:
         server.ehlo_or_helo_if_needed()
         if not secure and server.has_extn("starttls"):
@@ -131,44 +149,66 @@ def _server(url: str, timeout_s: float) -> smtplib.SMTP:
         elif not secure and not local:
             raise _TlsMissing
         if parts.username:
-            server.login(unquote(parts.username), unquote(parts.password or ""))
-    except BaseException:
-        server.close()
+            _sign_in(server, unquote(parts.username), unquote(parts.password or ""))
+        yield server
+    finally:
+        _leave(server)
+
+
+def _sign_in(server: smtplib.SMTP, user: str, password: str) -> None:
+    try:
+        server.login(user, password)
+    except (smtplib.SMTPResponseException, smtplib.SMTPServerDisconnected):
         raise
-    return server
+    except smtplib.SMTPException:  # it knows no way to sign in, or none of ours
+        raise _SignInMissing from None
+
+
+def _leave(server: smtplib.SMTP) -> None:
+    """Whatever it answers to a goodbye, what it took before is taken."""
+    with contextlib.suppress(OSError):
+        if server.sock is not None:
+            server.sock.settimeout(GOODBYE_S)
+            server.quit()
+    server.close()
 
 
 class _Plain(smtplib.SMTP):
-    """Connects to the very address that was looked up: what was said of it (loopback or not) holds."""
+    """Connects to the very addresses that were looked up: what was said of them (loopback or not) holds."""
 
-    def __init__(self, entry: Any, host: str, timeout_s: float) -> None:
-        self._entry = entry
-        super().__init__(host, entry[4][1], timeout=timeout_s)
+    def __init__(self, entries: Sequence[Any], host: str, timeout_s: float) -> None:
+        self._entries = entries
+        super().__init__(host, entries[0][4][1], timeout=timeout_s)
+
+    def data(self, msg: Any) -> tuple[int, bytes]:
+        return _heard_out(self, partial(super().data, msg))
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:  # noqa: ARG002 - as smtplib calls it
-        return _connected(self._entry, timeout)
+        return outgoing.first_that_answers(self._entries, timeout)
 
 
 class _Secured(smtplib.SMTP_SSL):
     """The same with TLS from the first byte."""
 
-    def __init__(self, entry: Any, host: str, timeout_s: float, context: ssl.SSLContext) -> None:
-        self._entry = entry
-        super().__init__(host, entry[4][1], timeout=timeout_s, context=context)
+    def __init__(self, entries: Sequence[Any], host: str, timeout_s: float, context: ssl.SSLContext) -> None:
+        self._entries = entries
+        super().__init__(host, entries[0][4][1], timeout=timeout_s, context=context)
+
+    def data(self, msg: Any) -> tuple[int, bytes]:
+        return _heard_out(self, partial(super().data, msg))
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:  # noqa: ARG002
-        return self.context.wrap_socket(_connected(self._entry, timeout), server_hostname=host)
+        return self.context.wrap_socket(outgoing.first_that_answers(self._entries, timeout), server_hostname=host)
 
 
-def _connected(entry: Any, timeout: float) -> socket.socket:
-    raw = socket.socket(entry[0], entry[1], entry[2])
-    raw.settimeout(timeout)
+def _heard_out(server: smtplib.SMTP, hand_over: Callable[[], tuple[int, bytes]]) -> tuple[int, bytes]:
+    """Nobody knows whether a server that says nothing to a whole mail has taken it: it gets time, then the mail again, under its id."""
+    if server.sock is not None:
+        server.sock.settimeout(ANSWER_S)
     try:
-        raw.connect(entry[4])
-    except BaseException:
-        raw.close()
-        raise
-    return raw
+        return hand_over()
+    except smtplib.SMTPServerDisconnected:
+        raise _Unanswered from None
 
 
 def _trusting(local: bool) -> ssl.SSLContext:

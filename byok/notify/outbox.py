@@ -25,6 +25,7 @@ KEPT = timedelta(days=30)
 REMEMBERED = timedelta(hours=26)  # hours older than that are never alerted, so nothing needs to know that they were
 _LATEST = datetime.max.replace(tzinfo=UTC) - 2 * REMEMBERED
 STATUSES = ("pending", "sent", "refused", "expired")
+REPORT = "report"
 TEST = "test"  # sent at once by whoever asked; never by the keeper
 
 
@@ -88,7 +89,7 @@ def put(
 
 def due(db: Database, *, now: datetime, most: int) -> list[Delivery]:
     """What is to be sent now, oldest first; of each rule (each person's reports) the oldest one, so that a long queue holds up no other."""
-    which = (deliveries.c.status == "pending") & (deliveries.c.next_try_at <= now) & (deliveries.c.kind != TEST)
+    which = (deliveries.c.status == "pending") & (deliveries.c.next_try_at <= now) & (deliveries.c.kind != TEST) & ~_too_late(now)
     queue = sa.func.coalesce(deliveries.c.rule_id, deliveries.c.user_id)
     turn = sa.func.row_number().over(partition_by=queue, order_by=(deliveries.c.next_try_at, deliveries.c.created_at))
     ranked = sa.select(*_SHOWN, turn.label("turn")).where(which).subquery()
@@ -177,8 +178,13 @@ def last_of_rules(db: Database, rule_ids: Iterable[str]) -> dict[str, Delivery]:
 
 
 def prune(db: Database, *, now: datetime) -> None:
-    """Forget what is old: after 30 days, and figures of hours that the plan of the user they are about no longer keeps."""
+    """Give up what is too late, and forget what is old: after 30 days, and figures of hours that the plan of whom they are about no longer
+    keeps. A clock that was ahead for a moment puts no message off to where it stood."""
     with db.writing() as connection:
+        pending = sa.update(deliveries).where(deliveries.c.status == "pending")
+        connection.execute(pending.where(_too_late(now), ~deliveries.c.in_flight).values(status="expired", ended_at=now))
+        again = {"next_try_at": now, "expires_at": now + GIVEN_UP_AFTER}
+        connection.execute(pending.where(deliveries.c.next_try_at > now + REMEMBERED).values(**again))
         ended = sa.delete(deliveries).where(deliveries.c.status != "pending")
         connection.execute(ended.where(deliveries.c.ended_at < now - KEPT))
         connection.execute(sa.delete(deliveries).where(deliveries.c.kind == TEST, deliveries.c.created_at < now - REMEMBERED))
@@ -202,6 +208,11 @@ def forget_about(db: Database, user_id: str, *, before: datetime, since: datetim
         gone: int = connection.execute(sa.delete(deliveries).where(told, past)).rowcount
         hours = (alert_episodes.c.user_id == user_id) & (alert_episodes.c.last_at >= begin) & (alert_episodes.c.last_at < before)
         return gone + int(connection.execute(sa.delete(alert_episodes).where(hours)).rowcount)
+
+
+def _too_late(now: datetime) -> sa.ColumnElement[bool]:
+    """An alert that nobody could send in its 24 hours, as the keeper stood still: its hour is over. A report has one try afterwards."""
+    return (deliveries.c.expires_at < now) & (deliveries.c.kind != REPORT)
 
 
 def _kept_days(connection: Connection) -> dict[str, int]:

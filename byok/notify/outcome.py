@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 RETRYABLE_STATUSES = frozenset({429})
+LONGEST_WAIT_S = 3600.0
 
 
 class Outcome(NamedTuple):
@@ -29,7 +30,7 @@ def later(said: str, wait_s: float | None = None) -> Outcome:
 
 
 def of_status(status: int, retry_after: str | None = None) -> Outcome:
-    """What an HTTP status means: 2xx is sent; 429, 5xx is tried again; all else (redirects too) ends it.
+    """What an HTTP status means: 2xx is sent; 429, 5xx is tried again; all else (redirects too) ends it. A wait is an hour at most.
 
     >>> of_status(429, "30")
     Outcome(sent=False, final=False, said='429', wait_s=30.0)
@@ -38,5 +39,5 @@ def of_status(status: int, retry_after: str | None = None) -> Outcome:
         return sent(str(status))
     if status in RETRYABLE_STATUSES or status >= 500:
         plain = retry_after is not None and retry_after.strip().isascii() and retry_after.strip().isdecimal()
-        return later(str(status), float(retry_after or 0) if plain else None)
+        return later(str(status), min(float(retry_after or 0), LONGEST_WAIT_S) if plain else None)
     return refused(str(status))

@@ -104,7 +104,7 @@ def _connected(place: Place) -> Iterator[socket.socket]:
     open_to = [entry for entry in found if may_reach(ipaddress.ip_address(entry[4][0]), named=place.named)]
     if not open_to:
         raise _AddressRefused
-    with _first_that_answers(open_to) as raw:
+    with first_that_answers(open_to, TIMEOUT_S) as raw:
         if not may_reach(ipaddress.ip_address(raw.getpeername()[0]), named=place.named):
             raise _AddressRefused
         if place.scheme == "http":
@@ -114,11 +114,12 @@ def _connected(place: Place) -> Iterator[socket.socket]:
                 yield secured
 
 
-def _first_that_answers(entries: Sequence[Any]) -> socket.socket:
+def first_that_answers(entries: Sequence[Any], timeout_s: float) -> socket.socket:
+    """A socket connected to the first of these (as `getaddrinfo` gives them) that takes it. Raises OSError if none does."""
     failed: OSError | None = None
     for family, kind, proto, _, address in entries:
         raw = socket.socket(family, kind, proto)
-        raw.settimeout(TIMEOUT_S)
+        raw.settimeout(timeout_s)
         try:
             raw.connect(address)
             return raw

@@ -130,7 +130,7 @@ def enqueue_due(db: Database, *, now: datetime) -> int:
             period = last_complete(schedule.period, schedule.tz, _last_due(schedule, now))
             made = outbox.put(
                 connection,
-                kind="report",
+                kind=outbox.REPORT,
                 dedupe_key=f"report:{schedule.user_id}:{schedule.period}:{period.first}",
                 rule_id=None,
                 user_id=schedule.user_id,

@@ -108,6 +108,23 @@ def test_held_back_messages_have_their_24_hours_afterwards(book, put):
         assert connection.execute(sa.select(deliveries.c.expires_at)).scalar() == book.now + 24 * HOUR
 
 
+def test_an_alert_that_waited_for_a_keeper_longer_than_a_day_is_given_up_and_a_report_is_not(book, put):
+    late, report, db = put(), put("r", kind="report", rule_id=None), book.services.db
+    book.later(hours=25)
+    in_time = put("new")
+    assert set(due(book)) == {report, in_time}
+    outbox.prune(db, now=book.now)
+    assert [outbox.get(db, one).status for one in (late, report, in_time)] == ["expired", "pending", "pending"]
+
+
+def test_a_clock_that_was_ahead_puts_no_message_off(book, put):
+    one, db = put(), book.services.db
+    with db.writing() as connection:
+        connection.execute(sa.update(deliveries).values(next_try_at=book.now + timedelta(days=365)))
+    outbox.prune(db, now=book.now)
+    assert due(book) == [one]
+
+
 def test_rules_and_people_take_their_messages_along(book, put):
     db = book.services.db
     put("1", about=book.ada), put("2", about=book.bob)

@@ -89,7 +89,7 @@ def test_a_listed_name_that_leads_inside_is_not_connected(monkeypatch):
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, port)) for ip in ("127.0.0.1", "10.1.2.3", "169.254.169.254")]
 
     monkeypatch.setattr(socket, "getaddrinfo", lookup)
-    monkeypatch.setattr(outgoing, "_first_that_answers", lambda _: pytest.fail("connected"))
+    monkeypatch.setattr(outgoing, "first_that_answers", lambda *_: pytest.fail("connected"))
     assert post("https://hooks.slack.com/services/x", b"{}", {}, hosts=SLACK) == later("address_refused")
     assert asked == ["hooks.slack.com"], "looked up once"
 
@@ -121,4 +121,5 @@ def test_an_answer_without_end_is_given_up(monkeypatch):
 def test_which_answers_end_it():
     assert [of_status(status).final for status in (200, 204, 301, 400, 403, 404, 410, 429, 500, 503)] == [True] * 7 + [False] * 3
     assert of_status(429, "30").wait_s == 30
+    assert of_status(429, "9" * 400).wait_s == 3600
     assert of_status(503, "Wed, 21 Oct 2026 07:28:00 GMT").wait_s is None
