@@ -1,6 +1,7 @@
 """`byok doctor`: looks at an installation from settings to the last usage file, and names each fault with its remedy. Changes nothing."""
 
 import asyncio
+import errno
 import shutil
 import sqlite3
 import stat
@@ -14,7 +15,8 @@ from typing import NamedTuple
 
 from byok import in_words, listening
 from byok.errors import ByokError
-from byok.settings import Settings, is_safe_origin, unknown_names
+from byok.settings import Settings, unknown_names
+from byok.settings.addresses import is_safe_origin
 from byok.supervisor import answers_ready
 
 LEAST_FREE_BYTES = 1 << 30
@@ -70,7 +72,9 @@ def _guarded(what: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Findi
         yield Finding(what, False, error.message, error.remedy)
     except OSError as error:
         place = error.filename or "a file"
-        yield _fault(what, f"{place}: {error.strerror}", "Correct its owner and mode, or restore it from a backup.")
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "Free some space." if full else "Correct its owner and mode, or restore it from a backup."
+        yield _fault(what, f"{place}: {error.strerror}", remedy)
     except Exception as error:
         yield _fault(what, f"cannot be examined ({type(error).__name__})", f"{_RESTORE}, or report this.")
 
@@ -114,10 +118,17 @@ def _directories(settings: Settings) -> Iterator[Finding]:
     usage = [settings.usage_dir] if isinstance(settings.usage_dir, Path) else []
     for directory in (settings.data, settings.journal_dir, *usage, settings.exports_dir):
         if directory.exists():
-            with tempfile.TemporaryFile(dir=directory) as probe:
-                probe.write(b"x")
-                probe.flush()
+            _probe(directory)
     yield Finding("data", True, f"{settings.data} can be written")
+
+
+def _probe(directory: Path) -> None:
+    try:
+        with tempfile.TemporaryFile(dir=directory) as probe:
+            probe.write(b"x")
+            probe.flush()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(directory)) from None
 
 
 def _disk(settings: Settings) -> Iterator[Finding]:
@@ -313,8 +324,8 @@ def _keeper(settings: Settings, now: datetime) -> Iterator[Finding]:
     with database.open_database(settings.accounts_database) as db:
         found = list(neglected.late(settings, db, now=now))
     for one in found:
-        yield _fault("keeper", one.said, one.remedy)
-    if not found:
+        yield Finding("keeper", one.well, one.said, one.remedy)
+    if all(one.well for one in found):
         yield Finding("keeper", True, "nothing is late")
 
 

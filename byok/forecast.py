@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from byok import in_words
+
 LEAST_DAYS, LEAST_ACTIVE, LONGEST_QUIET = 14, 5, 28
 MOST_DAYS = 190  # older days weigh next to nothing
 _WEEK_HALF_LIFE, _WEEK_PRIOR = 70.0, 2.0  # days; a weekday counts as if it had been like its neighbours twice
@@ -213,6 +215,12 @@ def _past_errors(values: Values, first_weekday: int, horizon: int) -> Values:
 def _basis(fit: _Fit, days: int) -> str:
     weekend = float(fit.week[5:].mean() / max(fit.week[:5].mean(), 1e-12))
     growth = float(np.expm1(7 * fit.slope))
-    weekdays = f"a weekend day comes to {100 * weekend:.0f} % of a working day" if not 0.9 <= weekend <= 1.1 else "all weekdays alike"
-    trend = f"{'growing' if growth > 0 else 'falling'} by {100 * abs(growth):.0f} % a week" if abs(growth) >= _WORTH_SAYING else "level"
+    weekdays = (
+        f"a weekend day comes to {in_words.percent(weekend, 0)} of a working day" if not 0.9 <= weekend <= 1.1 else "all weekdays alike"
+    )
+    trend = (
+        f"{'growing' if growth > 0 else 'falling'} by {in_words.percent(abs(growth), 0)} a week"
+        if abs(growth) >= _WORTH_SAYING
+        else "level"
+    )
     return f"From the last {days} days: {weekdays}, {trend}."

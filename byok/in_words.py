@@ -67,15 +67,19 @@ def short(number: Number | None) -> str:
     return f"{value:,}"
 
 
-def percent(share: float | None) -> str:
-    """A share of one as per cent.
+def percent(share: float | None, places: int | None = None) -> str:
+    """A share of one as per cent, with as many decimals as it deserves, or always as many as `places` says.
 
     >>> percent(0.5), percent(0.0123), percent(0.00004), percent(12.34), percent(None)
     ('50 %', '1.2 %', '<0.1 %', '1,234 %', '—')
+    >>> percent(0.0123, 0), percent(0.5, 1)
+    ('1 %', '50.0 %')
     """
     if share is None:
         return DASH
     value = share * 100
+    if places is not None:
+        return f"{value:,.{places}f} %"
     if 0 < abs(value) < 0.1:
         return "<0.1 %"
     return f"{value:,.0f} %" if abs(value) >= 10 or value == 0 else f"{value:.1f} %"

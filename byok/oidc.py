@@ -22,7 +22,8 @@ import msgspec
 
 from byok.accounts.identities import Identity
 from byok.errors import ByokError
-from byok.settings import Settings, is_safe_origin
+from byok.settings import Settings
+from byok.settings.addresses import is_safe_origin
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 LEEWAY_S = 60

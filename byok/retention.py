@@ -122,6 +122,8 @@ class Retention:
         if past and not dry_run:
             receipts.keep(self._db, receipt)
             jobs.drop(self._db, _PURGE)
+        if not dry_run:
+            jobs.put(self._db, jobs.PURGED_AT, now.isoformat())
         listed = [{"user_id": user_id, "rows": count, "before": _instant(limits[user_id])} for user_id, count in sorted(rows.items())]
         return receipt | {"users": listed}
 

@@ -90,7 +90,7 @@ def test_parquet_reads_back_as_it_was():
     assert table.to_pylist() == pa.Table.from_batches([batch(), batch(ROWS[:1])]).to_pylist()
 
 
-@pytest.mark.parametrize(("fmt", "empty"), [("json", b"[\n]\n"), ("jsonl", b""), ("csv", (",".join(SCHEMA.names) + "\r\n").encode())])
+@pytest.mark.parametrize(("fmt", "empty"), [("json", b"[]\n"), ("jsonl", b""), ("csv", (",".join(SCHEMA.names) + "\r\n").encode())])
 def test_nothing_is_a_file_without_rows(fmt, empty):
     assert written(fmt, batch([])) == empty
 
@@ -131,3 +131,15 @@ def test_any_text_survives_json_and_csv(texts):
     read = [row[0] for row in cells(written("csv", table))[1:]]
     expected = ["" if text is None else f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text for text in texts]
     assert read == expected
+
+
+def test_a_row_with_nothing_in_it_is_still_a_line_that_readers_see():
+    blob = written("csv", pa.RecordBatch.from_pydict({"t": pa.array(["a", None, ""], pa.string())}))
+    assert cells(blob) == [["t"], ["a"], [""], [""]]
+
+
+def test_rows_too_large_for_one_array_of_texts_are_written_in_parts(monkeypatch):
+    monkeypatch.setattr("byok.store.csv_json._AT_ONCE_BYTES", 100)
+    whole = pa.RecordBatch.from_pydict({"n": range(50), "t": [str(n) * n for n in range(50)]})
+    assert json.loads(written("json", whole)) == whole.to_pylist()
+    assert len(list(export.write("jsonl", iter([whole])))) > 5

@@ -13,6 +13,7 @@ from byok.accounts.database import Database
 from byok.accounts.tables import jobs
 
 PURGE_PENDING, ERASE_USERS_PENDING = "purge_pending", "erase_users_pending"
+PURGED_AT = "purged_at"  # when a purge last ended well, whatever it found
 ERASE_USAGE_PENDING = "erase_usage:"  # followed by the user's id
 ERASE_CUT_PENDING = "erase_cut:"  # followed by the user's id, a colon and a word of its own
 

@@ -1,8 +1,11 @@
 """What every command shares: `--data`, settings read once, errors as one line, secrets from standard input, plain tables."""
 
+import contextlib
 import os
+import signal
 import sys
-from collections.abc import Collection, Sequence
+import threading
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +22,17 @@ DATA = "byok.data"  # where a command finds what --data said
 _WHOLE = 500  # characters; no first sentence of a command is longer
 
 
+class _Directory(click.Path):
+    """Not an empty word, as a variable of the shell that is not set leaves it: that would be the working directory."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(value, param, ctx) if value else self.fail("it is empty.", param, ctx)
+
+
 class Command(click.Command):
     """A command with `--data DIR` that finds the installation's `Settings` in `ctx.obj` (`@click.pass_obj`)."""
+
+    sees_to_signals = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -29,7 +41,7 @@ class Command(click.Command):
             click.Option(
                 ["--data"],
                 metavar="DIR",
-                type=click.Path(file_okay=False, path_type=Path),
+                type=_Directory(file_okay=False, path_type=Path),
                 expose_value=False,
                 callback=_remember_data,
                 help="Data directory. Default: BYOK_DATA, else ./data.",
@@ -39,12 +51,26 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         from byok.settings import load
 
-        ctx.obj = load(os.environ, data=ctx.meta.get(DATA))
-        self.begin(ctx.obj)
-        return super().invoke(ctx)
+        with contextlib.nullcontext() if self.sees_to_signals else _ending_as_by_ctrl_c():
+            ctx.obj = load(os.environ, data=ctx.meta.get(DATA))
+            self.begin(ctx.obj)
+            return super().invoke(ctx)
 
     def begin(self, settings: "Settings") -> None:
         """What comes before the command itself: nothing, so that small commands start at once."""
+
+
+@contextlib.contextmanager
+def _ending_as_by_ctrl_c() -> Iterator[None]:
+    """SIGTERM ends a command as Ctrl-C does, so that what was begun is left in order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class StoreCommand(Command):
@@ -89,6 +115,8 @@ class Group(click.Group):
             return super().invoke(ctx)
         try:
             return super().invoke(ctx)
+        except (click.Abort, KeyboardInterrupt):
+            fail("Stopped. Run the same command again to go on: nothing is done twice.")
         except ByokError as error:
             fail(f"{error.message} {error.remedy}" if "\n" not in error.message else f"{error.message}\n{error.remedy}")
         except BrokenPipeError:
@@ -97,7 +125,7 @@ class Group(click.Group):
         except OSError as error:
             where = f": {error.filename}" if error.filename else ""
             fail(f"{error.strerror or type(error).__name__}{where}. Check the path, its permissions and the free space.")
-        except (click.ClickException, click.exceptions.Exit, click.Abort, KeyboardInterrupt):
+        except (click.ClickException, click.exceptions.Exit):
             raise
         except Exception as error:
             if os.environ.get("BYOK_LOG_LEVEL", "").lower() == "debug":

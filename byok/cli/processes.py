@@ -13,7 +13,13 @@ from byok.settings import Settings
 BEHIND_THE_GATEWAY = 5  # of `nice`: a quarter of a processor that the gateway wants whole
 
 
-@click.command(cls=Command)
+class Process(Command):
+    """A command that runs until it is told to stop."""
+
+    sees_to_signals = True
+
+
+@click.command(cls=Process)
 @click.option("--demo", is_flag=True, help="Use a data directory of its own, filled with a year of sample usage.")
 @click.pass_context
 def up(ctx: click.Context, demo: bool) -> None:
@@ -29,7 +35,7 @@ def up(ctx: click.Context, demo: bool) -> None:
     ctx.exit(launch.up(settings, os.environ))
 
 
-@click.command(cls=Command)
+@click.command(cls=Process)
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes that share the port. Default: BYOK_GATEWAY_WORKERS, else 1.")
 @click.pass_obj
 def gateway(settings: Settings, workers: int | None) -> None:
@@ -44,7 +50,7 @@ def gateway(settings: Settings, workers: int | None) -> None:
     run.run(settings if workers is None else settings.model_copy(update={"gateway_workers": workers}))
 
 
-@click.command(cls=Command)
+@click.command(cls=Process)
 @click.pass_obj
 def web(settings: Settings) -> None:
     """Run the dashboard and the API.
@@ -58,7 +64,7 @@ def web(settings: Settings) -> None:
     web.run(settings)
 
 
-@click.command(cls=Command)
+@click.command(cls=Process)
 @click.pass_obj
 def keeper(settings: Settings) -> None:
     """Run what happens by itself: journal to Parquet, merging, purging. One works at a time per data directory.

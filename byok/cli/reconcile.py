@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from byok import in_words
 from byok.cli.frame import StoreCommand, show_json, show_table
 from byok.settings import Settings
 
@@ -58,4 +59,4 @@ def _amount(value: object, kind: str) -> str:
 
 
 def _share(captured: float | None) -> str:
-    return "-" if captured is None else f"{100 * captured:.1f} %"
+    return "-" if captured is None else in_words.percent(captured, 1)

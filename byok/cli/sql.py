@@ -114,27 +114,25 @@ def _own(services: "Services", query: str, email: str) -> "pa.Table":
 
 
 def _write(answer: "pa.Table | pa.RecordBatchReader | None", kind: str) -> None:
-    from byok.store import formatting
-
     if answer is None:
         return
-    if kind == "parquet":
-        _write_parquet(answer)
-        return
-    for piece in formatting.write(kind, answer):
-        sys.stdout.write(piece)
-    sys.stdout.flush()
+    if kind == "parquet" and sys.stdout.isatty():
+        raise click.UsageError("Parquet is not for a terminal: redirect it, as in > answer.parquet.")
+    sys.stdout.buffer.writelines(_pieces(answer, kind))
+    sys.stdout.buffer.flush()
 
 
-def _write_parquet(answer: "pa.Table | pa.RecordBatchReader") -> None:
+def _pieces(answer: "pa.Table | pa.RecordBatchReader", kind: str) -> Iterator[bytes]:
     import pyarrow as pa
 
-    from byok.store import parquet
+    from byok.store import csv_json, formatting, parquet
 
-    if sys.stdout.isatty():
-        raise click.UsageError("Parquet is not for a terminal: redirect it, as in > answer.parquet.")
-    sys.stdout.buffer.writelines(parquet.write(answer.schema, answer.to_batches() if isinstance(answer, pa.Table) else answer))
-    sys.stdout.buffer.flush()
+    batches = answer.to_batches() if isinstance(answer, pa.Table) else answer
+    if kind == "parquet":
+        return parquet.write(answer.schema, batches)
+    if kind == "table":
+        return (line.encode() for line in formatting.table(answer.schema.names, batches))
+    return csv_json.write(kind, answer.schema, batches, line_end="\n")  # as other commands expect it of their input
 
 
 def _converse(services: "Services", email: str | None) -> None:

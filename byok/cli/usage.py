@@ -1,5 +1,6 @@
 """`byok usage`, `byok what-if`, `byok export`, `byok import`: sums on a terminal, records out, records in."""
 
+import secrets
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -122,7 +123,7 @@ def export(settings: Settings, email: str, since: str | None, until: str | None,
                 sys.stdout.buffer.write(piece)
             sys.stdout.buffer.flush()
             return
-        draft = out.with_name(f".{out.name}.part")  # a half-written export never carries the name of a whole one
+        draft = out.with_name(f".{out.name}.{secrets.token_hex(4)}.part")  # a half-written export never carries the name of a whole one
         try:
             with draft.open("wb") as file:
                 file.writelines(pieces)

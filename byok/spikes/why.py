@@ -34,7 +34,7 @@ def sentence(
         text = f"{_amount(metric, actual)}{_UNITS[metric]}, usually nothing on {when}"
     text += f" {over}" if over else ""
     from_model = f", model {model}" if model else ""
-    return f"{text}; {100 * share:.0f} % of the excess from key {key}{from_model}" if key else f"{text}{from_model}"
+    return f"{text}; {in_words.percent(share, 0)} of the excess from key {key}{from_model}" if key else f"{text}{from_model}"
 
 
 def _amount(metric: Metric, value: float) -> str:

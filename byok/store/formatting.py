@@ -1,11 +1,8 @@
-"""Answers of any query as text: every digit of a number, UTC instants, nothing lost on the way through floats.
+"""Values of any query as text: every digit of a number, UTC instants, nothing lost on the way through floats.
 
 Instants are written as `2026-11-22T10:00:00.123456Z`, timestamps without a zone the same without the Z.
 """
 
-import csv
-import io
-import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, timedelta
@@ -15,18 +12,7 @@ import pyarrow as pa
 
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _DAYS_IN_400_YEARS = 146_097
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a spreadsheet's formula begins
-_WIDEST_CELL = 60
-
-
-def write(fmt: str, answer: Any) -> Iterator[str]:
-    """The pieces of `answer` (a pa.Table or pa.RecordBatchReader) as `json`, `csv` or `table`; KeyError for another format.
-
-    json is one array of objects; csv has a header, empty cells for null, and a `'` before a text that a spreadsheet would run; table is
-    for eyes. Column names that occur twice are numbered. Only `table` holds the whole answer at once.
-    """
-    batches = answer.to_batches() if isinstance(answer, pa.Table) else answer
-    return {"json": _json, "csv": _csv, "table": _table}[fmt](unique(answer.schema.names), batches)
+_WIDEST_CELL = 60  # signs
 
 
 def unique(names: Sequence[str]) -> list[str]:
@@ -45,6 +31,21 @@ def unique(names: Sequence[str]) -> list[str]:
         last[name] = max(number, 0)
         given.append(new)
     return given
+
+
+def table(names: Sequence[str], batches: Iterable[Any]) -> Iterator[str]:
+    """The lines of a table for eyes: cells cut to 60 signs, numbers to the right. It holds the whole answer at once."""
+    columns: list[list[str]] = [[_narrow(name)] for name in unique(names)]
+    to_the_right = [False] * len(names)
+    for batch in batches:
+        for at, column in enumerate(batch.columns):
+            to_the_right[at] = pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_decimal(column.type)
+            columns[at] += [_narrow(cell) if cell is not None else "" for cell in cells(column)]
+    widths = [max(map(len, column)) for column in columns]
+    columns = [[column[0], "─" * width, *column[1:]] for column, width in zip(columns, widths, strict=True)]
+    for row in zip(*columns, strict=True):
+        fitted = (cell.rjust(width) if right else cell.ljust(width) for cell, width, right in zip(row, widths, to_the_right, strict=True))
+        yield "  ".join(fitted).rstrip() + "\n"
 
 
 def tokens(column: Any) -> list[str]:
@@ -96,54 +97,6 @@ _TEXTS: tuple[tuple[Callable[[Any], bool], Callable[[Any], str]], ...] = (
     (pa.types.is_binary, lambda value: "".join(map(_BYTES.__getitem__, value))),
     (pa.types.is_interval, lambda value: f"{value.months} months {value.days} days {timedelta(microseconds=value.nanoseconds // 1000)}"),
 )
-
-
-def _json(names: list[str], batches: Iterable[Any]) -> Iterator[str]:
-    keys = [_quoted(name) + ":" for name in names]
-    before = "["
-    for batch in batches:
-        columns = [tokens(column) for column in batch.columns]
-        for row in zip(*columns, strict=True):
-            yield before + "{" + ",".join(map("".join, zip(keys, row, strict=True))) + "}"
-            before = ",\n"
-    yield "[]\n" if before == "[" else "]\n"
-
-
-def _csv(names: list[str], batches: Iterable[Any]) -> Iterator[str]:
-    line = io.StringIO()
-    writer = csv.writer(line, lineterminator="\n")
-    rows = (row for batch in batches for row in zip(*map(_harmless, batch.columns), strict=True))
-    for row in itertools.chain([[_no_formula(name) for name in names]], rows):
-        writer.writerow(row)
-        yield line.getvalue()
-        line.seek(0)
-        line.truncate()
-
-
-def _table(names: list[str], batches: Iterable[Any]) -> Iterator[str]:
-    columns: list[list[str]] = [[_narrow(name)] for name in names]
-    to_the_right = [False] * len(names)
-    for batch in batches:
-        for at, column in enumerate(batch.columns):
-            to_the_right[at] = pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_decimal(column.type)
-            columns[at] += [_narrow(cell) if cell is not None else "" for cell in cells(column)]
-    widths = [max(map(len, column)) for column in columns]
-    columns = [[column[0], "─" * width, *column[1:]] for column, width in zip(columns, widths, strict=True)]
-    for row in zip(*columns, strict=True):
-        fitted = (cell.rjust(width) if right else cell.ljust(width) for cell, width, right in zip(row, widths, to_the_right, strict=True))
-        yield "  ".join(fitted).rstrip() + "\n"
-
-
-def _harmless(column: Any) -> list[str | None]:
-    """Text that a spreadsheet would take for a formula gets a `'`; numbers stay."""
-    texts = cells(column)
-    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
-        return texts
-    return [text if text is None else _no_formula(text) for text in texts]
-
-
-def _no_formula(text: str) -> str:
-    return "'" + text if text.startswith(FORMULA) else text
 
 
 def _narrow(cell: str) -> str:

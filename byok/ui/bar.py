@@ -67,7 +67,7 @@ def values() -> dict[str, Any]:
 
 def choices(user: User) -> dict[str, Sequence[str]]:
     """What each control of one choice offers, where it stands by default first."""
-    zone = filters.zone_of(None, st.context.timezone, user.tz).key
+    zone = filters.opening_zone(user)
     ranges = [_RANGE, *(word for word in RANGES if word != _RANGE)]
     return {"range": ranges, "tz": [zone, *sorted(zones.names())]} | {word: _words(word, user) for word in _OWN}
 
@@ -132,7 +132,7 @@ def _segments(label: str, options: Sequence[str], key: str, *, default: str | No
 
 
 def _choices(user: User, names: Names, parts: Collection[Part]) -> None:
-    zone = filters.zone_of(None, st.context.timezone, user.tz).key
+    zone = filters.opening_zone(user)
     offered = sorted(zones.names() | {zone})
     with st.grid(3, min_column_width=220, gap="small"):
         for key, label, options in (

@@ -180,6 +180,11 @@ def zone_of(asked: object, browser: str | None, own: str) -> ZoneInfo:
     return ZoneInfo("UTC")
 
 
+def opening_zone(user: User) -> str:
+    """The zone in which pages open for this visitor: the browser's, else the saved one."""
+    return zone_of(None, st.context.timezone, user.tz).key
+
+
 def _people(values: Mapping[str, Any], names: Names) -> tuple[str, ...]:
     """The ids of those named; none for everyone. An unknown word is kept as it is, and has no records."""
     words = _texts(values.get("user"))

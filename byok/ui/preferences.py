@@ -6,7 +6,7 @@ from byok import services, zones
 from byok.accounts import users
 from byok.accounts.users import User
 from byok.errors import ByokError
-from byok.ui import session
+from byok.ui import filters, session
 
 _SAID, _REFUSED = "settings_said", "settings_refused"
 
@@ -34,8 +34,8 @@ def person(user: User) -> None:
 
 def clock(user: User) -> None:
     """Which zone the pages use, and how to make the two the same."""
-    browser = zones.of_browser(st.context.timezone)
-    if browser and browser in zones.names() and browser != user.tz:
+    browser = filters.opening_zone(user)
+    if browser != user.tz:
         st.markdown(f"Pages open in your browser's zone, **{browser}**; your saved zone is **{user.tz}**.")
         st.button(f"Save {browser}", on_click=_save_zone, args=(user, browser), key="take-zone", icon=":material/schedule:")
     else:

@@ -56,7 +56,7 @@ def _show(found: Reconciliation) -> None:
     unit = "tokens" if found.kind == "usage" else "USD"
     total = found.total
     with st.container(horizontal=True, gap="small"):
-        st.metric("Captured", _share(total.captured), border=True)
+        st.metric("Captured", in_words.percent(total.captured, 1), border=True)
         st.metric(f"{found.vendor} says ({unit})", _amount(total.theirs, found), border=True)
         st.metric(f"The gateway saw ({unit})", _amount(total.ours, found), border=True)
     st.dataframe(
@@ -97,10 +97,6 @@ def _table(found: Reconciliation) -> pd.DataFrame:
             | ({"Calls there": row.their_requests, "Calls here": row.our_requests} if row.their_requests is not None else {})
         )
     return pd.DataFrame(rows)
-
-
-def _share(captured: float | None) -> str:
-    return in_words.DASH if captured is None else f"{captured * 100:,.1f} %"
 
 
 def _amount(value: Decimal, found: Reconciliation) -> str:

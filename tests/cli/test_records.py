@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import signal
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -197,6 +198,28 @@ def test_export_goes_to_standard_output_as_csv(booked):
     assert lines[0] == ",".join(COLUMN_NAMES)
     assert lines[1].startswith(at(1) + ",")
     assert len(lines) == 4
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_export_that_is_stopped_says_so_and_leaves_no_file(booked, tmp_path, monkeypatch, number):
+    def stopped(*_, **__):
+        yield b"half"
+        signal.raise_signal(number)
+        yield b"a half more"
+
+    monkeypatch.setattr("byok.export.write", stopped)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    done = booked.run("export", "ada@example.org", "--out", str(folder / "x.csv"))
+    assert (done.exit_code, done.stderr) == (1, "Stopped. Run the same command again to go on: nothing is done twice.\n")
+    assert list(folder.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_an_empty_data_directory_is_not_the_working_directory(booked, tmp_path):
+    done = booked.run("user", "list", "--data", "")
+    assert done.exit_code == 2 and "it is empty" in done.stderr
+    assert not (tmp_path / "accounts.db").exists()
 
 
 def test_a_failed_export_leaves_no_file(booked, tmp_path, monkeypatch):

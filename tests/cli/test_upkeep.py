@@ -138,6 +138,19 @@ def test_doctor_names_what_is_late(aged):
     assert said[2].startswith("1 report due since")
 
 
+def test_records_past_their_plan_are_a_fault_only_when_no_purge_came_for_hours(aged):
+    aged.ok("purge")
+    aged.ok("user", "set", "ada@example.org", "--retention-days", "7")
+    aged.import_rows({"ts": ago(300), "user_id": aged.user_id("ada@example.org")})
+    place, now = settings.load(aged.env), datetime.now(UTC)
+    for later, well in ((0.1, True), (3.5, False), (-24, False)):  # the last: a clock that was ahead when the purge ran
+        looked = now + timedelta(hours=later)
+        said = [one for one in doctor.examine(place, aged.env, now=looked) if "past the plan" in one.said]
+        assert [(one.ok, one.said[:8]) for one in said] == [(well, "1 record")], later
+    aged.ok("purge")
+    assert not [one for one in doctor.examine(place, aged.env, now=now) if "past the plan" in one.said]
+
+
 def test_doctor_names_secrets_that_do_not_open(ada):
     ada.ok("key", "add", "ada@example.org", "--vendor", "openai", stdin="sk-test-1234567890abcdef")
     with sqlite3.connect(ada.data / "accounts.db") as raw:

@@ -169,6 +169,49 @@ def test_zeros_beside_the_pieces_are_not_yet_a_count(end: bytes):
     assert (outcome.usage_source, outcome.counts) == ("estimated", TokenCounts(completion_tokens=30))
 
 
+THINKS = event(
+    candidates=[{"content": {"parts": [{"text": "x" * 40, "thought": True}]}}],
+    usageMetadata={"promptTokenCount": 44, "totalTokenCount": 44},
+)
+NAMES_ITS_TRAFFIC = event(
+    candidates=[{"content": {"parts": [{"functionCall": {"name": "f"}}]}}], usageMetadata={"trafficType": "PROVISIONED_THROUGHPUT"}
+)
+
+
+@pytest.mark.parametrize(
+    ("fmt", "body", "source", "counts"),
+    [
+        (gemini.FORMAT, THINKS * 2, "partial", TokenCounts(44, 20, 64)),
+        (gemini.FORMAT, NAMES_ITS_TRAFFIC * 3, "estimated", TokenCounts(completion_tokens=3)),
+        (gemini.FORMAT, THINKS + NAMES_ITS_TRAFFIC, "partial", TokenCounts(44, 10, 54)),
+        (
+            openai_chat.FORMAT,
+            chose("x" * 40, usage={**TOTALS, "completion_tokens": 0, "total_tokens": 3}),
+            "partial",
+            TokenCounts(3, 10, 13),
+        ),
+        (
+            anthropic.FORMAT,
+            event(type="message_start", message={"usage": {"input_tokens": 3, "output_tokens": 1}})
+            + event(type="content_block_delta", delta={"text": "x" * 40})
+            + event(type="message_delta", usage={"input_tokens": 4})
+            + event(type="message_stop"),
+            "partial",
+            TokenCounts(4, 10, 14),
+        ),
+    ],
+)
+def test_a_usage_that_tells_of_no_output_covers_no_pieces(fmt: Format, body: bytes, source: str, counts: TokenCounts):
+    outcome = read(body, fmt)
+    assert (outcome.usage_source, outcome.counts) == (source, counts)
+
+
+def test_input_and_output_told_in_two_chunks_are_one_usage():
+    first = chose("a", usage={"prompt_tokens": 3, "completion_tokens": None, "prompt_tokens_details": {"cached_tokens": 1}})
+    outcome = read(first + chose("b", "stop", usage={"prompt_tokens": None, "completion_tokens": 2}) + b"data: [DONE]\n\n")
+    assert (outcome.usage_source, outcome.counts) == ("vendor", TokenCounts(3, 2, 5, 1))
+
+
 def test_mere_zeros_do_not_stand_for_what_was_counted():
     zeros = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, "prompt_tokens_details": {"cached_tokens": 0}}
     outcome = read(chose("a", finish="stop", usage=TOTALS) + event(model="m-1", choices=[], usage=zeros) + b"data: [DONE]\n\n")

@@ -131,7 +131,7 @@ def test_the_file_is_the_answer_that_is_shown_and_the_users_own(book, ada, recor
     assert downloads.REGISTRY.take(link, "usr_somebody", now=NOW) is None
     offer = downloads.REGISTRY.take(link, ada.id, now=NOW)
     assert (offer.format, offer.filename) == ("csv", "answer.csv")
-    assert b"".join(export.file("csv", offer.answer)) == b"model,model_1,f\ngpt-4o-mini,1,'=1+1\n"
+    assert b"".join(export.file("csv", offer.answer)) == b"model,model_1,f\r\ngpt-4o-mini,1,'=1+1\r\n"
     assert downloads.REGISTRY.take(link, ada.id, now=NOW) is None
     assert not app.get("download_button"), "Streamlit's own files can be fetched by anyone"
 

@@ -15,7 +15,8 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from byok.store import console, formatting
+from byok import export
+from byok.store import console
 from byok.store.console import Limits, SqlFailed, SqlRefused, Worker
 from tests.store import console_world as world
 
@@ -74,7 +75,7 @@ def test_wide_odd_and_nested_values_come_back_whole(session):
         " 9007199254740993 c, 12345678901234567890.123456789::DECIMAL(38,9) d, [1, 2] e, {'k': [TIMESTAMPTZ '2026-01-02 03:04:05+00']} f,"
         " true g, NULL h, 'x'::BLOB i, 'infinity'::TIMESTAMPTZ j, uuid() IS NOT NULL k, TIME '24:00:00' l, 1 a"
     )
-    text = "".join(formatting.write("json", answer.rows))
+    text = b"".join(export.file("json", answer.rows)).decode()
     assert '"a":170141183460469231731687303715884105727,"b":340282366920938463463374607431768211455,"c":9007199254740993' in text
     assert '"d":12345678901234567890.123456789,"e":"[1,2]"' in text
     assert '"g":true,"h":null,"i":"x","j":"infinity","k":true,"l":"24:00:00","a_1":1' in text
@@ -160,7 +161,7 @@ def test_bytes_beyond_the_limit_are_cut_and_said(session):
     answer = session.query("SELECT repeat('x', 20_000) x FROM range(5_000)")
     assert 350 <= answer.rows.num_rows < 400
     assert "8 MB" in answer.truncated
-    assert len("".join(formatting.write("json", answer.rows))) <= 8_000_000
+    assert len(b"".join(export.file("json", answer.rows))) <= 8_000_000
 
 
 @pytest.mark.parametrize(
@@ -172,7 +173,7 @@ def test_bytes_beyond_the_limit_are_cut_and_said(session):
 def test_the_limit_is_of_what_is_written(session, query):
     answer = session.query(query)
     assert "8 MB" in answer.truncated
-    assert sum(len(piece.encode()) for piece in formatting.write("json", answer.rows)) <= 8_000_000
+    assert sum(map(len, export.file("json", answer.rows))) <= 8_000_000
 
 
 def test_a_single_value_beyond_the_limit_leaves_no_row(session):

@@ -14,8 +14,8 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from byok import export
 from byok.errors import ByokError
-from byok.store import formatting
 from byok.store.console import Limits, SqlFailed, SqlRefused, Worker
 from tests.corpus import corpus
 from tests.store import console_world as world
@@ -130,7 +130,7 @@ def attempt(worker: Worker, query: str) -> Outcome:
     try:
         answer = worker.query(query)
         outcome.rows = answer.rows.num_rows
-        outcome.text = "".join(formatting.write("json", answer.rows)) + (answer.truncated or "")
+        outcome.text = b"".join(export.file("json", answer.rows)).decode() + (answer.truncated or "")
         assert outcome.rows <= 10_000 and answer.rows.nbytes <= 8_000_000
     except (SqlRefused, SqlFailed) as error:
         outcome.error, outcome.text = error, error.message

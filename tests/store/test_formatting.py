@@ -9,7 +9,7 @@ from decimal import Decimal
 import duckdb
 import pytest
 
-from byok.store import exact, formatting
+from byok.store import csv_json, exact, formatting
 
 
 @pytest.fixture
@@ -24,7 +24,9 @@ def answer(db, query):
 
 
 def text(fmt, table):
-    return "".join(formatting.write(fmt, table))
+    if fmt == "table":
+        return "".join(formatting.table(table.schema.names, table.to_batches()))
+    return b"".join(csv_json.write(fmt, table.schema, table.to_batches(), line_end="\n")).decode()
 
 
 ODD = (

@@ -70,7 +70,8 @@ def read_event(data: bytes, seen: Seen) -> None:
     seen.ended = seen.ended or event.type in ("message_stop", "error")
     usage = mapping(event.usage or message.get("usage"))
     if usage:
-        seen.report(_merged(seen.usage or {}, usage), final=seen.final or event.type in _WITH_TOTALS)
+        told = number(usage.get("output_tokens")) is not None  # without it, the output is still the guess of the beginning
+        seen.report(_merged(seen.usage or {}, usage), final=seen.final or (told and event.type in _WITH_TOTALS), covers=told)
 
 
 def read_answer(body: bytes, seen: Seen) -> None:
@@ -100,7 +101,8 @@ def counts(usage: Mapping[str, Any]) -> TokenCounts:
         written = add(written, _written(iteration))
         uncached = add(uncached, number(iteration.get("input_tokens")))
         completion = add(completion, number(iteration.get("output_tokens")))
-    prompt = None if uncached is None and not read and not written else add(uncached, read, written)
+    is_known = uncached is not None or ("input_tokens" not in usage and (read or written))  # a zero may be left out, a null is none
+    prompt = add(uncached, read, written) if is_known else None
     reasoning = number(mapping(usage.get("output_tokens_details")).get("thinking_tokens"))
     return whole(prompt, completion, cached=read, cache_write=written, reasoning=reasoning)
 
@@ -132,7 +134,7 @@ def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> Mapping[str, Any]
         old = {**old, _BY_AGE: None}  # which told of the older total
     elif _BY_AGE in known and _WRITTEN not in known and known[_BY_AGE] != old.get(_BY_AGE):
         old = {**old, _WRITTEN: None}
-    return {**old, **known}
+    return {**new, **old, **known}
 
 
 def _written(usage: Mapping[str, Any]) -> int | None:

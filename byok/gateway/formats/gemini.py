@@ -85,7 +85,9 @@ def counts(usage: Mapping[str, Any]) -> TokenCounts:
     TokenCounts(prompt_tokens=9, completion_tokens=325, total_tokens=334, cached_tokens=None, cache_write_tokens=None, reasoning_tokens=302)
     """
     thoughts = number(usage.get("thoughtsTokenCount"))
-    prompt = add(number(usage.get("promptTokenCount")), number(usage.get("toolUsePromptTokenCount")))
+    prompt = number(usage.get("promptTokenCount"))
+    if prompt is not None:  # of a part alone the whole is not known
+        prompt += number(usage.get("toolUsePromptTokenCount")) or 0
     completion = add(number(usage.get("candidatesTokenCount")), thoughts)
     total = number(usage.get("totalTokenCount"))
     return whole(prompt, output(prompt, completion, total), total, cached=number(usage.get("cachedContentTokenCount")), reasoning=thoughts)
@@ -134,8 +136,10 @@ def _read(chunk: _Answer, seen: Seen, *, finished: bool) -> None:
         seen.failure = error_status(chunk.error) or 400
     if finished or blocked:
         seen.finish()
-    if usage := mapping(chunk.usage_metadata):
-        seen.report(usage, final=seen.finished)
+    usage = mapping(chunk.usage_metadata)
+    if any(map(number, usage.values())):  # some chunks name no more than the kind of traffic
+        # While it thinks aloud, a model's totals are those of the prompt alone.
+        seen.report(usage, final=seen.finished, covers=bool(usage.get("candidatesTokenCount") or usage.get("thoughtsTokenCount")))
 
 
 FORMAT = Format(

@@ -70,7 +70,9 @@ def counts(usage: Mapping[str, Any]) -> TokenCounts:
     30
     """
     thoughts = number(usage.get("total_thought_tokens"))
-    prompt = add(number(usage.get("total_input_tokens")), number(usage.get("total_tool_use_tokens")))
+    prompt = number(usage.get("total_input_tokens"))
+    if prompt is not None:  # of a part alone the whole is not known
+        prompt += number(usage.get("total_tool_use_tokens")) or 0
     completion = add(number(usage.get("total_output_tokens")), thoughts)
     total = number(usage.get("total_tokens"))
     return whole(

@@ -5,6 +5,7 @@ Reference: https://platform.openai.com/docs/api-reference/chat/create, …/chat/
 in `x_groq` (Groq), or in every chunk as a running total; the last one counts. MiniMax sends no `[DONE]`.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -70,7 +71,8 @@ def read_event(data: bytes, seen: Seen) -> None:
         # With choices still to come a usage is a running total, or not counted yet; without any, with the last or after it, it is final.
         final = not choices or seen.finished
         if final or any(map(number, usage.values())):
-            seen.report(usage, final=final)
+            covers = final or bool(usage.get("completion_tokens") or usage.get("output_tokens"))
+            seen.report(_with_earlier(seen.usage, usage), final=final, covers=covers)
 
 
 def read_answer(body: bytes, seen: Seen) -> None:
@@ -144,6 +146,13 @@ def _read(chunk: _Chunk, data: bytes, seen: Seen) -> dict[str, Any] | None:
     if error or chunk.base_resp or chunk.x_groq or not (chunk.choices or usage):
         seen.failure = failure_in(data) or error_status(error) or seen.failure
     return usage if isinstance(usage, dict) else None
+
+
+def _with_earlier(earlier: Mapping[str, Any] | None, usage: dict[str, Any]) -> Mapping[str, Any]:
+    """The usage, with the half that some hosts tell in an earlier chunk: the input with the first, the output with the last."""
+    if earlier is None or (usage.get("prompt_tokens") is not None and usage.get("completion_tokens") is not None):
+        return usage
+    return {**earlier, **{name: value for name, value in usage.items() if value is not None}}
 
 
 FORMAT = Format(

@@ -1,5 +1,6 @@
 """What every wire format offers, and what is remembered of one answer while it passes by: counts, never text."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,8 @@ from byok.errors import ByokError
 from byok.usage import TokenCounts
 
 _MOST = 2**53  # larger is no count of tokens, and would not survive a JSON reader
+_DIGITS = re.compile(r"[0-9]{1,16}")
+_ODD = (float, str)  # types that hold a count now and then
 
 
 @dataclass(slots=True)
@@ -36,14 +39,18 @@ class Seen:
         self.finished = True
         self.final = self.final or (self.usage is not None and not self.pieces)
 
-    def report(self, usage: Mapping[str, Any], *, final: bool) -> None:
-        """Take over a newer usage object: totals run on, so the last one stands for all before it; mere zeros replace no last word."""
+    def report(self, usage: Mapping[str, Any], *, final: bool, covers: bool = True) -> None:
+        """Take over a newer usage object: totals run on, so the last one stands for all before it; mere zeros replace no last word.
+
+        `covers` says whether it tells of the output, so that the pieces up to now are counted in it.
+        """
         if self.final and 0 in usage.values() and not any(map(number, usage.values())):
             return
         self.usage = usage
         self.final = final
-        self.pieces = 0
-        self.text_bytes = 0
+        if covers:
+            self.pieces = 0
+            self.text_bytes = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +67,18 @@ class Format:
 
 
 def number(value: object) -> int | None:
-    """Return a vendor's count, or None if it is none: absent, negative, a fraction, a flag or beyond reason."""
+    """Return a vendor's count, or None if it is none: absent, negative, a fraction, a flag or beyond reason.
+
+    Digits in a text are a count, too: JSON made of protocol buffers writes a number of 64 bits so.
+
+    >>> number(12), number(12.0), number("12"), number(12.5), number("12 tokens")
+    (12, 12, 12, None, None)
+    """
     if type(value) is int:
         return value if 0 <= value < _MOST else None
-    return number(int(value)) if type(value) is float and value.is_integer() else None
+    if type(value) is float:
+        return number(int(value)) if value.is_integer() else None
+    return number(int(value)) if type(value) is str and _DIGITS.fullmatch(value) else None
 
 
 def numbers(value: object) -> dict[str, int]:
@@ -72,7 +87,7 @@ def numbers(value: object) -> dict[str, int]:
         return {}
     found = {name: count for name, count in value.items() if type(count) is int and 0 <= count < _MOST}
     if len(found) < len(value):
-        found |= {name: count for name, told in value.items() if type(told) is float and (count := number(told)) is not None}
+        found |= {name: count for name, told in value.items() if type(told) in _ODD and (count := number(told)) is not None}
     return found
 
 

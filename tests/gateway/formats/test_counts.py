@@ -69,7 +69,7 @@ def test_a_total_that_is_too_small_gives_way_to_the_parts():
     assert openai_usage.counts({"prompt_tokens": 7, "completion_tokens": 8, "total_tokens": 3}).total_tokens == 15
 
 
-@pytest.mark.parametrize("odd", [-1, 1.5, "7", True, None, [], {}, 2**60, float("nan"), float("inf")])
+@pytest.mark.parametrize("odd", [-1, 1.5, "7 tokens", "-7", "", True, None, [], {}, 2**60, float("nan"), float("inf")])
 def test_a_count_that_is_none_is_not_known(odd: object):
     assert openai_usage.counts({"prompt_tokens": odd, "completion_tokens": 3}) == TokenCounts(completion_tokens=3)
     assert anthropic.counts({"input_tokens": odd, "output_tokens": 3}) == TokenCounts(completion_tokens=3)
@@ -118,6 +118,25 @@ def test_what_only_the_total_of_an_interaction_tells_is_output():
 
 def test_whole_numbers_written_as_fractions_count():
     assert openai_usage.counts({"prompt_tokens": 5.0, "completion_tokens": 3.0}) == TokenCounts(5, 3, 8)
+
+
+def test_digits_in_a_text_count():
+    assert openai_usage.counts({"prompt_tokens": "5", "completion_tokens": "3", "prompt_tokens_details": {"cached_tokens": "2"}}) == (
+        TokenCounts(5, 3, 8, 2)
+    )
+    assert anthropic.counts({"input_tokens": "5", "cache_read_input_tokens": "2", "output_tokens": "3"}) == TokenCounts(7, 3, 10, 2)
+    assert gemini.counts({"promptTokenCount": "5", "candidatesTokenCount": "3"}) == TokenCounts(5, 3, 8)
+
+
+@pytest.mark.parametrize("odd", [None, -1])
+def test_a_part_of_the_input_does_not_stand_for_the_whole(odd: object):
+    assert anthropic.counts({"input_tokens": odd, "cache_read_input_tokens": 90, "output_tokens": 3}) == TokenCounts(None, 3, None, 90)
+    tools = {"promptTokenCount": odd, "toolUsePromptTokenCount": 771, "candidatesTokenCount": 569}
+    assert gemini.counts(tools) == TokenCounts(completion_tokens=569)
+    assert gemini.counts({**tools, "totalTokenCount": 1767}) == TokenCounts(1198, 569, 1767)
+    assert gemini_interactions.counts({"total_input_tokens": odd, "total_tool_use_tokens": 7, "total_output_tokens": 3}) == (
+        TokenCounts(completion_tokens=3)
+    )
 
 
 def test_embeddings_have_an_output_of_zero():
