@@ -9,11 +9,9 @@ import shutil
 import string
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,18 +28,16 @@ from byok.errors import ByokError
 from byok.notify import outbox
 from byok.recording import segments
 from byok.recording.cut import Cut
-from byok.recording.files import TableFile, WrittenFile
 from byok.recording.reader import Reader
-from byok.recording.rewriting import FilesUnreadable, Limits, Past, count_past, users_in, without
-from byok.recording.table import Overtaken, Table
+from byok.recording.removal import Removal
+from byok.recording.rewriting import Limits, Past
+from byok.recording.table import Table
 from byok.settings import RemoteStore, Settings
 from byok.store import spill
 
 SEALED_WITHIN_S = 30.0  # gateways seal their segment every 5 s
 CLOCK_SLACK = timedelta(days=2)
-AT_A_TIME = 2
 PURGED_WITHIN = timedelta(days=1)  # of the moment from which a plan no longer keeps a row
-_TRIES = 20  # of a removal on a table that other machines change, too
 _FORCED = " forced"
 
 Receipt = dict[str, Any]
@@ -79,6 +75,7 @@ class Retention:
     def __init__(self, db: Database, usage_dir: Path | RemoteStore, journal_dir: Path, exports_dir: Path) -> None:
         self._db = db
         self._table = Table(usage_dir)
+        self._removal = Removal(self._table)
         self._journal_dir, self._exports_dir, self._usage_dir = journal_dir, exports_dir, usage_dir
 
     @classmethod
@@ -112,12 +109,12 @@ class Retention:
                 jobs.put(self._db, _PURGE, f"{now.isoformat()}{_FORCED if force else ''}")
 
         if dry_run:
-            past = self._past(limits, with_tail=True)
+            past = self._past(limits)
             begin(past)
             touched = len({found.path for found in past if found.path})
         else:
             self._publish()
-            past, touched = self._remove(limits, begin, overdue=overdue)
+            past, touched = self._removal.remove(limits, begin, overdue=overdue)
         if past and not dry_run:
             self._clear_exports()
         rows = _per_user(past)
@@ -154,11 +151,11 @@ class Retention:
 
     def preview_cut(self, cut: Cut, *, now: datetime) -> int:
         """How many rows `erase_cut` would remove now."""
-        return sum(found.rows for found in self._past(replace(cut, until=min(cut.until, now)), with_tail=True))
+        return sum(found.rows for found in self._past(replace(cut, until=min(cut.until, now))))
 
     def preview(self, user_id: str, *, now: datetime, before: datetime | None = None) -> int:
         """How many rows `erase_usage` with the same words would remove now."""
-        return sum(found.rows for found in self._past({user_id: min(before, now) if before else now}, with_tail=True))
+        return sum(found.rows for found in self._past({user_id: min(before, now) if before else now}))
 
     def finish(self, *, now: datetime) -> list[Receipt]:
         """Finish every deletion that was begun and not ended; the receipts of those. Cheap when there is none."""
@@ -185,8 +182,8 @@ class Retention:
     def _finish_users(self, started: float, now: datetime) -> Receipt:
         dropped = self._publish_until(lambda: not self._erased(self._journal_users(segments.listed(self._journal_dir))))
         self._begin_erasure()
-        limits = dict.fromkeys(self._erased(self._users_in_table()), ALL)
-        past, touched = self._remove(limits, whatever_it_takes=True)
+        limits = dict.fromkeys(self._erased(self._removal.users()), ALL)
+        past, touched = self._removal.remove(limits, whatever_it_takes=True)
         self._clear_exports()
         shutil.rmtree(self._journal_dir / segments.QUARANTINE, ignore_errors=True)  # damaged lines cannot be told apart by user
         erasures.forget_pending(self._db, limits)
@@ -218,7 +215,7 @@ class Retention:
 
     def _erase(self, limits: Limits, started: float, now: datetime) -> Receipt:
         self._begin_erasure()
-        past, touched = self._remove(limits, whatever_it_takes=True)
+        past, touched = self._removal.remove(limits, whatever_it_takes=True)
         self._clear_exports()
         shutil.rmtree(self._journal_dir / segments.QUARANTINE, ignore_errors=True)
         receipt = _receipt("erase", sum(found.rows for found in past), touched, started, now)
@@ -261,102 +258,9 @@ class Retention:
             found.update(json.loads(line)["user_id"] for line in lines.good)
         return found
 
-    def _past(self, limits: Limits, *, with_tail: bool = False, skip: Collection[TableFile] = ()) -> list[Past]:
-        """Rows that go; only files that may hold some are opened, and those that can be read."""
-        if not limits:
-            return []
-        tail = Reader(self._usage_dir, self._journal_dir).view().tail if with_tail else None
-        files = [file for file in self._table.snapshot().files if _may_hold(file, limits) and file not in skip]
-        self._table.fetch(files)
-        try:
-            return count_past(files, limits, tail=tail)
-        except FilesUnreadable as fault:
-            for file in fault.files:
-                log.error("usage_file_unreadable", file=Path(file.path).name)
-            return self._past(limits, with_tail=with_tail, skip=[*skip, *fault.files])
-
-    def _users_in_table(self) -> set[str]:
-        """Whoever has rows. What cannot be read of a damaged file may be anybody's: it goes."""
-        files = self._table.snapshot().files
-        self._table.fetch(files)
-        try:
-            return users_in(files)
-        except FilesUnreadable as fault:
-            with self._table.writing():
-                list(self._rewrite(fault.files, {}, whatever_it_takes=True))
-            return self._users_in_table()
-
-    def _remove(
-        self,
-        limits: Limits,
-        begin: Callable[[list[Past]], None] = lambda _: None,
-        *,
-        overdue: timedelta = timedelta(0),
-        whatever_it_takes: bool = False,
-    ) -> tuple[list[Past], int]:
-        """Rewrite the files that hold rows before their user's moment; what went, and how many files did. Leaves nothing behind.
-
-        `begin` is told what will go before anything does. `whatever_it_takes`: damaged files are not left as they are.
-        """
-        gone: dict[str, list[Past]] = {}
-        for left in reversed(range(_TRIES if self._table.place.shared else 1)):
-            try:
-                self._remove_now(limits, begin, overdue, whatever_it_takes, gone)
-                break
-            except Overtaken:  # another machine merged a file or began an erasure: what is left is looked for anew
-                if not left:
-                    raise
-        return list(chain.from_iterable(gone.values())), len(gone)
-
-    def _remove_now(
-        self,
-        limits: Limits,
-        begin: Callable[[list[Past]], None],
-        overdue: timedelta,
-        whatever_it_takes: bool,
-        gone: dict[str, list[Past]],
-    ) -> None:
-        """One try of `_remove`; notes in `gone`, by file, what went."""
-        with self._table.writing():
-            if whatever_it_takes:
-                self._mend_damaged(limits)
-            past = self._past(limits)
-            due = {found.path for found in past if isinstance(limits, Cut) or limits[found.user_id] - found.oldest >= overdue}
-            begin([found for found in past if found.path in due])
-            for path in self._rewrite([file for file in self._table.snapshot().files if file.path in due], limits, whatever_it_takes):
-                gone[path] = [found for found in past if found.path == path]
-            if gone or whatever_it_takes:
-                self._table.sweep(older_than_s=-1)
-        if gone or whatever_it_takes:
-            self._table.tidy(older_than_s=0)
-
-    def _rewrite(self, files: Iterable[TableFile], limits: Limits, whatever_it_takes: bool) -> Iterator[str]:
-        """Two at a time, as a file is written by one thread; each is a commit of its own, so that a kill loses little work.
-
-        Gives the path of each file that went.
-        """
-
-        def filtered(file: TableFile) -> tuple[TableFile, WrittenFile | None] | None:
-            self._table.fetch([file])
-            try:
-                month = Path(file.path).parent.name.partition("=")[2]
-                return file, without(self._table.directory, month, file, limits, what_can_be_read=whatever_it_takes)
-            except FilesUnreadable:
-                log.error("usage_file_unreadable", file=Path(file.path).name)
-                return None
-
-        with ThreadPoolExecutor(AT_A_TIME) as pool:
-            for file, kept in filter(None, pool.map(filtered, files)):
-                self._table.commit([kept] if kept else [], remove=[file])
-                yield file.path
-
-    def _mend_damaged(self, limits: Limits) -> None:
-        files = [file for file in self._table.snapshot().files if _may_hold(file, limits)]
-        self._table.fetch(files)
-        try:
-            users_in(files)
-        except FilesUnreadable as fault:
-            list(self._rewrite(fault.files, {}, whatever_it_takes=True))
+    def _past(self, limits: Limits) -> list[Past]:
+        """Rows that go, published or not."""
+        return self._removal.past(limits, tail=Reader(self._usage_dir, self._journal_dir).view().tail)
 
     def _clear_exports(self) -> None:
         for path in self._exports_dir.glob("*"):
@@ -374,13 +278,6 @@ class Retention:
         written = [datetime.fromtimestamp(moment, UTC) for file in files if (moment := self._table.place.added_at(file)) is not None]
         if leapt or now - max([file.last_ts for file in files] + written) > CLOCK_SLACK:
             raise ClockSuspicious(rows, total, leapt=leapt)
-
-
-def _may_hold(file: TableFile, limits: Limits) -> bool:
-    """Whether a file's span of time has anything that goes."""
-    if isinstance(limits, Cut):
-        return file.first_ts < limits.until and file.last_ts >= limits.since
-    return bool(limits) and file.first_ts < max(limits.values())
 
 
 def _per_user(past: list[Past]) -> Counter[str]:

@@ -105,14 +105,16 @@ def test_what_only_those_rows_held_is_in_no_file_afterwards(house):
     assert jobs.named(house.db, "erase") == {}
 
 
-@pytest.mark.parametrize("step", ["erasures.publish", "without", "Table.commit", "receipts.keep"])
+@pytest.mark.parametrize(
+    "step", ["retention.erasures.publish", "recording.removal.without", "recording.table.Table.commit", "retention.receipts.keep"]
+)
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_a_cut_that_was_killed_is_finished_and_takes_nothing_else(house, monkeypatch, step, after):
     house.store(ADA, [1, 10], model="gpt-4o")
     house.store(ADA, [1, 10])
     house.store(BOB, [1, 10], model="gpt-4o")
     with monkeypatch.context() as patch:
-        patch.setattr(f"byok.retention.{step}", killed(f"byok.retention.{step}", after))
+        patch.setattr(f"byok.{step}", killed(f"byok.{step}", after))
         with pytest.raises(Killed):
             house.retention.erase_cut(cut(models=("gpt-4o",)), now=SOON)
     assert jobs.deletion_pending(house.db)

@@ -50,7 +50,9 @@ TRAPS: dict[str, list[str]] = {
         READING + "test_keep_alive_and_role_are_no_content",
     ],
     "hit and miss instead of a prompt count": ["wire/openai_chat/cache_hit_and_miss_only.json"],
-    "an old name is served by a newer model": ["gateway/test_models.py::test_booked_model"],
+    "an old name is served by a newer model": [
+        "gateway/test_models.py::test_what_is_booked_is_the_model_that_answered_by_its_catalogue_name"
+    ],
     "who leaves saves money at one vendor and none at another": [
         RELAY + "test_a_client_that_leaves_a_stream_stops_the_vendor_within_a_second",
         RELAY + "test_a_vendor_that_bills_the_whole_answer_is_heard_out",
@@ -65,14 +67,14 @@ TRAPS: dict[str, list[str]] = {
         "wire/openai_chat/cr_only.sse",
         "wire/openai_chat/data_over_two_lines.sse",
         "wire/openai_chat/no_blank_line_at_the_end.sse",
-        "gateway/formats/test_samples.py::test_cut_anywhere",
+        "gateway/formats/test_samples.py::test_usage_is_read_wherever_the_pieces_are_cut",
     ],
     "an error inside a 200": [
         "wire/openai_chat/base_resp_rate_limit.json",
         "wire/openai_chat/error_in_200.json",
         "wire/openai_chat/error_in_the_middle.sse",
         "wire/anthropic/overloaded_in_the_middle.sse",
-        "gateway/formats/test_failure.py::test_error_status",
+        "gateway/formats/test_failure.py::test_an_error_is_booked_as_its_real_class",
     ],
     "no [DONE], and only a total (MiniMax)": [
         "wire/openai_chat/no_done.sse",
@@ -92,7 +94,7 @@ TRAPS: dict[str, list[str]] = {
     "an embedding has an output of 0, not null": [COUNTS + "test_embeddings_have_an_output_of_zero"],
     "reading a stored answer, a batch, a count of tokens is no call": [
         RELAY + "test_what_is_not_a_call_is_passed_on_and_not_booked",
-        "gateway/test_vendors.py::test_native_route",
+        "gateway/test_vendors.py::test_a_vendors_own_path_leads_to_its_host",
     ],
     "unknown fields are refused by some (Mistral)": ["gateway/test_vendors.py::test_usage_is_asked_for_only_where_it_is_known"],
     # what other trackers did

@@ -1,6 +1,7 @@
 """What a plan stops keeping is gone from every file, and so is what somebody wanted gone; also when the deletion was killed half-way."""
 
 import hashlib
+import pkgutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -164,7 +165,13 @@ def test_a_late_record_of_an_erased_user_is_dropped(house):
     assert house.rows() == {} and house.bytes_with(user) == []
 
 
-STEPS = [f"byok.retention.{step}" for step in ("users.remove", "erasures.publish", "without", "Table.commit", "scrub")]
+STEPS = [
+    "byok.retention.users.remove",
+    "byok.retention.erasures.publish",
+    "byok.recording.removal.without",
+    "byok.recording.table.Table.commit",
+    "byok.retention.scrub",
+]
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -194,12 +201,7 @@ class Killed(BaseException):
 
 
 def killed(step, after):
-    import importlib
-
-    room, *names = step.removeprefix("byok.retention.").split(".")
-    target = getattr(importlib.import_module("byok.retention"), room)
-    for name in names:
-        target = getattr(target, name)
+    target = pkgutil.resolve_name(step)
 
     def stop(*args, **kwargs):
         if after:
@@ -225,7 +227,7 @@ def test_an_erasure_of_records_that_was_killed_is_finished(house, monkeypatch):
     user = house.add("ada", plan="team")
     house.store(user, [1, 10])
     with monkeypatch.context() as patch:
-        patch.setattr("byok.retention.without", killed("byok.retention.without", False))
+        patch.setattr("byok.recording.removal.without", killed("byok.recording.removal.without", False))
         with pytest.raises(Killed):
             house.retention.erase_usage(user, now=NOON)
     assert jobs.named(house.db, "erase_usage:")

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request
 
 from byok.accounts import users
 from byok.answers import ExactJson
-from byok.api import shapes
+from byok.api import answers, requests
 from byok.api.caller import Admin
 from byok.api.usage import parameters_of, summed, unusual_hours
 from byok.store.scope import parse_everyones_scope, parse_group_by
@@ -14,23 +14,23 @@ from byok.store.scope import parse_everyones_scope, parse_group_by
 router = APIRouter(prefix="/admin", tags=["admin"])
 
 
-@router.get("/usage", response_model=shapes.Usage)
-async def everyones_usage(admin: Admin, query: Annotated[shapes.EveryonesUsageQuery, Query()], request: Request) -> ExactJson:
+@router.get("/usage", response_model=answers.Usage)
+async def everyones_usage(admin: Admin, query: Annotated[requests.EveryonesUsageQuery, Query()], request: Request) -> ExactJson:
     """As GET /usage, over all users."""
     scope = parse_everyones_scope(parameters_of(request), tz=admin.user.tz)
     groups = parse_group_by(query.group_by, everyone=True)
     return await admin.ask(summed, admin.services, scope, groups, cost=query.cost == "true")
 
 
-@router.get("/spikes", response_model=shapes.EveryonesSpikes)
-async def everyones_spikes(admin: Admin, query: Annotated[shapes.SpikesQuery, Query()], request: Request) -> ExactJson:
+@router.get("/spikes", response_model=answers.EveryonesSpikes)
+async def everyones_spikes(admin: Admin, query: Annotated[requests.SpikesQuery, Query()], request: Request) -> ExactJson:
     """As GET /usage/spikes, over all users."""
     scope = parse_everyones_scope(parameters_of(request), tz=admin.user.tz)
     return await admin.ask(unusual_hours, admin.services, scope, query.limit)
 
 
-@router.get("/users", response_model=shapes.Users)
-async def everyone(admin: Admin, _: Annotated[shapes.NoQuery, Query()]) -> ExactJson:
+@router.get("/users", response_model=answers.Users)
+async def everyone(admin: Admin, _: Annotated[requests.NoQuery, Query()]) -> ExactJson:
     """All users, by e-mail."""
     found = await admin.ask(users.all_users, admin.services.db)
     return ExactJson({"users": [user.public() for user in found]})

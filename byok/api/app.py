@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 
 from byok import __version__
 from byok.answers import ExactJson, error, http_fault, internal_fault, our_fault
-from byok.api import account, admin, alerts, budgets, costs, docs, forecast, operating, shapes, usage
+from byok.api import account, admin, alerts, answers, budgets, costs, docs, forecast, operating, usage
 from byok.api.caller import DOCUMENTED, Invalid, refuse_repeated
 from byok.errors import BadRequest, ByokError
 from byok.metrics import WebMetrics
@@ -17,8 +17,8 @@ from byok.pool import Pool
 from byok.services import Services
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
-    400: {"model": shapes.Error, "description": "A parameter or the body is not as described."},
-    401: {"model": shapes.Error, "description": "No valid access token or JWT."},
+    400: {"model": answers.Error, "description": "A parameter or the body is not as described."},
+    401: {"model": answers.Error, "description": "No valid access token or JWT."},
 }
 
 

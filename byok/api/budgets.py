@@ -10,7 +10,7 @@ from byok.accounts import budgets, key_vault, users
 from byok.accounts.budgets import Budget
 from byok.accounts.errors import UserUnknown
 from byok.answers import ExactJson
-from byok.api import shapes
+from byok.api import answers, requests
 from byok.api.caller import Admin, Caller, Invalid, Me
 from byok.budgets import facts
 from byok.usage import PASSTHROUGH_KEY
@@ -18,34 +18,34 @@ from byok.usage import PASSTHROUGH_KEY
 router = APIRouter()
 
 
-@router.get("/budgets", response_model=shapes.Budgets, tags=["budgets"])
-async def list_budgets(me: Me, _: Annotated[shapes.NoQuery, Query()]) -> ExactJson:
+@router.get("/budgets", response_model=answers.Budgets, tags=["budgets"])
+async def list_budgets(me: Me, _: Annotated[requests.NoQuery, Query()]) -> ExactJson:
     """Your budgets, and what this month has used up of each."""
     return _listed(await me.ask(budgets.of_user, me.services.db, me.user.id), me.now)
 
 
-@router.post("/budgets", response_model=shapes.Budget, status_code=201, tags=["budgets"])
-async def set_budget(me: Me, _: Annotated[shapes.NoQuery, Query()], new: shapes.NewBudget) -> ExactJson:
+@router.post("/budgets", response_model=answers.Budget, status_code=201, tags=["budgets"])
+async def set_budget(me: Me, _: Annotated[requests.NoQuery, Query()], new: requests.NewBudget) -> ExactJson:
     """Set a budget of your own for every month, in place of an earlier one for the same; a hard one refuses calls when it is used up."""
     return await _set(me, me.user.id, new, by_admin=False)
 
 
 @router.delete("/budgets/{budget_id}", status_code=204, tags=["budgets"])
-async def remove_budget(me: Me, budget_id: str, _: Annotated[shapes.NoQuery, Query()]) -> Response:
+async def remove_budget(me: Me, budget_id: str, _: Annotated[requests.NoQuery, Query()]) -> Response:
     """Remove a budget of your own; one that an admin has set stays."""
     await me.ask(budgets.remove, me.services.db, budget_id, user_id=me.user.id)
     return Response(status_code=204, headers={"cache-control": "no-store"})
 
 
-@router.get("/admin/budgets", response_model=shapes.EveryonesBudgets, tags=["admin"])
-async def everyones_budgets(admin: Admin, _: Annotated[shapes.NoQuery, Query()]) -> ExactJson:
+@router.get("/admin/budgets", response_model=answers.EveryonesBudgets, tags=["admin"])
+async def everyones_budgets(admin: Admin, _: Annotated[requests.NoQuery, Query()]) -> ExactJson:
     """All budgets, by user."""
     found = await admin.ask(budgets.every, admin.services.db)
     return _listed(found, admin.now, lambda one: {"user_id": one.user_id})
 
 
-@router.post("/admin/budgets", response_model=shapes.EveryonesBudget, status_code=201, tags=["admin"])
-async def set_anyones_budget(admin: Admin, _: Annotated[shapes.NoQuery, Query()], new: shapes.NewBudgetOfUser) -> ExactJson:
+@router.post("/admin/budgets", response_model=answers.EveryonesBudget, status_code=201, tags=["admin"])
+async def set_anyones_budget(admin: Admin, _: Annotated[requests.NoQuery, Query()], new: requests.NewBudgetOfUser) -> ExactJson:
     """Set a budget for a user, who cannot change it."""
     if await admin.ask(users.by_id, admin.services.db, new.user_id) is None:
         raise UserUnknown
@@ -53,13 +53,13 @@ async def set_anyones_budget(admin: Admin, _: Annotated[shapes.NoQuery, Query()]
 
 
 @router.delete("/admin/budgets/{budget_id}", status_code=204, tags=["admin"])
-async def remove_anyones_budget(admin: Admin, budget_id: str, _: Annotated[shapes.NoQuery, Query()]) -> Response:
+async def remove_anyones_budget(admin: Admin, budget_id: str, _: Annotated[requests.NoQuery, Query()]) -> Response:
     """Remove any budget."""
     await admin.ask(budgets.remove, admin.services.db, budget_id)
     return Response(status_code=204, headers={"cache-control": "no-store"})
 
 
-async def _set(caller: Caller, user_id: str, new: shapes.NewBudget, *, by_admin: bool) -> ExactJson:
+async def _set(caller: Caller, user_id: str, new: requests.NewBudget, *, by_admin: bool) -> ExactJson:
     if new.vendor is not None:
         caller.check_vendor(new.vendor)
     keys = await caller.ask(key_vault.of_user, caller.services.db, user_id)

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 
 from byok.answers import ExactJson
-from byok.api import shapes
+from byok.api import answers, requests
 from byok.api.caller import Me
 from byok.api.usage import said, scope_of
 from byok.pricing.tokenizers import NOTE
@@ -16,8 +16,8 @@ from byok.store.scope import Scope, parse_group_by
 router = APIRouter(tags=["usage"])
 
 
-@router.get("/costs", response_model=shapes.Costs)
-async def costs(me: Me, query: Annotated[shapes.CostsQuery, Query()], request: Request) -> ExactJson:
+@router.get("/costs", response_model=answers.Costs)
+async def costs(me: Me, query: Annotated[requests.CostsQuery, Query()], request: Request) -> ExactJson:
     """What your calls cost and its parts, dearest first, with the prices' sources by vendor and model; a null cost is unknown, not zero."""
     scope = scope_of(request, me.user, me.now)
     groups = parse_group_by(query.group_by, everyone=me.user.admin)
@@ -33,8 +33,8 @@ def _costs(services: Services, scope: Scope, groups: tuple[str, ...]) -> ExactJs
     return ExactJson({"costs": rows, **found.totals}, headers=said(found.incomplete))
 
 
-@router.get("/costs/what-if", response_model=shapes.WhatIf)
-async def what_if(me: Me, query: Annotated[shapes.WhatIfQuery, Query()], request: Request) -> ExactJson:
+@router.get("/costs/what-if", response_model=answers.WhatIf)
+async def what_if(me: Me, query: Annotated[requests.WhatIfQuery, Query()], request: Request) -> ExactJson:
     """What the same calls would have cost with other models, or with another share of cached input, call by call."""
     scope = scope_of(request, me.user, me.now)
     swaps = dict(money.swap(text) for text in query.replace)

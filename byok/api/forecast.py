@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request
 
 from byok.accounts.plans import keep_after
 from byok.answers import ExactJson
-from byok.api import shapes
+from byok.api import answers, requests
 from byok.api.caller import Me
 from byok.api.usage import completeness, scope_of
 from byok.services import Services
@@ -16,8 +16,8 @@ from byok.store.scope import Scope
 router = APIRouter(tags=["usage"])
 
 
-@router.get("/costs/forecast", response_model=shapes.Forecast)
-async def forecast(me: Me, query: Annotated[shapes.ForecastQuery, Query()], request: Request) -> ExactJson:
+@router.get("/costs/forecast", response_model=answers.Forecast)
+async def forecast(me: Me, query: Annotated[requests.ForecastQuery, Query()], request: Request) -> ExactJson:
     """What this month will come to, with a range that holds four times out of five; nulls and a reason where there is too little data."""
     scope = scope_of(request, me.user, me.now)
     return await me.ask(_forecast, me.services, scope, query.metric, me.user.retention_days)

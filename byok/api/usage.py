@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 from byok import downloads, export, sql_sessions, zones
 from byok.accounts.users import User
 from byok.answers import NO_STORE, ExactJson
-from byok.api import shapes
+from byok.api import answers, requests
 from byok.api.caller import Me
 from byok.errors import ByokError
 from byok.pool import Pool
@@ -48,35 +48,35 @@ MEDIA_TYPES = {
 }
 
 
-@router.get("/usage", response_model=shapes.Usage)
-async def usage(me: Me, query: Annotated[shapes.UsageQuery, Query()], request: Request) -> ExactJson:
+@router.get("/usage", response_model=answers.Usage)
+async def usage(me: Me, query: Annotated[requests.UsageQuery, Query()], request: Request) -> ExactJson:
     """Sums of your calls, largest first; with `cost=true` in USD, too."""
     scope = scope_of(request, me.user, me.now)
     groups = parse_group_by(query.group_by, everyone=me.user.admin)
     return await me.ask(summed, me.services, scope, groups, cost=query.cost == "true")
 
 
-@router.get("/usage/series", response_model=shapes.Series)
-async def series(me: Me, query: Annotated[shapes.SeriesQuery, Query()], request: Request) -> ExactJson:
+@router.get("/usage/series", response_model=answers.Series)
+async def series(me: Me, query: Annotated[requests.SeriesQuery, Query()], request: Request) -> ExactJson:
     """Your calls over time: one row per bucket (and per value of `by`), empty buckets left out."""
     scope = scope_of(request, me.user, me.now)
     return await me.ask(_series, me.services, scope, query)
 
 
-def _series(services: Services, scope: Scope, query: shapes.SeriesQuery) -> ExactJson:
+def _series(services: Services, scope: Scope, query: requests.SeriesQuery) -> ExactJson:
     rows = questions.series(services.engine, scope, grain=query.grain, by=query.by).to_pylist()
     return ExactJson({"series": rows, "grain": query.grain, "tz": scope.tz}, headers=completeness(services))
 
 
-@router.get("/usage/spikes", response_model=shapes.Spikes)
-async def spikes(me: Me, query: Annotated[shapes.SpikesQuery, Query()], request: Request) -> ExactJson:
+@router.get("/usage/spikes", response_model=answers.Spikes)
+async def spikes(me: Me, query: Annotated[requests.SpikesQuery, Query()], request: Request) -> ExactJson:
     """Your unusual hours, newest first: far more tokens, calls, failures or cost than usual at that hour of the week, and why."""
     scope = scope_of(request, me.user, me.now)
     return await me.ask(unusual_hours, me.services, scope, query.limit, without=frozenset({"user_id"}))
 
 
 @router.get("/usage/export", response_class=StreamingResponse)
-async def export_records(me: Me, query: Annotated[shapes.ExportQuery, Query()], request: Request) -> StreamingResponse:
+async def export_records(me: Me, query: Annotated[requests.ExportQuery, Query()], request: Request) -> StreamingResponse:
     """Your records, oldest first, every column: a stream of any length."""
     scope = scope_of(request, me.user, me.now)
     batches = questions.records(me.services.engine, scope)
@@ -84,9 +84,9 @@ async def export_records(me: Me, query: Annotated[shapes.ExportQuery, Query()], 
 
 
 @router.delete(
-    "/usage", response_model=shapes.Receipt, responses={409: {"model": shapes.Error, "description": "Not confirmed: `rows` would go."}}
+    "/usage", response_model=answers.Receipt, responses={409: {"model": answers.Error, "description": "Not confirmed: `rows` would go."}}
 )
-async def erase(me: Me, query: Annotated[shapes.EraseQuery, Query()], request: Request) -> ExactJson:
+async def erase(me: Me, query: Annotated[requests.EraseQuery, Query()], request: Request) -> ExactJson:
     """Delete your records, from every file, for good; the answer is a receipt."""
     tz = query.tz or me.user.tz
     zones.zone(tz)

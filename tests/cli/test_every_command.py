@@ -53,7 +53,7 @@ def test_a_list_of_commands_cuts_no_sentence(installation):
         assert "..." not in installation.run(*path, "--help").output.partition("Commands:")[2]
 
 
-def test_version(installation):
+def test_the_version_is_told(installation):
     assert installation.run("--version").output.startswith("byok, version ")
 
 

@@ -57,7 +57,7 @@ def mini(house: Any) -> Any:
         ("*", "lab", "anything", True),
     ],
 )
-def test_a_pattern(pattern: str, vendor: str, model: str, permitted: bool) -> None:
+def test_a_pattern_permits_what_it_says_and_no_more(pattern: str, vendor: str, model: str, permitted: bool) -> None:
     assert allow_list.permits((pattern,), vendor, model) is permitted
 
 

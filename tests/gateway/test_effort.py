@@ -60,7 +60,7 @@ STREAMS: dict[str, tuple[bytes, bytes]] = {
 @pytest.mark.parametrize("strip", [False, True], ids=["", "stripped"])
 @pytest.mark.parametrize("step", [1, 65536])
 @pytest.mark.parametrize("name", STREAMS)
-def test_a_stream(name: str, step: int, strip: bool):
+def test_a_stream_costs_in_proportion_to_its_length(name: str, step: int, strip: bool):
     begin, again = STREAMS[name]
     many = 8_000 // len(again)
     assert_in_proportion(
@@ -80,7 +80,7 @@ ARRAYS = {
 
 @pytest.mark.parametrize("step", [1, 7, 65536])
 @pytest.mark.parametrize("name", ARRAYS)
-def test_an_array(name: str, step: int):
+def test_an_array_costs_in_proportion_to_its_length(name: str, step: int):
     begin, again = ARRAYS[name]
     many = 12_000 // len(again)
     assert_in_proportion(reader(gemini.FORMAT, "application/json", step), begin + again * many, begin + again * many * TIMES)
@@ -122,12 +122,12 @@ REQUESTS = {
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_a_request(name: str):
+def test_a_request_costs_in_proportion_to_its_length(name: str):
     assert_in_proportion(read_or_refuse, REQUESTS[name](20_000), REQUESTS[name](20_000 * TIMES))
 
 
 @pytest.mark.parametrize("line", [b'name="model\n', b'name="model"\r\n', b"name=model\r\nx\r\n", b'name="model"; a\r\n\r\n' + b"y" * 300])
-def test_a_form_full_of_what_looks_like_its_field(line: bytes):
+def test_a_form_full_of_what_looks_like_its_field_costs_in_proportion_and_is_read(line: bytes):
     assert_in_proportion(multipart_model, line * 20_000, line * 20_000 * TIMES)
     form = b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper-1\r\n--x\r\n' + line * 20_000
     assert multipart_model(form) == "whisper-1"

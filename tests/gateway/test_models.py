@@ -43,7 +43,7 @@ from byok.gateway.vendors import BUILT_IN
         ("ollama/llama3:8b", "ollama", "llama3:8b"),
     ],
 )
-def test_find_vendor(model: str, vendor: str, name: str):
+def test_a_name_leads_to_its_vendor(model: str, vendor: str, name: str):
     assert find_vendor(model) == (vendor, name)
 
 
@@ -61,7 +61,7 @@ def test_an_unknown_model_gets_the_nearest_names(model: str):
         assert "gpt-4o-mini" in unknown.value.remedy
 
 
-def test_nearest():
+def test_a_slip_of_the_pen_finds_its_name():
     assert nearest("gpt-4o-mimi")[0] == "gpt-4o-mini"
     assert nearest("zzzzzzzzzzzz") == []
 
@@ -102,7 +102,9 @@ def test_nearest():
         ("", "", 200, "openai", "other"),
     ],
 )
-def test_booked_model(requested: str | None, answered: str | None, status: int, vendor: str, booked: str):
+def test_what_is_booked_is_the_model_that_answered_by_its_catalogue_name(
+    requested: str | None, answered: str | None, status: int, vendor: str, booked: str
+):
     assert booked_model(requested, answered, status, vendor) == booked
 
 

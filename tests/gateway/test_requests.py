@@ -35,7 +35,7 @@ from byok.gateway.requests import (
         (rb'{"model":"gpt-4o","messages":[{"content":"cut \ud83d"}],"stream":true}', RequestHead("gpt-4o", True, False)),
     ],
 )
-def test_read_request(body: bytes, head: RequestHead):
+def test_model_and_stream_are_read_from_a_body(body: bytes, head: RequestHead):
     assert read_request(body) == head
 
 

@@ -263,5 +263,5 @@ def test_a_key_in_the_address_is_taken_out(client: httpx.Client, vendor: Loopbac
     ("query", "left"),
     [(b"", b""), (b"alt=sse", b"alt=sse"), (b"key=x", b""), (b"a=%6b&KEY=1&b", b"a=%6b&b"), (b"monkey=1&k%65y", b"monkey=1")],
 )
-def test_without_key(query: bytes, left: bytes) -> None:
+def test_a_key_is_taken_out_of_a_query_and_nothing_else(query: bytes, left: bytes) -> None:
     assert without_key(query) == left

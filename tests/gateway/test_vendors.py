@@ -46,7 +46,7 @@ def test_every_vendor_of_the_contract_is_there():
         ("ollama", "POST", "/v1/chat/completions", "chat", True, "http://127.0.0.1:11434/v1/chat/completions"),
     ],
 )
-def test_native_route(vendor: str, method: str, path: str, endpoint: str, booked: bool, url: str):
+def test_a_vendors_own_path_leads_to_its_host(vendor: str, method: str, path: str, endpoint: str, booked: bool, url: str):
     route = native_route(TABLE[vendor], path, method)
     assert (route.vendor.name, route.endpoint, route.booked, route.url) == (vendor, endpoint, booked, url)
 
@@ -68,10 +68,11 @@ GEMINI = "/v1beta/models/gemini-2.5-flash"
         ("GET", "/v1beta/models", "other", False, "gemini"),
         ("GET", GEMINI, "other", False, "gemini"),
         ("POST", "/upload/v1beta/files", "other", False, "gemini"),
+        ("POST", "/upload/v1/files", "other", False, "gemini"),
         ("GET", "/v1beta/files/abc", "other", False, "gemini"),
     ],
 )
-def test_gemini_routes(method: str, path: str, endpoint: str, booked: bool, fmt: str):
+def test_geminis_paths_say_what_they_are(method: str, path: str, endpoint: str, booked: bool, fmt: str):
     route = native_route(TABLE["gemini"], path, method)
     assert (route.endpoint, route.booked, route.format.name) == (endpoint, booked, fmt)
     assert route.url == f"https://generativelanguage.googleapis.com{path}"
@@ -145,9 +146,9 @@ def test_one_api_leads_to_a_listed_path_or_says_that_there_is_none(vendor: str, 
     except EndpointNotOffered as missing:
         assert (missing.status, missing.code) == (404, "endpoint_not_offered")
         return
-    assert route.booked
+    assert route.booked == (not path.endswith("count_tokens"))
     assert native_route(TABLE[vendor], route.upstream_path, "POST") == route
-    assert route.endpoint == {"completions": "chat"}.get(path.split("/")[-1], path.split("/")[-1])
+    assert route.endpoint == {"completions": "chat", "count_tokens": "other"}.get(path.split("/")[-1], path.split("/")[-1])
 
 
 @pytest.mark.parametrize("vendor", NAMED)

@@ -16,7 +16,7 @@ def test_these_are_web_s(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/usages", "/metrics", "/v1/models", "/authx", "/openai/usage", "/v1/usage", "/download/x"])
-def test_these_are_not(path: str) -> None:
+def test_these_are_not_for_web(path: str) -> None:
     assert not is_for_web(path)
 
 

@@ -48,7 +48,7 @@ def test_four_fifths_then_all_of_it_once_each(book, receiver):
     assert check(book) == [(book.ada.id, book.ada.id, "warn")], "another amount is another occasion"
 
 
-def test_the_message(book, receiver):
+def test_the_message_names_budget_amounts_and_share(book, receiver):
     book.rule(book.ada, kind="budget")
     budget(book, book.ada, "10", hard=True, vendor="openai")
     spend(book, book.ada, 12.5)

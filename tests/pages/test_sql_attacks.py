@@ -93,7 +93,7 @@ def test_there_is_something_to_leak(home, people):
 
 
 @pytest.mark.parametrize("attack", QUICK, ids=lambda attack: attack["id"])
-def test_attack(attack, scene, home, people):
+def test_an_attack_on_the_page_learns_nothing(attack, scene, home, people):
     before, query = written(home), scene.sql(attack)
     outcome = attempt(people["ada"], query)  # type: ignore[arg-type]
     check_nothing_leaked(outcome, query)

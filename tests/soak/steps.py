@@ -45,9 +45,9 @@ PUBLISHING = (
 DELETING = (
     Step("delete: before it is noted", "byok.accounts.jobs:put", "before"),
     Step("delete: noted", "byok.accounts.jobs:put", "after"),
-    Step("delete: before a file is filtered", "byok.retention:without", "before"),
-    Step("delete: a file filtered, not committed", "byok.retention:without", "after"),
-    Step("delete: committed, old files there", "byok.retention:Retention._rewrite", "after"),
+    Step("delete: before a file is filtered", "byok.recording.removal:without", "before"),
+    Step("delete: a file filtered, not committed", "byok.recording.removal:without", "after"),
+    Step("delete: committed, old files there", "byok.recording.removal:Removal._rewrite", "after"),
     Step("delete: old files gone", "byok.recording.table:Table.sweep", "after"),
     Step("delete: before exports go", "byok.retention:Retention._clear_exports", "before"),
     Step("delete: exports gone", "byok.retention:Retention._clear_exports", "after"),
@@ -61,7 +61,7 @@ ERASING = (
     Step("erase: user gone, records there", "byok.accounts.users:remove", "after"),
     Step("erase: before the journal is published", "byok.erasures:publish", "before"),
     Step("erase: journal published", "byok.erasures:publish", "after"),
-    Step("erase: users of the table known", "byok.retention:users_in", "after"),
+    Step("erase: users of the table known", "byok.recording.removal:users_in", "after"),
     Step("erase: before the scrub", "byok.retention:scrub", "before"),
     Step("erase: scrubbed", "byok.retention:scrub", "after"),
 )

@@ -145,7 +145,7 @@ def check_nothing_leaked(outcome: Outcome, query: str) -> None:
 
 
 @pytest.mark.parametrize("attack", QUICK, ids=lambda attack: attack["id"])
-def test_attack(attack, scene, sessions):
+def test_an_attack_learns_nothing(attack, scene, sessions):
     if not sessions[0].alive:
         sessions[0] = started()
     query = scene.sql(attack)

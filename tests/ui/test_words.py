@@ -27,7 +27,7 @@ def test_examples_hold(module):
     ("usd", "written"),
     [(Decimal("0.000000001"), "$0.000000001"), (Decimal("-3.5"), "-$3.50"), (9999.5, "$9,999.50"), (Decimal("12345678.9"), "$12,345,679")],
 )
-def test_money(usd, written):
+def test_money_has_as_many_decimals_as_it_deserves(usd, written):
     assert in_words.money(usd) == written
 
 

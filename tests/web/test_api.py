@@ -62,7 +62,7 @@ def test_no_calls_are_an_empty_answer(shared_home):
         ("since=2026-11-21&tz=Pacific/Kiritimati", 5),
     ],
 )
-def test_filters(shared_home, query, calls):
+def test_each_filter_leaves_in_what_it_names(shared_home, query, calls):
     assert get(shared_home, f"/usage?{query}")[1]["total_calls"] == calls
 
 
@@ -219,7 +219,7 @@ def test_a_large_body_is_refused_declared_or_not(shared_home):
 # -- the rest --
 
 
-def test_me(shared_home):
+def test_me_tells_of_the_caller(shared_home):
     assert get(shared_home, "/me") == (
         200,
         {
@@ -296,7 +296,7 @@ def test_costs_are_split_into_parts_that_add_up_and_name_their_prices(shared_hom
     assert "price_sources" not in get(shared_home, "/costs?group_by=day")[1]["costs"][0]
 
 
-def test_what_if(shared_home):
+def test_what_if_reprices_the_calls_that_are_named(shared_home):
     body = get(shared_home, "/costs/what-if?replace=openai/gpt-4o=openai/gpt-4o-mini")[1]
     first = body["what_if"][0]
     assert (first["model"], first["to_model"]) == ("gpt-4o", "gpt-4o-mini")
@@ -312,7 +312,7 @@ def test_a_what_if_that_makes_no_sense_is_refused(shared_home, query):
     assert status == 400 and body["error"]["remedy"]
 
 
-def test_series(shared_home):
+def test_a_series_is_cut_in_the_zone_that_was_asked_for(shared_home):
     body = get(shared_home, "/usage/series?grain=hour&by=vendor&tz=Europe/Berlin")[1]
     assert [(row["bucket"], row["vendor"], row["calls"]) for row in body["series"]] == [
         ("2026-11-20T13:00:00+01:00", "openai", 4),

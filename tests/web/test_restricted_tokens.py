@@ -21,7 +21,7 @@ def test_it_is_listed_with_its_models(home, restricted):
 
 
 @pytest.mark.parametrize("path", ["/usage", "/me", "/keys", "/models"])
-def test_it_reads(home, restricted, path):
+def test_a_restricted_token_reads(home, restricted, path):
     assert home.client.get(path, headers=restricted).status_code == 200
 
 

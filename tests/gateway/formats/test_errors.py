@@ -68,7 +68,7 @@ MESSAGES = [{"role": "user", "content": "hi"}]
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.code)
-def test_openai(error: ByokError):
+def test_openais_client_raises_our_errors_as_its_own(error: ByokError):
     client = openai_client(answering(openai_chat.FORMAT, error))
     with pytest.raises(getattr(openai, NAMES[error.status])) as raised:
         client.chat.completions.create(model="m", messages=MESSAGES)
@@ -78,7 +78,7 @@ def test_openai(error: ByokError):
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.code)
-def test_anthropic(error: ByokError):
+def test_anthropics_client_raises_our_errors_as_its_own(error: ByokError):
     client = anthropic_client(answering(anthropic_format.FORMAT, error, library=httpx2))
     with pytest.raises(getattr(anthropic, NAMES[error.status], anthropic.APIStatusError)) as raised:
         client.messages.create(model="m", max_tokens=1, messages=MESSAGES)
@@ -88,7 +88,7 @@ def test_anthropic(error: ByokError):
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.code)
-def test_google(error: ByokError):
+def test_googles_client_raises_our_errors_as_its_own(error: ByokError):
     options = google_types.HttpOptions(base_url="http://gateway", httpx_client=answering(gemini.FORMAT, error))
     client = genai.Client(api_key="k", http_options=options)
     kind = google_errors.ClientError if error.status < 500 else google_errors.ServerError

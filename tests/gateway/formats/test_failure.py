@@ -74,7 +74,7 @@ from byok.gateway.formats.failure import Told, base_resp_status, error_status, f
         ({"code": "1313"}, 429),
     ],
 )
-def test_error_status(error: object, status: int | None):
+def test_an_error_is_booked_as_its_real_class(error: object, status: int | None):
     assert error_status(error) == status
 
 
@@ -95,7 +95,7 @@ def test_error_status(error: object, status: int | None):
         (999999, 502),
     ],
 )
-def test_base_resp(code: object, status: int | None):
+def test_a_code_of_minimax_is_booked_as_its_real_class(code: object, status: int | None):
     assert base_resp_status({"status_code": code, "status_msg": "…"}) == status
 
 

@@ -30,7 +30,7 @@ def test_every_sample_file_is_described():
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=str)
 @pytest.mark.parametrize("step", [1, 2, 3, 64, 1_000_000])
-def test_read_in_pieces(sample: WireSample, step: int):
+def test_usage_is_read_from_pieces_of_any_size(sample: WireSample, step: int):
     reading = reading_of(sample)
     for at in range(0, len(sample.body), step):
         piece = sample.body[at : at + step]
@@ -51,7 +51,7 @@ def test_cut_in_two_at_every_byte(sample: WireSample):
 
 @pytest.mark.parametrize("encoding", PACKED)
 @pytest.mark.parametrize("sample", SAMPLES, ids=str)
-def test_read_packed(sample: WireSample, encoding: str):
+def test_usage_is_read_from_packed_answers(sample: WireSample, encoding: str):
     packed = PACKED[encoding](sample.body)
     for step in (1, 5, 1_000_000):
         reading = reading_of(sample, encoding=encoding)
@@ -76,7 +76,7 @@ def test_other_line_ends_say_the_same(sample: WireSample, end: str):
 
 @settings(deadline=None)
 @given(st.data())
-def test_cut_anywhere(data: st.DataObject):
+def test_usage_is_read_wherever_the_pieces_are_cut(data: st.DataObject):
     sample = data.draw(st.sampled_from(SAMPLES))
     cuts = sorted(data.draw(st.sets(st.integers(1, len(sample.body) - 1), max_size=40)))
     reading = reading_of(sample)
