@@ -15,7 +15,7 @@ from byok.gateway.paths import ANTHROPIC, CHAT_AND_MODELS, GEMINI, GEMINI_UPLOAD
 from byok.settings import Settings
 from byok.usage import Endpoint
 
-OneApiPath = Literal["/v1/chat/completions", "/v1/embeddings", "/v1/responses", "/v1/messages"]
+OneApiPath = Literal["/v1/chat/completions", "/v1/embeddings", "/v1/responses", "/v1/messages", "/v1/messages/count_tokens"]
 Leave = Literal["cancel", "drain"]
 ONE_API_PATHS: tuple[str, ...] = get_args(OneApiPath)
 ECHO = "echo"
@@ -154,23 +154,25 @@ def _openai_like(
         one_api["/v1/responses"] = responses
     if anthropic is not None:
         one_api["/v1/messages"] = f"{anthropic}/messages"
+        one_api["/v1/messages/count_tokens"] = f"{anthropic}/messages/count_tokens"
         roots.append((anthropic, ANTHROPIC))
     return Vendor(name, base_url, tuple(roots), one_api, stream_usage=stream_usage)
 
 
+_GEMINI_UPLOADS = tuple((f"/upload/{version}", GEMINI_UPLOAD) for version in ("v1beta", "v1alpha", "v1"))  # the SDK's own version
 _TABLE: tuple[Vendor, ...] = (
     _openai_like("openai", "https://api.openai.com/v1", responses="/v1/responses", stream_usage=True),
     Vendor(
         "anthropic",
         "https://api.anthropic.com",
         roots=(("/v1", ANTHROPIC), ("/v1", OPENAI_CHAT)),
-        one_api={"/v1/messages": "/v1/messages", "/v1/chat/completions": "/v1/chat/completions"},
+        one_api={path: path for path in ("/v1/messages", "/v1/messages/count_tokens", "/v1/chat/completions")},
         stream_usage=True,
     ),
     Vendor(
         "gemini",
         "https://generativelanguage.googleapis.com",
-        roots=(("/v1beta/openai", OPENAI), ("/v1beta", GEMINI), ("/v1alpha", GEMINI), ("/v1", GEMINI), ("/upload/v1beta", GEMINI_UPLOAD)),
+        roots=(("/v1beta/openai", OPENAI), ("/v1beta", GEMINI), ("/v1alpha", GEMINI), ("/v1", GEMINI), *_GEMINI_UPLOADS),
         one_api={"/v1/chat/completions": "/v1beta/openai/chat/completions", "/v1/embeddings": "/v1beta/openai/embeddings"},
         stream_usage=True,
     ),

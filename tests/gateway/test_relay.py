@@ -326,7 +326,8 @@ def test_what_is_not_a_call_is_passed_on_and_not_booked(house: Any, client: http
     vendor.script = Reply(body=b'{"data": []}')
     assert client.get("/openai/v1/models").content == b'{"data": []}'
     assert client.post("/anthropic/v1/messages/count_tokens", content=b"not even JSON").status_code == 200
-    assert [seen.target for seen in vendor.seen] == ["/v1/models", "/v1/messages/count_tokens"]
+    assert client.post("/v1/messages/count_tokens?beta=true", json={"model": "claude-sonnet-4-5", "messages": []}).status_code == 200
+    assert [seen.target for seen in vendor.seen] == ["/v1/models", "/v1/messages/count_tokens", "/v1/messages/count_tokens?beta=true"]
     assert house.records() == []
 
 
