@@ -102,7 +102,7 @@ def month_end(dates: Sequence[date], values: Sequence[float], *, today: date, un
 def _too_little(past: Sequence[date], today: date) -> str:
     """Why nothing can be said, or an empty text."""
     if not past:
-        return "Nothing has been used before today."
+        return "There is nothing before today to go by."
     if (days := (today - past[0]).days) < LEAST_DAYS:
         return f"Only {days} {'day' if days == 1 else 'days'} of use so far: a forecast needs {LEAST_DAYS}."
     if len(past) < LEAST_ACTIVE:

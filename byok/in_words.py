@@ -1,6 +1,8 @@
 """Numbers, money and times in words. A value that is not known is a dash, never a zero."""
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
@@ -12,8 +14,8 @@ Number = int | float | Decimal
 def money(usd: Number | None) -> str:
     """USD with as many decimals as the amount deserves.
 
-    >>> money(None), money(0), money(Decimal("0.00042")), money(12.346), money(123456)
-    ('—', '$0.00', '$0.00042', '$12.35', '$123,456')
+    >>> money(None), money(0), money(Decimal("0.00042")), money(12.346), money(123456), money(411_526_799)
+    ('—', '$0.00', '$0.00042', '$12.35', '$123,456', '$411.5M')
     """
     if usd is None:
         return DASH
@@ -27,6 +29,8 @@ def money(usd: Number | None) -> str:
         return f"{sign}${rounded:f}" if rounded else f"{sign}<$0.000000001"
     if amount < 10_000:
         return f"{sign}${amount:,.2f}"
+    if amount >= 100_000_000:  # in full it would not fit into a card
+        return f"{sign}${amount / 1_000_000:,.1f}M"
     return f"{sign}${amount:,.0f}"
 
 
@@ -51,8 +55,8 @@ def count(number: Number | None) -> str:
 def short(number: Number | None) -> str:
     """A large number in at most four digits and a letter.
 
-    >>> short(9999), short(12345), short(1_500_000), short(None)
-    ('9,999', '12.3K', '1.5M', '—')
+    >>> short(9999), short(12345), short(999_950), short(1_500_000), short(None)
+    ('9,999', '12.3K', '1M', '1.5M', '—')
     """
     if number is None:
         return DASH
@@ -61,8 +65,8 @@ def short(number: Number | None) -> str:
         return f"{value:,}"
     for size, letter in _BIG:
         scaled = value / size
-        if abs(scaled) >= 1:
-            digits = 0 if abs(scaled) >= 100 else 1
+        if abs(scaled) >= 0.9995:  # less is written in the next smaller unit without becoming 1000 of it
+            digits = 0 if abs(scaled) >= 99.95 else 1
             return f"{scaled:.{digits}f}".removesuffix(".0") + letter
     return f"{value:,}"
 
@@ -183,6 +187,17 @@ def fitted(name: str, most: int = 28) -> str:
     if last != name and len(last) + 2 <= most:
         return f"…/{last}"
     return f"{last[: most // 3]}…{last[-(most - most // 3 - 1) :]}"
+
+
+def told_apart(names: Sequence[str], most: int = 28) -> list[str]:
+    """Names for a narrow place as `fitted`; those that would then look the same stay whole.
+
+    >>> told_apart(["gpt-4o", "lab/a-model-one-of-many-preview", "lab/a-model-two-of-many-preview"], 16)
+    ['gpt-4o', 'lab/a-model-one-of-many-preview', 'lab/a-model-two-of-many-preview']
+    """
+    short = [fitted(name, most) for name in names]
+    times = Counter(short)
+    return [one if times[one] == 1 else name for one, name in zip(short, names, strict=True)]
 
 
 def literal(text: str) -> str:

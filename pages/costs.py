@@ -71,7 +71,7 @@ if priced:
 with top:
     course = course or money.course(engine, chosen.scope, grain=chosen.grain)
     before = money.costs(engine, chosen.scope_before, group_by=("vendor",)) if chosen.scope_before else None
-    costs.draw_cards(found.totals, before.totals if before else None, course)
+    costs.draw_cards(found.totals, before.totals if before else None, course, explored.steps_of(chosen))
     states.unpriced(models)
 
 with board:

@@ -62,7 +62,7 @@ if chosen.everyone:  # the API exports one's own records only
 
 here = services.current().settings.dashboard_url
 with states.Card("By a program"):
-    st.markdown("The same by the API, with an access token from the page *Keys & budgets* in the place of `$BYOK_TOKEN`:")
+    st.markdown("The same by the API, with an access token (page *Keys & budgets*) in the place of `$BYOK_TOKEN`:")
     st.code(links.export_call(here, chosen.scope, wanted), language="bash", wrap_lines=True)
     st.markdown("Sums, with cost:")
     sums_by = group_by or ("day", "vendor", "model")

@@ -47,8 +47,8 @@ parts = courses.added(sums, by=("start", column))
 
 names = names_of(user, everyone=chosen.everyone)
 
-# Without a single price there is no money to draw: the tokens say more than an empty chart.
-metric = "tokens" if chosen.metric == "cost" and summary["cost_usd"] is None else chosen.metric
+# Where nothing has a price, or all of it is free, there is no money to draw; where all of it failed, no tokens either.
+metric = next((word for word in ("cost", "tokens") if MEASURES[word].of(summary)), "calls") if chosen.metric == "cost" else chosen.metric
 measure = MEASURES[metric]
 ranked = metric if measure.additive else "calls"
 
@@ -69,6 +69,9 @@ end = states.Card(framed=False, key="end")
 
 # The chart is filled first: the browser draws it while the rest comes.
 with hero:
+    if metric != chosen.metric:
+        why = "No price of these calls is known" if summary["cost_usd"] is None else "None of these calls cost anything"
+        st.caption(f"{why}: this shows {metric} instead.")
     found = explored.answer(
         engine,
         replace(chosen, by2=None),

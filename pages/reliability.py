@@ -37,7 +37,7 @@ if failed:
     week = states.Card("Hours of the week", height=outcome_charts.HEIGHT, column=right)
     who = states.Card("Who fails most", height=TABLE_HEIGHT)
 else:
-    st.success(f"Nothing failed: all {in_words.plural(calls, 'call')} ended with a 2xx status.", icon=":material/check_circle:")
+    st.success(f"Nothing failed: {in_words.plural(calls, 'call')}, all with a 2xx status.", icon=":material/check_circle:")
 fast = states.Card("How fast models answer", height=TABLE_HEIGHT) if failed < calls else None
 trust = states.Card("How far the counts can be trusted", height=80)
 

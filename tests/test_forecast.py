@@ -57,7 +57,7 @@ def test_one_runaway_day_is_no_habit():
 @pytest.mark.parametrize(
     ("dates", "values", "why"),
     [
-        ([], [], "Nothing has been used before today."),
+        ([], [], "There is nothing before today to go by."),
         (days(13), [1.0] * 13, "Only 13 days of use so far: a forecast needs 14."),
         (days(40), [0.0] * 26 + [1.0] * 2 + [0.0] * 12, "Only 2 days with use so far: a forecast needs 5."),
         (days(90, TODAY - timedelta(days=40)), [1.0] * 90, "Nothing has been used for 39 days."),

@@ -34,7 +34,7 @@ def alert() -> None:
 @click.option("--webhook", is_flag=True, help="To any receiver, signed; its URL is read from standard input.")
 @click.option("--mail", is_flag=False, flag_value=OWN_ADDRESS, metavar="[ADDRESS]", help="By mail. Default: the user's own e-mail.")
 @click.option("--all-users", is_flag=True, help="Watch all users, not only this one (admins).")
-@click.option("--min-tokens", type=click.IntRange(0), default=1000, show_default=True, metavar="N", help="Never tell of hours below.")
+@click.option("--min-tokens", type=click.IntRange(0), default=1000, show_default=True, metavar="N", help="Tell of no hour with fewer.")
 @click.option("--metric", type=click.Choice(["tokens", "calls", "failed", "cost"]), help="Only this. Default: any; with --above: tokens.")
 @click.option("--vendor", metavar="V", help="Only calls of this vendor.")
 @click.option("--model", metavar="M", help="Only calls of this model.")

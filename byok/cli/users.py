@@ -42,7 +42,7 @@ def user() -> None:
 @click.option("--plan", type=PLANS, default="free", show_default=True, help="How long usage is kept: 7, 30, 90 or, enterprise, 365 days.")
 @click.option("--retention-days", type=DAYS, metavar="N", help="Keep N days instead (enterprise).")
 @click.option("--admin", is_flag=True, help="May see all users' usage and manage users.")
-@click.option("--name", metavar="NAME", help="How the dashboard greets.")
+@click.option("--name", metavar="NAME", help="The name that the dashboard shows.")
 @click.option("--tz", default="UTC", show_default=True, metavar="ZONE", help="IANA time zone of days and hours, such as Europe/Berlin.")
 @click.option("--password-stdin", is_flag=True, help="Read the sign-in password from standard input (12 characters or more).")
 @click.pass_obj
@@ -116,7 +116,7 @@ def show(settings: Settings, email: str, as_json: bool) -> None:
 @click.option("--plan", type=PLANS, help="A shorter plan hides older usage at once; the keeper then deletes it.")
 @click.option("--retention-days", type=DAYS, metavar="N", help="Keep N days (enterprise).")
 @click.option("--admin/--no-admin", default=None, help="May see all users' usage and manage users.")
-@click.option("--name", metavar="NAME", help="How the dashboard greets.")
+@click.option("--name", metavar="NAME", help="The name that the dashboard shows.")
 @click.option("--tz", metavar="ZONE", help="IANA time zone, such as Europe/Berlin.")
 @click.option("--disable/--enable", "disabled", default=None, help="Tokens, sessions and keys of a disabled user stop working within 5 s.")
 @click.option("--requests-per-minute", type=Limit(), metavar="N", help="Requests to vendors within a minute; 0: no limit, or `default`.")

@@ -157,7 +157,7 @@ def _worth_waiting() -> bool:
     records = sum(file.rows for file in services.current().engine.view().files)
     if records <= _MOST_AT_ONCE:
         return True
-    st.caption(f"What it would have told of everybody in the last 30 days takes minutes to find out: {in_words.count(records)} records.")
+    st.caption(f"Finding out what this rule would have told of everybody takes minutes: there are {in_words.count(records)} records.")
     return st.button("Find out", key="rule-find-out", icon=":material/hourglass_top:")
 
 

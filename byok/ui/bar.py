@@ -43,7 +43,7 @@ def draw(user: User, parts: Collection[Part]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall", key="filter-bar"):
         _segments("Period", RANGES, "range", default=_RANGE, help=_RANGE_HELP + _reach(user))
         if st.session_state.get("range") == "custom":
-            _dates()
+            _dates(user)
         for part in ("metric", "by", "by2"):
             if part in parts or (part == "metric" and "summed" in parts):
                 _part(part, user, parts)
@@ -117,8 +117,10 @@ def _reach(user: User) -> str:
     return f"\n\nYour plan keeps {in_words.plural(user.retention_days, 'day')}: {', '.join(beyond)} can show no more than that."
 
 
-def _dates() -> None:
-    today = session.now().date()
+def _dates(user: User) -> None:
+    # The zone's today, which may be tomorrow in UTC. Its own control comes later: on a first visit only the address has it.
+    asked = st.session_state.get("tz") or st.query_params.get("tz")
+    today = session.now().astimezone(filters.zone_of(asked, st.context.timezone, user.tz)).date()
     told = st.session_state.pop(filters.DAYS_CHOSEN, False)
     for key, label in (("from", "From"), ("to", "To")):
         if told:

@@ -42,6 +42,11 @@ class Breakdown:
     parts: tuple[Part, ...]
 
     @property
+    def drawn(self) -> tuple[Part, ...]:
+        """The parts of a sum that have a mark to draw and so a name in the legend; a table has the others, too, with a dash."""
+        return tuple(part for part in self.parts if part.known())
+
+    @property
     def totals(self) -> tuple[Any, ...]:
         return tuple(sum((part.values[at] or 0 for part in self.parts), 0) for at in range(len(self.buckets)))
 

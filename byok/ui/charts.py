@@ -93,7 +93,7 @@ def stacked_bars(series: Breakdown, style: Style, *, earlier: Earlier | None = N
     strength = [1.0] * (len(x) - 1) + [0.55 if style.running else 1.0]
     totals = [float(total) for total in series.totals]
     traces: list[dict[str, Any]] = []
-    for part in series.parts:
+    for part in series.drawn:
         shares = [float(value or 0) / total if total else 0.0 for value, total in zip(part.values, totals, strict=True)]
         plain = [None if value is None else float(value) for value in part.values]
         look = style.looks.of(part.name)

@@ -1,6 +1,7 @@
 """The Costs page's cards and its table: what each entity cost, part by part, and with which dated prices."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -20,16 +21,19 @@ _SAVED = (
 _PART_COLUMNS = {name: WORDS[name] for name in ("input_usd", "cached_usd", "written_usd", "output_usd", "request_usd")}
 
 
-def draw_cards(totals: Row, before: Row | None, course: Sequence[Row]) -> None:
-    """What it cost, what 1,000 calls cost, what caching saved, and how much has no known cost; `before` None without a comparison."""
-    cards.draw([*_in_usd(totals, before, course), _without_a_cost(totals, course)])
+def draw_cards(totals: Row, before: Row | None, course: Sequence[Row], buckets: Sequence[datetime]) -> None:
+    """What it cost, what 1,000 calls cost, what caching saved, and how much has no known cost; `before` None without a comparison.
+
+    `course`: rows of `money.course`; a bucket without one had no call.
+    """
+    by_start = {row["start"]: row for row in course}
+    over_time = [by_start.get(bucket) for bucket in buckets]
+    cards.draw([*_in_usd(totals, before, over_time), _without_a_cost(totals, over_time)])
 
 
-def _in_usd(totals: Row, before: Row | None, course: Sequence[Row]) -> list[Card]:
-    known = [row for row in course if row["cost_usd"] is not None]
-
+def _in_usd(totals: Row, before: Row | None, course: Sequence[Row | None]) -> list[Card]:
     def of(title: str, name: str, colour: DeltaColour, about: str) -> Card:
-        values = [float(row[name] or 0) for row in known]
+        values = [float(row[name] or 0) if row else 0.0 for row in course] if totals[name] is not None else []
         return Card(
             title, in_words.money(totals[name]), cards.relative(totals, before, name), values, colour, "area", about, in_words.money
         )
@@ -41,13 +45,13 @@ def _in_usd(totals: Row, before: Row | None, course: Sequence[Row]) -> list[Card
     ]
 
 
-def _without_a_cost(totals: Row, course: Sequence[Row]) -> Card:
+def _without_a_cost(totals: Row, course: Sequence[Row | None]) -> Card:
     unpriced, calls = totals["unpriced_calls"], totals["total_calls"]
     return Card(
         "Without a cost",
         in_words.count(unpriced),
         None,
-        [float(row["unpriced_calls"]) for row in course],
+        [float(row["unpriced_calls"]) if row else 0.0 for row in course],
         "off",
         "bar",
         f"{in_words.count(unpriced)} of {in_words.plural(calls, 'call')}: no price of the model is known, or the vendor reported no counts "
@@ -61,7 +65,7 @@ def frame(rows: Sequence[Row], names: Sequence[str], sources: Sequence[Sequence[
     return pd.DataFrame(
         [
             {
-                "name": in_words.fitted(name, 24),
+                "name": name,
                 "cost": _float(row["cost_usd"]),
                 **{part: _float(row[part]) for part in _PART_COLUMNS},
                 "per_1000": _float(row["usd_per_1000_calls"]),
@@ -70,7 +74,7 @@ def frame(rows: Sequence[Row], names: Sequence[str], sources: Sequence[Sequence[
                 "unpriced": row["unpriced_calls"],
                 "sources": None if sources is None else "; ".join(sources[place]) or None,
             }
-            for place, (row, name) in enumerate(zip(rows, names, strict=True))
+            for place, (row, name) in enumerate(zip(rows, in_words.told_apart(names, 24), strict=True))
         ]
     )
 

@@ -19,7 +19,8 @@ def lines(
 ) -> dict[str, Any]:
     """A line per entity; a bucket without a value is a gap. `whole` is drawn dashed, `earlier` dotted."""
     x = [bucket.isoformat() for bucket in series.buckets]
-    traces = [_line(part, series, x, style) for part in series.parts]
+    parts = series.drawn if MEASURES[style.metric].additive else series.parts
+    traces = [_line(part, series, x, style) for part in parts]
     if whole is not None and len(series.parts) > 1:
         everything = Part("", tuple(whole))
         traces.append(_line(everything, series, x, replace(style, shown=lambda _: "all of them")))
@@ -36,7 +37,7 @@ def lines(
 
 def cumulative(series: Breakdown, style: Style, *, earlier: Earlier | None = None) -> dict[str, Any]:
     """Areas of what has added up since the period began, one on the other."""
-    summed = Breakdown(series.buckets, tuple(Part(part.name, tuple(_running(part.values))) for part in series.parts))
+    summed = Breakdown(series.buckets, tuple(Part(part.name, tuple(_running(part.values))) for part in series.drawn))
     x = [bucket.isoformat() for bucket in series.buckets]
     traces = [_line(part, summed, x, style) | {"stackgroup": "all"} for part in summed.parts]
     for trace, part in zip(traces, summed.parts, strict=True):

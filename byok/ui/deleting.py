@@ -32,7 +32,7 @@ def draw(user: User, whose: User, names: Names, zone: ZoneInfo) -> None:
         return
     rows = _retention().preview_cut(cut, now=session.now())
     if not rows:
-        st.markdown("No record is like that, so there is nothing to delete.")
+        st.markdown("No record matches, so there is nothing to delete.")
         return
     st.markdown(f"**{in_words.plural(rows, 'record')}** would be deleted{_words(cut, names, zone)}.")
     if user.id != whose.id:

@@ -9,7 +9,7 @@ from byok import export, in_words
 from byok.accounts.users import User
 from byok.store import pasted
 from byok.store.scope import Scope
-from byok.ui import filters, months, offers, shown
+from byok.ui import filters, months, offers, session, shown
 from byok.ui.explored import Answer, columns_of
 from byok.ui.filters import Filters
 from byok.ui.measures import MEASURES
@@ -26,7 +26,7 @@ def deeper(chosen: Filters, bucket: datetime | None, otherwise: Callable[[], Non
         otherwise()
         return
     first = bucket.astimezone(chosen.zone).date()
-    last = first if chosen.grain == "day" else months.last_day(first)
+    last = first if chosen.grain == "day" else months.last_day(first, session.now().astimezone(chosen.zone).date())
     filters.choose_days(first, last)
     st.session_state["grain"] = "hour" if chosen.grain == "day" else "day"
 

@@ -45,7 +45,8 @@ def sentence(found: Outlook, *, budget: float | None = None) -> str:
     """Such as: Month so far $214.33, projected $288.10 ($261.55–$321.47), budget $300.00. As Markdown."""
     write, guess = forecast_chart.WRITE[found.metric], found.forecast
     unit = "" if found.metric == "cost" else f" {found.metric}"
-    words = f"{found.month:%B} so far **{in_words.literal(write(guess.so_far))}**{unit}"
+    so_far = in_words.DASH if _nothing_priced(found) else write(guess.so_far)
+    words = f"{found.month:%B} so far **{in_words.literal(so_far)}**{unit}"
     if guess.enough:
         within = f"{write(guess.low)}–{write(guess.high)}"
         words += f", projected **{in_words.literal(write(guess.middle))}** ({in_words.literal(within)})"
@@ -76,8 +77,14 @@ def _small_print(found: Outlook, chosen: Filters) -> str:
     filtered = " With the filters above." if chosen.narrowed else ""
     unpriced = ""
     if found.metric == "cost" and found.unpriced_calls:
-        unpriced = f" {in_words.plural(found.unpriced_calls, 'call')} without a known cost are in no figure."
-    return f"{found.forecast.basis}{filtered}{unpriced} The whole month, whatever the period above."
+        unpriced = f" {in_words.plural(found.unpriced_calls, 'call')} without a known cost are left out."
+    basis = "" if _nothing_priced(found) else f"{found.forecast.basis} "
+    return f"{basis}This is the calendar month, whatever the period above.{filtered}{unpriced}"
+
+
+def _nothing_priced(found: Outlook) -> bool:
+    """Whether there are calls, but none of which any cost is known: that is not $0.00."""
+    return found.metric == "cost" and bool(found.unpriced_calls) and not found.forecast.so_far
 
 
 def _day(day: date) -> str:

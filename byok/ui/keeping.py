@@ -94,7 +94,7 @@ def _leaving(found: Kept) -> None:
             alt="Days whose records leave next, with how many and when.",
         )  # fmt: skip
         soon = in_words.plural(found.leaving_soon, "record")
-        st.caption(f"{soon} within {SOON.days} days. An export takes them along; a longer plan keeps them.")
+        st.caption(f"Within {SOON.days} days: {soon}. To keep a copy, export them first; a longer plan keeps them here.")
 
 
 _KEPT_HELP = "An older record is invisible at once, and deleted from every file within a day."

@@ -30,7 +30,7 @@ def draw(admin: User) -> None:
                 _invite_form(admin)
     _say_what_was_done()
     st.dataframe(_table(everyone), hide_index=True, key="users-table")
-    st.caption("What you change here holds for other people, at once: in pages with the next click, in the gateway within five seconds.")
+    st.caption("Changes take effect at once: on pages with that person's next click, in the gateway within five seconds.")
     known = {one.id: one for one in everyone}
     chosen = st.selectbox(
         "Change a user", known, index=None, format_func=lambda one: _email(known, one), placeholder="E-mail", key="member"

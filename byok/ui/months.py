@@ -17,7 +17,7 @@ def draw(chosen: Filters) -> None:
         st.caption("A whole month", width="content")
         for first in of(chosen.kept_from.astimezone(chosen.zone).date(), today):
             label = f"{first:%b %Y}" if first.year != today.year else f"{first:%b}"
-            st.button(label, key=f"month-{first}", type="tertiary", on_click=show, args=(first,))
+            st.button(label, key=f"month-{first}", type="tertiary", on_click=show, args=(first, today))
 
 
 def of(oldest: date, today: date) -> list[date]:
@@ -32,11 +32,11 @@ def of(oldest: date, today: date) -> list[date]:
     return found
 
 
-def last_day(first: date) -> date:
-    """The last day of the month that begins so; today if that is still to come."""
-    return min((first + timedelta(days=31)).replace(day=1) - timedelta(days=1), session.now().date())
+def last_day(first: date, today: date) -> date:
+    """The last day of the month that begins so; today (the reader's) if that is still to come."""
+    return min((first + timedelta(days=31)).replace(day=1) - timedelta(days=1), today)
 
 
-def show(first: date) -> None:
+def show(first: date, today: date) -> None:
     """Make that month the period (a callback)."""
-    filters.choose_days(first, last_day(first))
+    filters.choose_days(first, last_day(first, today))

@@ -61,7 +61,11 @@ def rate_over_volume(found: Endings, *, grain: Grain, mode: str | None, running:
         "xaxis": axis | _time_axis(x, at, text),
         # The line lies above the bars: the axis that is drawn last is on top.
         "yaxis2": axis
-        | {"tickvals": _marks(max(found.calls, default=0)), "range": [0, 1.15 * max(found.calls, default=0) or 1], "tickformat": "~s"}
+        | {
+            "tickvals": [mark for mark in _marks(max(found.calls, default=0)) if mark == int(mark)],
+            "range": [0, 1.15 * max(found.calls, default=0) or 1],
+            "tickformat": "~s",
+        }
         | {"showgrid": False, "side": "right", "automargin": "width"},
         "yaxis": axis
         | {"overlaying": "y2", "range": [0, _headroom(top)], "tickvals": _marks(_headroom(top))}

@@ -22,14 +22,14 @@ def culprits(found: Sequence[Culprit], *, title: str, shown: Callable[[str], str
     frame = pd.DataFrame(
         [
             {
-                "name": in_words.fitted(shown(one.id), 24),
+                "name": name,
                 "failed": one.failed,
                 "calls": one.calls,
                 "rate": 100 * one.rate,
                 "limited": 100 * one.limited / one.calls,
                 "mostly": outcomes.in_words(one.mostly) if one.mostly else in_words.DASH,
             }
-            for one in found
+            for one, name in zip(found, in_words.told_apart([shown(one.id) for one in found], 24), strict=True)
         ]
     )
     config = {
@@ -57,15 +57,15 @@ def speeds(models: Sequence[Row]) -> None:
     frame = pd.DataFrame(
         [
             {
-                "model": row["model"],
+                "model": name,
                 "calls": row["calls"],
-                **{name: None if row[f"{name}_ms"] is None else row[f"{name}_ms"] / 1000 for name in _SPEEDS},
+                **{speed: None if row[f"{speed}_ms"] is None else row[f"{speed}_ms"] / 1000 for speed in _SPEEDS},
             }
-            for row in models
+            for row, name in zip(models, in_words.told_apart([row["model"] for row in models], 24), strict=True)
         ]
     )
     config: dict[str, Any] = {
-        "model": st.column_config.TextColumn("Model", width=150, pinned=True),
+        "model": st.column_config.TextColumn("Model", width=170, pinned=True),
         "ttft_p50": st.column_config.NumberColumn("First token, median", format="%.2f s", help="Half of the calls had one by then (p50)."),
         "ttft_p95": st.column_config.NumberColumn("First token, p95", format="%.2f s", help="19 of 20 calls had one by then."),
         "latency_p50": st.column_config.NumberColumn("Latency, median", format="%.1f s", help="Half of the calls were done by then (p50)."),

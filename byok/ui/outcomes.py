@@ -17,6 +17,7 @@ _WORDS: Mapping[int, str] = {
     404: "not found",
     408: "request timed out",
     413: "too large",
+    422: "invalid request",
     429: "rate limited",
     499: "the client left",
     500: "vendor error",

@@ -22,13 +22,14 @@ def frame(series: Breakdown, metric: str, grain: Grain, *, shown: Callable[[str]
     total = float(sum(series.totals, 0)) if measure.additive else 0.0
     first = max(0, len(series.buckets) - MOST_COLUMNS)
     rows = []
-    for part in series.parts:
+    names = in_words.told_apart([part.name if part.name == OTHER else shown(part.name) for part in series.parts])
+    for part, name in zip(series.parts, names, strict=True):
         known = not measure.additive or part.known()
         whole = float(part.total) * factor if known and (measure.additive or part.whole is not None) else None
         rows.append(
             {
                 "id": part.name,
-                "name": part.name if part.name == OTHER else in_words.fitted(shown(part.name)),
+                "name": name,
                 "whole": whole,
                 "share": 100 * whole / total if measure.additive and total and whole is not None else None,
                 **{

@@ -19,6 +19,7 @@ from byok.ui import session, table
 ANCHOR = "price-table"
 _RATES = {"input": "Input", "output": "Output", "cached": "Cached input", "cache_write": "Cache write"}
 _SAID = "price-said"
+_MOST_NAMED = 10  # models without a price that are named one by one
 
 
 def section(user: User, used: Collection[Name]) -> None:
@@ -30,7 +31,8 @@ def section(user: User, used: Collection[Name]) -> None:
     if rows:
         _draw(rows)
     if unpriced := sorted(name for name in used if name not in priced):
-        named = ", ".join(f"`{vendor}/{model}`" for vendor, model in unpriced)
+        named = ", ".join(f"`{vendor}/{model}`" for vendor, model in unpriced[:_MOST_NAMED])
+        named += f" and {len(unpriced) - _MOST_NAMED:,} more" if len(unpriced) > _MOST_NAMED else ""
         st.markdown(f":material/money_off: No price is known for {named}: an admin can set one here or with `byok prices set`.")
     if user.admin:
         _form(user)

@@ -30,11 +30,12 @@ def leaderboard(
     earlier = {str(row[column]): row for row in before or ()}
     whole = sum(_number(of(row)) for row in rows)
     ordered = sorted(rows, key=lambda row: (-_number(of(row)), -row["calls"], str(row[column])))
+    names = in_words.told_apart([shown(str(row[column])) for row in ordered], 30)
     return pd.DataFrame(
         [
             {
                 "id": str(row[column]),
-                "name": in_words.fitted(shown(str(row[column])), 30),
+                "name": name,
                 "share": 100 * _number(of(row)) / whole if whole and of(row) is not None else None,
                 "cost": None if row["cost_usd"] is None else float(row["cost_usd"]),
                 "change": _change(row, earlier.get(str(row[column])), of),
@@ -44,7 +45,7 @@ def leaderboard(
                 "tokens": row["total_tokens"],
                 "course": None if of(row) is None else list(courses.get(str(row[column]), ())),
             }
-            for row in ordered
+            for row, name in zip(ordered, names, strict=True)
         ],
         columns=["id", "name", "share", "cost", "change", "calls", "errors", "error_rate", "tokens", "course"],
     )

@@ -25,9 +25,9 @@ def section(chosen: Filters, used: Sequence[Name]) -> None:
     priced = [f"{model.vendor}/{model.model}" for model in catalogue.models() if model.prices]
     with st.grid(3, min_column_width=220, gap="small"):
         old = st.multiselect("Instead of", [_word(name) for name in used], key="whatif-of", placeholder="Models of this period")
-        new = st.selectbox("ask", priced, index=None, key="whatif-by", placeholder="A model with a price")
+        new = st.selectbox("Ask", priced, index=None, key="whatif-by", placeholder="A model with a price")
         share = st.number_input(
-            "with cached input, % of it", 0, 100, None, step=10, key="whatif-share", placeholder="As it was", help="Of every prompt."
+            "Share of input cached, %", 0, 100, None, step=10, key="whatif-share", placeholder="As it was", help="Of every prompt."
         )
     if not (old and new) and share is None:
         st.caption("Choose models to replace and one to ask instead, or another share of cached input.")

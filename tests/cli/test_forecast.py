@@ -23,4 +23,4 @@ def test_with_too_little_data_there_is_a_reason_and_no_figure(ada: Installation)
     said = ada.ok("forecast", "ada@example.org")
     assert "projected" not in said
     assert "a forecast needs 14" in said
-    assert ada.json("forecast", "ada@example.org", "--vendor", "gemini", "--json")["basis"] == "Nothing has been used before today."
+    assert ada.json("forecast", "ada@example.org", "--vendor", "gemini", "--json")["basis"] == "There is nothing before today to go by."

@@ -59,6 +59,7 @@ def test_without_a_price_there_is_a_dash_and_the_way_to_the_table(ada, record, o
     assert headings(app)[0] == "Every vendor"
     assert "No price is known for `lab/our-7b`" in text_of(app) and "costs#price-table" in text_of(app)
     assert "$0.00" not in text_of(app)
+    assert "November so far **—**" in text_of(app)
 
 
 def test_what_if_shows_difference_and_how_far_to_trust_it(spent, open_app):

@@ -1,6 +1,6 @@
 """The filter bar: what an address means on each page that has it, and for whom."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -26,6 +26,14 @@ def both(book, ada, root, record):
 
 def calls(app) -> str:
     return app.metric[1].value
+
+
+def test_today_is_that_of_the_zone_also_where_it_is_tomorrow_in_utc(book, ada, record, open_app):
+    book.now = lambda: datetime(2026, 11, 22, 19, 0, tzinfo=UTC)  # 00:45 of the 23rd in Kathmandu
+    record(ada, ago=timedelta(hours=-4, minutes=-20))  # at 18:50 UTC
+    app = open_app(ada, range="custom", tz="Asia/Kathmandu", **{"from": "2026-11-23", "to": "2026-11-23"})
+    assert not app.exception
+    assert calls(app) == "1"
 
 
 def test_an_admin_sees_own_calls_until_asking_for_others(both, root, open_app):

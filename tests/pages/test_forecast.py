@@ -38,7 +38,7 @@ def test_with_few_days_it_says_so_and_guesses_nothing(ada, record, open_app):
     said = text_of(open_app(ada))
     assert "November so far" in said
     assert "projected" not in said
-    assert "Nothing has been used before today." in said
+    assert "There is nothing before today to go by." in said
 
 
 def test_the_sentence_names_amounts_range_and_budget():

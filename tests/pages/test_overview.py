@@ -103,6 +103,16 @@ def test_an_unknown_price_is_a_dash_and_never_zero(ada, record, open_app):
     assert app.dataframe[0].value["cost"].isna().all()
     assert "$0.00" not in text_of(app)
     assert headings(app)[0] == "Tokens by vendor"  # there is no money to draw
+    assert "No price of these calls is known: this shows tokens instead." in text_of(app)
+
+
+def test_where_nothing_cost_anything_the_chart_shows_tokens_and_where_all_failed_calls(ada, record, open_app):
+    record(ada, vendor="echo", model="echo-1")
+    free = open_app(ada)
+    assert headings(free)[0] == "Tokens by vendor"
+    assert "None of these calls cost anything: this shows tokens instead." in text_of(free)
+    record(ada, status=429, prompt_tokens=None, completion_tokens=None, total_tokens=None, usage_source="none")
+    assert headings(open_app(ada, status=["failed"]))[0] == "Calls by vendor"
 
 
 def test_the_running_bucket_is_marked(ada, record, open_app):

@@ -45,7 +45,7 @@ def test_tokens_and_calls_have_their_own(month):
 
 
 def test_a_scope_narrows_and_everyone_is_everyone(month):
-    assert outlook(month.engine, hers(vendors=("anthropic",)), now=NOW).forecast.basis == "Nothing has been used before today."
+    assert outlook(month.engine, hers(vendors=("anthropic",)), now=NOW).forecast.basis == "There is nothing before today to go by."
     assert outlook(month.engine, EveryonesScope(EARLIEST, LATEST), now=NOW).forecast.so_far == pytest.approx(2 * 21 * 0.15)
 
 

@@ -93,3 +93,9 @@ def test_the_chart_in_a_sentence():
     series = breakdown([row(0, "a", 2, "1.5"), row(1, "b", 1, "0.25")], DAYS, "cost", column="vendor")
     said = charts.described(series, style(), by="vendor")
     assert said == "Stacked bars: cost per day by vendor, $1.75 in total. a $1.50, b $0.25."
+
+
+def test_what_has_no_value_has_no_name_in_the_legend():
+    found = breakdown([row(1, "priced", 1), row(1, "unpriced", 1, None)], DAYS, "cost", column="vendor")
+    assert [part.name for part in found.parts] == ["priced", "unpriced"]
+    assert [part.name for part in found.drawn] == ["priced"]
