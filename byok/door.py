@@ -13,7 +13,7 @@ import structlog
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from byok import pages_html
+from byok import dashboard_policy, pages_html
 from byok.address import header, is_same_origin
 from byok.answers import Internal, RequestTooLarge, UnknownPath, error
 from byok.api_paths import API_PATHS, SIGN_IN
@@ -30,7 +30,6 @@ NEVER_PAGES = frozenset(("v1", "api"))  # a typing error there must not be answe
 ALSO_PAGES = frozenset(("alerts", "costs", "keys"))  # the dashboard has a page of this name, too
 STREAMLITS_OWN = frozenset(("_stcore", "media", "component", "static", "app"))
 MOST_BYTES = 64 * 1024  # of a body to API or sign-in
-_PAGE_HEADERS = [(b"x-frame-options", b"DENY"), (b"referrer-policy", b"same-origin"), (b"x-content-type-options", b"nosniff")]
 
 
 class Door:
@@ -91,7 +90,7 @@ class Door:
         elif first in NEVER_PAGES or (first not in STREAMLITS_OWN and not _is_page_request(scope)):
             await error(UnknownPath())(scope, receive, send)
         elif _is_free(scope["path"]):
-            await self.dashboard(scope, receive, send)
+            await self.dashboard(scope, receive, dashboard_policy.sending(send))
         else:
             await self._guarded(scope, receive, send)
 
@@ -99,7 +98,7 @@ class Door:
         if await self._knows(scope):
             page = self.start(scope["path"][1:]) if self.start and _is_start(scope) else None
             shown = Response(page, media_type="text/html", headers={"cache-control": "no-cache"}) if page else self.dashboard
-            await shown(scope, receive, _with_headers(send))
+            await shown(scope, receive, dashboard_policy.sending(send, page))
         elif _first_segment(scope["path"]) in STREAMLITS_OWN:
             await error(Unauthorized())(scope, receive, send)
         else:
@@ -121,6 +120,7 @@ class Door:
 
 
 def cookies_of(scope: Scope) -> dict[str, str]:
+    """The cookies of a request by name; one that cannot be read is left out."""
     found = SimpleCookie()
     for name, value in scope["headers"]:
         if name == b"cookie":
@@ -159,15 +159,6 @@ def _to_sign_in(scope: Scope) -> Response:
         target += "?" + scope["query_string"].decode("latin-1")
     where = "/auth/sign-in" if target == "/" else f"/auth/sign-in?next={quote(target, safe='/')}"
     return RedirectResponse(where, 303, headers={"cache-control": "no-store"})
-
-
-def _with_headers(send: Send) -> Send:
-    async def sending(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", ()), *_PAGE_HEADERS]}
-        await send(message)
-
-    return sending
 
 
 async def _within_limit(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

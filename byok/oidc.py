@@ -5,6 +5,7 @@ https://openid.net/specs/openid-connect-discovery-1_0.html, RFC 7636 (PKCE), RFC
 Nothing of what the service says is stored or logged; what leaves this room is issuer, subject and, where asked for, a verified e-mail.
 """
 
+import asyncio
 import base64
 import hashlib
 import time
@@ -27,7 +28,7 @@ from byok.settings.addresses import is_safe_origin
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 LEEWAY_S = 60
 KEPT_S = 300.0  # how long the service's description and keys are believed
-_TIMEOUT_S = 10
+_TIMEOUT_S, _LONGEST_S = 10, 30  # of silence, and in all
 _MOST_BYTES = 256 * 1024
 _LONGEST_TOKEN, _LONGEST_SUBJECT = 16_384, 255
 _LEAST_RSA_BITS = 2048
@@ -267,10 +268,14 @@ def _certificates() -> SSLContext:
 
 
 async def _fetch(method: str, address: str, *, headers: dict[str, str] | None = None, content: bytes | None = None) -> bytes:
-    """The body of a 200, at most `_MOST_BYTES`. No redirect is followed: an address is one of those in the description, or none."""
-    asked, body = {"accept": "application/json", **(headers or {})}, bytearray()
+    """The body of a 200, at most `_MOST_BYTES`. No redirect is followed: an address is one of those in the description, or none.
+
+    Nothing is unpacked: of five kilobytes there could come gigabytes, before anybody has counted them.
+    """
+    asked, body = {"accept": "application/json", "accept-encoding": "identity", **(headers or {})}, bytearray()
     try:
         async with (
+            asyncio.timeout(_LONGEST_S),
             httpx.AsyncClient(verify=_certificates(), timeout=_TIMEOUT_S, follow_redirects=False) as client,
             client.stream(method, address, headers=asked, content=content) as answer,
         ):
@@ -278,11 +283,13 @@ async def _fetch(method: str, address: str, *, headers: dict[str, str] | None = 
                 raise ServiceUnreachable
             if answer.status_code != 200:
                 raise ServiceRefused(f"it answered with status {answer.status_code}")
-            async for piece in answer.aiter_bytes():
+            if answer.headers.get("content-encoding", "identity").lower() != "identity":
+                raise ServiceRefused("its answer is packed, which it was asked not to do")
+            async for piece in answer.aiter_raw():
                 body += piece
                 if len(body) > _MOST_BYTES:
                     raise ServiceRefused("its answer is too long")
-    except (httpx.HTTPError, httpx.InvalidURL):
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError):
         raise ServiceUnreachable from None
     return bytes(body)
 

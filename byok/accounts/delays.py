@@ -6,6 +6,7 @@ Kept in the database, so that a restart forgives nothing; as keyed hashes, so th
 import contextlib
 import hashlib
 import hmac
+import ipaddress
 import math
 import secrets
 from collections.abc import Iterable
@@ -67,6 +68,7 @@ def succeed(db: Database, email: str, address: str) -> None:
 
 
 def forget(connection: Connection, subject: str) -> None:
+    """Drop the failures of one name (see `of_email`)."""
     connection.execute(sa.delete(table).where(table.c.subject == subject))
 
 
@@ -93,8 +95,21 @@ def _locked(connection: Connection, subjects: Iterable[str]) -> dict[str, Any]:
 def _subjects(connection: Connection, email: str, address: str) -> dict[str, Limit]:
     subjects = {of_email(connection, email): BY_EMAIL}
     if address:
-        subjects[_subject(connection, "address", address)] = BY_ADDRESS
+        subjects[_subject(connection, "address", _household(address))] = BY_ADDRESS
     return subjects
+
+
+def _household(address: str) -> str:
+    """What is slowed down as one: an IPv4 address, or the /64 that one line or machine has of IPv6, with addresses beyond count.
+
+    >>> _household("2001:db8::7:1"), _household("::ffff:192.0.2.1")
+    ('2001:db8::/64', '192.0.2.1')
+    """
+    try:
+        known = ipaddress.IPv6Address(address)
+    except ValueError:
+        return address
+    return str(known.ipv4_mapped or ipaddress.IPv6Network((int(known), 64), strict=False))
 
 
 def _refuse_early(waits: list[datetime], now: datetime) -> None:

@@ -28,6 +28,7 @@ _COUNTS = tuple(name for name in _NUMBERS if name != "status")
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")  # types that need no second look
 _MISSING_KEY = "key_imported"
 _REFUSED = "refused"
+_LONGEST_TEXT = 128  # beyond what any record's text may have: a small file can name a cell of megabytes in every row
 
 
 class Imported(NamedTuple):
@@ -139,7 +140,7 @@ class _Source:
         import_formats.check_columns(path, self._types)
 
     def users(self) -> set[str]:
-        found = self._run(f"select distinct try_cast(user_id as varchar) from {self._reader}").fetchall()  # noqa: S608
+        found = self._run(f"select distinct {_text('user_id')} from {self._reader}").fetchall()  # noqa: S608
         import_formats.check_lines(self._path, self._db)
         return {user for (user,) in found if user}
 
@@ -166,8 +167,7 @@ class _Source:
     def _value(self, name: str) -> str:
         if name == "ts":
             return "raw_ts::timestamptz" if self._types["ts"].startswith("TIMESTAMP") else "try_cast(raw_ts::varchar as timestamptz)"
-        kind = "bigint" if name in _NUMBERS else "varchar"
-        return f"try_cast(raw_{name} as {kind})"
+        return f"try_cast(raw_{name} as bigint)" if name in _NUMBERS else _text(f"raw_{name}")
 
     def _stored(self) -> str:
         special = {
@@ -205,6 +205,10 @@ class _Source:
             return self._db.execute(query)
         except (duckdb.Error, OSError) as error:
             raise FileUnreadable(self._path, _first_line(error)) from None
+
+
+def _text(column: str) -> str:
+    return f"left(try_cast({column} as varchar), {_LONGEST_TEXT})"
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pandas as pd
 import streamlit as st
+from starlette.formparsers import MultiPartParser
 
 from byok import in_words, services
 from byok.accounts import key_vault
@@ -26,6 +27,7 @@ def draw(user: User) -> None:
         "Export *Usage* or *Cost* as CSV from the console of OpenAI or Anthropic, and see how much of it went through the gateway: "
         "per day (UTC) and model."
     )
+    MultiPartParser.spool_max_size = (MOST_MB + 1) * 2**20  # else all beyond a megabyte is written to a temporary file first
     file = st.file_uploader("Export of a vendor", type=["csv", "tsv", "txt"], max_upload_size=MOST_MB, key="export-file")
     words = names.key_words((), key_vault.of_user(services.current().db, user.id))
     chosen = st.multiselect("Only calls with these keys", list(words), format_func=lambda one: words.get(one, one), placeholder="All keys")

@@ -18,6 +18,7 @@ from byok.errors import ByokError
 SIGN_IN_ADDRESS = "/auth/sign-in"
 SIGN_OUT_ADDRESS = "/auth/sign-out"
 P = ParamSpec("P")
+_WHOSE = "whose"  # the user that this tab's state belongs to
 _OWN = "own_session"  # the session's secret under a bare `streamlit run`, where no route can set a cookie
 
 
@@ -59,8 +60,20 @@ def _current() -> tuple[User | None, str]:
     book = services.current()
     for secret in (st.context.cookies.get(COOKIE), st.session_state.get(_OWN)):
         if isinstance(secret, str) and (user := sessions.find(book.db, secret, now=book.now())):
+            _keep_apart(user, secret)
             return user, secret
     return None, ""
+
+
+def _keep_apart(user: User, secret: str) -> None:
+    """A tab that connects again brings the state of its former session along, and somebody else may have signed in meanwhile."""
+    state = st.session_state
+    if state.get(_WHOSE, user.id) != user.id:
+        own = _OWN in state
+        state.clear()
+        if own:
+            state[_OWN] = secret
+    state[_WHOSE] = user.id
 
 
 def zone(user: User) -> ZoneInfo:
@@ -96,9 +109,9 @@ def checked_admin(act: Callable[Concatenate[User, P], None]) -> Callable[Concate
 
 
 def still(user: User) -> None:
-    """For a part of a page that reruns by itself: when the session has ended meanwhile, the whole page runs again and says so."""
+    """For a part of a page that reruns by itself: if the session or an admin's role has ended meanwhile, the whole page runs again."""
     found = current_user()
-    if found is None or found.id != user.id:
+    if found is None or (found.id, found.admin) != (user.id, user.admin):
         st.rerun()
 
 

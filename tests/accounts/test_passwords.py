@@ -251,6 +251,15 @@ def test_an_address_that_tries_many_emails_waits(db, anna, now, monkeypatch):
     assert passwords.check(db, anna.email, GOOD, now=now, address="192.0.2.2") == anna
 
 
+@pytest.mark.parametrize("addresses", [("2001:db8:1:2::{}",), ("::ffff:192.0.2.1", "192.0.2.1")], ids=["one /64", "mapped"])
+def test_many_addresses_of_one_line_are_one(db, anna, now, monkeypatch, addresses):
+    monkeypatch.setattr(delays, "BY_ADDRESS", delays.Limit(free=3, longest_s=900))
+    for n in range(4):
+        assert attempt(db, f"nobody{n}@example.org", "wrong but long enough", now, addresses[n % len(addresses)].format(n)) is None
+    assert attempt(db, anna.email, GOOD, now, addresses[0].format(9)) == 1
+    assert passwords.check(db, anna.email, GOOD, now=now, address="2001:db8:1:3::1") == anna
+
+
 def test_good_sign_ins_cost_their_address_nothing(db, anna, now, monkeypatch):
     monkeypatch.setattr(delays, "BY_ADDRESS", delays.Limit(free=2, longest_s=900))
     for _ in range(5):

@@ -7,6 +7,7 @@ import pytest
 from byok.accounts import access_tokens, identities, key_vault, passwords, sessions, users
 from byok.accounts.identities import Identity
 from byok.retention import Retention
+from byok.ui import session
 from tests.pages.conftest import NOW, ROOT
 from tests.pages.reading import headings, text_of
 
@@ -180,6 +181,30 @@ def test_a_session_that_ended_shows_nothing_with_the_next_rerun(book, ada, open_
     assert not app.exception
     assert app.title[0].value == "BYOK"
     assert ada.email not in text_of(app)
+
+
+def test_a_part_that_renews_itself_ends_with_the_role_of_an_admin(book, monkeypatch):
+    root = users.add(book.db, "root@example.org", now=NOW, admin=True)
+    ran = []
+    monkeypatch.setattr(session, "current_user", lambda: users.by_id(book.db, root.id))
+    monkeypatch.setattr(session.st, "rerun", lambda: ran.append(1))
+    session.still(root)
+    assert ran == []
+    users.change(book.db, root.id, admin=False)
+    session.still(root)
+    assert ran == [1]
+
+
+def test_a_tab_that_comes_back_as_somebody_else_brings_nothing_along(book, ada, open_app):
+    eve = users.add(book.db, "eve@example.org", now=NOW)
+    app = open_app(ada, page=ACCOUNT)
+    app.session_state["sql-query"] = "select 'of ada'"
+    app.run()
+    assert "sql-query" in app.session_state
+    app.session_state["own_session"] = sessions.start(book.db, eve.id, now=NOW)
+    app.run()
+    assert not app.exception
+    assert "sql-query" not in app.session_state
 
 
 @pytest.mark.parametrize("end", [end_by_sign_out, end_by_disabling, end_by_time])

@@ -1,6 +1,10 @@
 """The page Reconcile: an export in, a comparison out, nothing kept."""
 
+import asyncio
 from datetime import UTC, datetime
+
+from starlette.datastructures import Headers
+from starlette.formparsers import MultiPartParser
 
 from byok.accounts import users
 from tests.pages.conftest import NOW
@@ -26,6 +30,19 @@ def test_it_says_how_much_was_captured(book, ada, record, open_app):
     (table,) = app.dataframe
     assert table.value["Captured"].tolist() == [0.992]
     assert b"992" not in b"".join(path.read_bytes() for path in book.settings.data.rglob("*.csv"))
+
+
+def test_what_is_uploaded_touches_no_disk(ada, open_app, monkeypatch):
+    monkeypatch.setattr(MultiPartParser, "spool_max_size", 2**20)
+    open_app(ada, page=PAGE)
+
+    async def body():
+        yield b'--x\r\nContent-Disposition: form-data; name="f"; filename="export.csv"\r\n\r\n' + b"1,1\n" * 2**19 + b"\r\n--x--\r\n"
+
+    parser = MultiPartParser(Headers({"content-type": "multipart/form-data; boundary=x"}), body())
+    upload = asyncio.run(parser.parse())["f"]
+    assert upload.size == 2**21
+    assert upload._in_memory
 
 
 def test_a_bad_file_is_refused_by_line_and_column(book, ada, open_app):

@@ -130,6 +130,15 @@ def test_a_row_that_no_record_can_be_is_refused(place, wrong):
     assert place.book(parquet(place.root / "a.parquet", rows)) == Imported(3, 2, 0, 1)
 
 
+def test_a_small_file_of_huge_cells_stays_small_in_memory(place):
+    huge, seen = "x" * 100_000, []
+    columns = {name: [value] * 4 for name, value in dicts(1)[0].items()}
+    columns |= {"model": [huge] * 4, "user_id": ["usr_ada1", huge, "usr_ada1", "usr_ada1"], "key_id": ["key_1", "key_1", huge, "key_1"]}
+    pq.write_table(pa.table(columns, SCHEMA), place.root / "bomb.parquet")
+    assert place.book(place.root / "bomb.parquet", safe_model=lambda name: seen.append(name) or "other") == Imported(4, 2, 0, 2)
+    assert 96 < max(map(len, seen)) < 200, "long enough to be known for no name, and no longer"
+
+
 def test_a_row_whose_counts_no_total_can_hold_costs_no_other(place):
     rows = dicts(3)
     rows[1] = rows[1] | {"prompt_tokens": 2**63 - 1, "completion_tokens": 1}

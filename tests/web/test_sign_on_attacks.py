@@ -1,6 +1,7 @@
 """What a sign-in service, or somebody between it and us, could try: nobody is let in, and nothing of it is kept."""
 
 import dataclasses
+import gzip
 import hashlib
 import hmac
 import io
@@ -246,6 +247,18 @@ def test_a_service_that_answers_oddly_lets_nobody_in(home, service, path, reply)
         assert visit(home, service, browser).status_code == 502
     assert browser.get("/").status_code == 303
     assert not [seen for seen in service.vendor.seen if "elsewhere" in seen.target], "a redirect was followed"
+
+
+@pytest.mark.parametrize(
+    "reply", [{"headers": [JSON, ("content-encoding", "gzip")], "body": gzip.compress(b" " * 2**20)}, {"between_s": 0.1}]
+)
+def test_a_service_can_use_up_neither_memory_nor_time(home, service, monkeypatch, reply):
+    monkeypatch.setattr(oidc, "_LONGEST_S", 0.3)
+    service.replies["/.well-known/openid-configuration"] = Reply(**{"headers": [JSON], "body": [b" "] * 20} | reply)
+    csrf = (browser := home.browser()).get("/auth/sign-in").text.split('name="csrf" value="', 1)[1].split('"', 1)[0]
+    answer = browser.post("/auth/oidc/start", data={"csrf": csrf})
+    said = "packed" if "body" in reply else "does not answer"
+    assert (answer.status_code, said in answer.text) == (502, True)
 
 
 @pytest.mark.parametrize(

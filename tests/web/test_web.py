@@ -1,6 +1,8 @@
 """The door: who reaches the dashboard, and what a real `byok web` answers on its port."""
 
 import asyncio
+import base64
+import hashlib
 import json
 import os
 import re
@@ -15,6 +17,7 @@ import httpx
 import pytest
 from starlette.websockets import WebSocketDisconnect
 
+from byok import dashboard_policy
 from byok import services as services_room
 from byok.address import client_address, is_same_origin
 from byok.pool import Pool
@@ -63,6 +66,23 @@ def test_who_is_signed_in_reaches_it(shared_home, path):
 @pytest.mark.parametrize("path", ["/static/js/index.js", "/_stcore/health"])
 def test_what_is_the_same_for_everyone_is_free(shared_home, path):
     assert shared_home.browser().get(path).text == f"the dashboard at {path}"
+
+
+@pytest.mark.parametrize("path", ["/static/index.html", "/_stcore/health", "/explore", "/media/x.csv"])
+def test_a_browser_takes_the_dashboard_into_no_frame_and_nothing_from_elsewhere(shared_home, path):
+    answer = shared_home.signed_in(shared_home.ada).get(path, headers={"accept": "text/html"})
+    assert answer.status_code == 200
+    rules = dict(rule.split(" ", 1) for rule in answer.headers["content-security-policy"].split("; "))
+    assert (rules["frame-ancestors"], rules["default-src"], rules["script-src"]) == ("'none'", "'self'", "'self'")
+    assert not [rule for rule in rules.values() if "http" in rule or "*" in rule]
+    assert (answer.headers["x-frame-options"], answer.headers["x-content-type-options"]) == ("DENY", "nosniff")
+
+
+def test_only_the_scripts_that_stand_in_our_page_run_there():
+    rule = dashboard_policy.policy(b"<script>one</script><script src='x'></script><script>\ntwo</script>").decode()
+    for script in ("one", "\ntwo"):
+        assert f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" in rule
+    assert "unsafe" not in rule.split("; ")[1]
 
 
 def test_web_sockets_need_a_session_and_the_same_origin(home):
