@@ -3,7 +3,6 @@
 A deletion that was killed is finished by `finish`: what is still to be done is written down in the accounts before anything is removed.
 """
 
-import json
 import secrets
 import shutil
 import string
@@ -28,6 +27,7 @@ from byok.errors import ByokError
 from byok.notify import outbox
 from byok.recording import segments
 from byok.recording.cut import Cut
+from byok.recording.files import records_of
 from byok.recording.reader import Reader
 from byok.recording.removal import Removal
 from byok.recording.rewriting import Limits, Past
@@ -255,7 +255,7 @@ class Retention:
                 lines = segments.read_lines(segment.path)
             except FileNotFoundError:
                 continue
-            found.update(json.loads(line)["user_id"] for line in lines.good)
+            found.update(records_of(lines.good)[0]["user_id"].unique().to_pylist())
         return found
 
     def _past(self, limits: Limits) -> list[Past]:
