@@ -192,7 +192,7 @@ def _print_demo() -> None:
     keys = {(one.email, one.label): "key_demo1" for one in demo.SERIES}
     rows = demo.calls(day, now - timedelta(days=365), now, user_ids=ids, key_ids=keys)
     found = _found(rows, now, zones)
-    planted = demo.planted(day)
+    planted = demo.runaways(day)
     loops = [[e for e in found if e.user_id == ids[one.email] and _overlap(e, one.began, one.ended)] for one in planted]
     named = {(ids[e.email], day + timedelta(days=n)) for e in demo.EPISODES for n in range(e.first_day, e.last_day + 1)}
     false = Counter(

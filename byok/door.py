@@ -120,6 +120,7 @@ class Door:
 
 
 def cookies_of(scope: Scope) -> dict[str, str]:
+    """The cookies of a request by name; one that cannot be read is left out."""
     found = SimpleCookie()
     for name, value in scope["headers"]:
         if name == b"cookie":

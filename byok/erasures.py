@@ -57,6 +57,7 @@ def pending_cuts(db: Database) -> dict[str, Cut]:
 
 
 def end_cut(db: Database, name: str) -> None:
+    """The cut was made: it is pending no more."""
     jobs.drop(db, name)
 
 

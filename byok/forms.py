@@ -93,9 +93,11 @@ def local_path(target: str) -> str:
 
 
 def text_of(form: FormData, name: str) -> str:
+    """A field of the form; an upload or a field that is missing is an empty text."""
     value = form.get(name, "")
     return value if isinstance(value, str) else ""
 
 
 def to(target: str) -> Response:
+    """A redirection (303) that nobody keeps."""
     return RedirectResponse(target, 303, headers={"cache-control": "no-store", "referrer-policy": "same-origin"})

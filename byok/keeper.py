@@ -21,6 +21,7 @@ from byok.budgets.counting import EVERY_S as COUNT_EVERY_S
 from byok.budgets.counting import Counting
 from byok.errors import ByokError
 from byok.leading import Leading
+from byok.leaps import Leaps
 from byok.notify import keeping
 from byok.notify.keeping import Job, Notifications
 from byok.recording import segments
@@ -100,13 +101,13 @@ def _work(settings: Settings, stop: threading.Event) -> None:
 
 def _upkeep(settings: Settings, table: Table, retention: Retention) -> list[Job]:
     """What is done to the table beside publishing."""
-    overdue = longest_rest(timedelta(seconds=settings.purge_every_s))
+    overdue, leaps = longest_rest(timedelta(seconds=settings.purge_every_s)), Leaps()
     return [
         ("tidy", MERGE_EVERY_S, lambda: table.tidy(older_than_s=SWEEP_AFTER_S)),
         ("merge", MERGE_EVERY_S, lambda: merge_hot(table, now=datetime.now(UTC))),
         ("sweep", MERGE_EVERY_S, lambda: retention.sweep(older_than_s=SWEEP_AFTER_S)),
         ("finish", FINISH_EVERY_S, lambda: retention.finish(now=datetime.now(UTC))),
-        ("purge", settings.purge_every_s, lambda: retention.purge(now=datetime.now(UTC), overdue=overdue)),
+        ("purge", settings.purge_every_s, lambda: retention.purge(now=datetime.now(UTC), overdue=overdue, leapt=leaps.doubtful())),
     ]
 
 

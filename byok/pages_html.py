@@ -39,6 +39,7 @@ def stylesheet() -> tuple[str, str]:
 
 
 def style() -> Response:
+    """The style sheet as an answer, which browsers may keep: another version has another address."""
     return Response(
         stylesheet()[0], media_type="text/css", headers={"cache-control": "public, max-age=86400", "x-content-type-options": "nosniff"}
     )

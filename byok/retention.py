@@ -3,7 +3,6 @@
 A deletion that was killed is finished by `finish`: what is still to be done is written down in the accounts before anything is removed.
 """
 
-import json
 import secrets
 import shutil
 import string
@@ -28,6 +27,7 @@ from byok.errors import ByokError
 from byok.notify import outbox
 from byok.recording import segments
 from byok.recording.cut import Cut
+from byok.recording.files import records_of
 from byok.recording.reader import Reader
 from byok.recording.removal import Removal
 from byok.recording.rewriting import Limits, Past
@@ -49,9 +49,10 @@ class ClockSuspicious(ByokError):
 
     status, code = 409, "clock_suspicious"
 
-    def __init__(self, rows: int, total: int) -> None:
+    def __init__(self, rows: int, total: int, *, leapt: bool = False) -> None:
+        how = "leapt more than two days ahead while the keeper ran" if leapt else "stands more than two days after the newest record"
         super().__init__(
-            f"The clock stands more than two days after the newest record, and {rows:,} of {total:,} rows would go: it may have jumped.",
+            f"The clock {how}, and {rows:,} of {total:,} rows would go: it may {'be wrong' if leapt else 'have jumped'}.",
             remedy="Check the clock. If it is right, run: byok purge --force",
         )
 
@@ -90,18 +91,20 @@ class Retention:
     def fence(self, number: Callable[[], int]) -> None:
         self._table.fence = number
 
-    def purge(self, *, now: datetime, dry_run: bool = False, force: bool = False, overdue: timedelta = timedelta(0)) -> Receipt:
+    def purge(
+        self, *, now: datetime, dry_run: bool = False, force: bool = False, overdue: timedelta = timedelta(0), leapt: bool = False
+    ) -> Receipt:
         """Delete all rows past their user's retention. Adds "users": [{"user_id", "rows", "before"}]. Raises `ClockSuspicious`.
 
         With `overdue` a file is left alone until one of its rows is so long past: it is rewritten seldom then. A file that cannot be
-        read is left alone, too.
+        read is left alone, too. `leapt`: the clock did, so that a newest record of now does not speak for it.
         """
         started = time.monotonic()
         limits = {user_id: plans.keep_after(days, now) for user_id, days in users.retention(self._db).items()}
 
         def begin(past: list[Past]) -> None:
             if not force:
-                self._check_clock(sum(found.rows for found in past), now)
+                self._check_clock(sum(found.rows for found in past), now, leapt)
             if past and not dry_run:
                 jobs.put(self._db, _PURGE, f"{now.isoformat()}{_FORCED if force else ''}")
 
@@ -252,7 +255,7 @@ class Retention:
                 lines = segments.read_lines(segment.path)
             except FileNotFoundError:
                 continue
-            found.update(json.loads(line)["user_id"] for line in lines.good)
+            found.update(records_of(lines.good)[0]["user_id"].unique().to_pylist())
         return found
 
     def _past(self, limits: Limits) -> list[Past]:
@@ -267,14 +270,14 @@ class Retention:
     def _erased(self, user_ids: Iterable[str]) -> set[str]:
         return tombstones.is_erased(self._db, user_ids)
 
-    def _check_clock(self, rows: int, now: datetime) -> None:
+    def _check_clock(self, rows: int, now: datetime, leapt: bool) -> None:
         files = self._table.snapshot().files
         total = sum(file.rows for file in files)
         if not total or rows * 2 <= total:
             return
         written = [datetime.fromtimestamp(moment, UTC) for file in files if (moment := self._table.place.added_at(file)) is not None]
-        if now - max([file.last_ts for file in files] + written) > CLOCK_SLACK:
-            raise ClockSuspicious(rows, total)
+        if leapt or now - max([file.last_ts for file in files] + written) > CLOCK_SLACK:
+            raise ClockSuspicious(rows, total, leapt=leapt)
 
 
 def _per_user(past: list[Past]) -> Counter[str]:

@@ -12,6 +12,7 @@ import pytest
 from byok.accounts import jobs, receipts, users
 from byok.accounts.database import open_database
 from byok.erasures import publish
+from byok.leaps import Leaps
 from byok.recording.files import SCHEMA
 from byok.recording.importer import Rounds, import_file
 from byok.recording.journal import Journal
@@ -115,6 +116,29 @@ def test_a_clock_that_jumped_does_not_empty_the_store(house):
         house.retention.purge(now=future)
     assert house.rows() == {"usr_ada1": 3}
     assert house.retention.purge(now=future, force=True)["rows"] == 3
+
+
+def test_a_clock_that_leaps_while_calls_go_on_does_not_empty_the_store_and_is_believed_in_the_end(house):
+    house.store(house.add("ada", plan="free"), [1, 2, 3, -365])  # the last is of after the leap
+    clock = {"wall": 0.0, "steady": 0.0}
+    leaps = Leaps(wall=lambda: clock["wall"], steady=lambda: clock["steady"])
+    later = NOON + timedelta(days=365)
+    for hours, ahead_days, doubtful in ((1, 0, False), (1, 365, True), (11, 365, True), (1, 365, False), (1, 365, False)):
+        clock["steady"] += hours * 3600
+        clock["wall"] = clock["steady"] + ahead_days * 86_400
+        assert leaps.doubtful() is doubtful
+    with pytest.raises(ClockSuspicious, match="leapt"):
+        house.retention.purge(now=later, leapt=True)
+    assert house.rows() == {"usr_ada1": 4}
+    assert house.retention.purge(now=later)["rows"] == 3
+
+
+def test_a_clock_that_is_set_back_after_a_leap_is_no_leap():
+    clock = {"wall": 0.0}
+    leaps = Leaps(wall=lambda: clock["wall"], steady=lambda: 0.0)
+    for wall, doubtful in ((4e6, True), (0.0, False), (-4e6, False), (0.0, True)):
+        clock["wall"] = wall
+        assert leaps.doubtful() is doubtful
 
 
 def test_an_erased_user_leaves_no_byte_and_others_stay(house):

@@ -68,6 +68,7 @@ def succeed(db: Database, email: str, address: str) -> None:
 
 
 def forget(connection: Connection, subject: str) -> None:
+    """Drop the failures of one name (see `of_email`)."""
     connection.execute(sa.delete(table).where(table.c.subject == subject))
 
 

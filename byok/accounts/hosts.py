@@ -39,6 +39,7 @@ def name_of(data: Path) -> str:
 
 
 def report(db: Database, name: str, *, now: datetime, segments: int, stopped: bool = False) -> None:
+    """Say that the machine lives, or was stopped, and how many segments of its journal wait. One that leaves some is not at rest."""
     jobs.put(db, _HOST + name, json.dumps({"at": now.isoformat(), "segments": segments, "stopped": stopped and not segments}))
 
 

@@ -15,6 +15,7 @@ def new_id(prefix: str, length: int = 16) -> str:
 
 
 def random_characters(length: int) -> str:
+    """Random letters and digits, nearly six bits each."""
     return "".join(secrets.choice(ALPHABET) for _ in range(length))
 
 
@@ -24,4 +25,5 @@ def is_id(text: str) -> bool:
 
 
 def is_user_id(text: str) -> bool:
+    """Whether this has the form of a user's id."""
     return _USER_ID.fullmatch(text) is not None

@@ -25,16 +25,19 @@ def deletion_pending(db: Database) -> bool:
 
 
 def get(db: Database, name: str) -> str | None:
+    """The fact of that name; None if there is none."""
     with db.reading() as connection:
         return read(connection, name)
 
 
 def put(db: Database, name: str, value: str) -> None:
+    """Set the fact, whether or not it is there."""
     with db.writing() as connection:
         write(connection, name, value)
 
 
 def drop(db: Database, name: str) -> None:
+    """Forget the fact; nothing happens if there is none."""
     with db.writing() as connection:
         connection.execute(sa.delete(jobs).where(jobs.c.name == name))
 
@@ -49,6 +52,7 @@ def named(db: Database, prefix: str) -> dict[str, str]:
 
 
 def read(connection: Connection, name: str) -> str | None:
+    """As `get`, inside a transaction that is already open."""
     value: str | None = connection.execute(sa.select(jobs.c.value).where(jobs.c.name == name)).scalar()
     return value
 

@@ -69,6 +69,7 @@ def check(db: Database, email: str, password: str, *, now: datetime, address: st
 
 
 def has_password(db: Database, user_id: str) -> bool:
+    """Whether the user has one."""
     with db.reading() as connection:
         return connection.execute(sa.select(password_hashes.c.user_id).where(password_hashes.c.user_id == user_id)).first() is not None
 

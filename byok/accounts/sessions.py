@@ -58,6 +58,7 @@ def find(db: Database, secret: str, *, now: datetime) -> User | None:
 
 
 def end(db: Database, secret: str) -> None:
+    """End the session with this secret; nothing happens if there is none."""
     with db.writing() as connection:
         connection.execute(sa.delete(sessions).where(sessions.c.secret_hash == _hash(secret)))
 

@@ -150,6 +150,7 @@ def by_email(db: Database, email: str) -> User:
 
 
 def by_id(db: Database, user_id: str) -> User | None:
+    """The user of that id; None if there is none, or what was given is no id."""
     if not is_user_id(user_id):
         return None
     with db.reading() as connection:

@@ -73,6 +73,7 @@ def pool_of(request: Request) -> Pool:
 
 
 async def known_user(request: Request) -> Caller:
+    """Who asks. Raises `Unauthorized`, or `TokenRestricted` where a token for some models only would change something."""
     services, pool = services_of(request), pool_of(request)
     grant = await pool.run(_identify, services, bearer(request))
     if grant is None:
@@ -87,6 +88,7 @@ def _identify(services: Services, credential: str) -> Grant | None:
 
 
 async def known_admin(caller: Annotated[Caller, Depends(known_user)]) -> Caller:
+    """The same for an admin; raises `Forbidden` for anyone else."""
     if not caller.user.admin:
         raise Forbidden("This route is for admins.", remedy="Ask an admin, or use the same route without /admin.")
     return caller

@@ -144,12 +144,15 @@ def completeness(services: Services) -> dict[str, str]:
 
 
 def said(incomplete: bool) -> dict[str, str]:
+    """The header that tells of a broken usage file, where there is one."""
     return {"x-byok-incomplete": "1"} if incomplete else {}
 
 
 def scope_of(request: Request, user: User, now: datetime) -> Scope:
+    """Whose records are asked for, and which. Raises `InvalidParameter` or `ZoneUnknown`."""
     return parse_scope(parameters_of(request), user=user, now=now)
 
 
 def parameters_of(request: Request) -> Mapping[str, Sequence[str]]:
+    """The parameters of the address, each with all its values."""
     return {name: request.query_params.getlist(name) for name in request.query_params}

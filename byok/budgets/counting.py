@@ -14,6 +14,7 @@ from byok.accounts.budgets import NANO, Budget, Figure, Owner
 from byok.accounts.database import Database
 from byok.accounts.plans import keep_after
 from byok.budgets.months import Month, month_of
+from byok.pricing.catalogue import Catalogue
 from byok.store import questions
 from byok.store.engine import Engine
 from byok.store.scope import EveryonesScope
@@ -58,6 +59,7 @@ class Counting:
         self._of: frozenset[tuple[datetime, str]] = frozenset()  # whose sums, since when, are remembered
         self._cut: datetime | None = None  # up to which
         self._settled: dict[datetime, Used] = {}
+        self._catalogue: Catalogue | None = None  # with whose prices figures were counted last
 
     def count(self, *, now: datetime) -> None:
         """Bring all figures up to `now`."""
@@ -67,17 +69,21 @@ class Counting:
             return
         owners = budgets.owners(self._db)
         opened = [_opened(budget, owners[budget.user_id], now) for budget in found if budget.user_id in owners]
-        fresh = self._settle(opened, now)
+        catalogue = self._engine().catalogue
+        repriced = self._catalogue is not None and catalogue is not self._catalogue
+        fresh = self._settle(opened, now, again=repriced)
         used = self._used(opened)
-        figures = [self._figure(one, used, now, fresh) for one in opened]
+        falls = repriced and not self._engine().quarantined
+        figures = [self._figure(one, used, now, fresh, falls) for one in opened]
         due = [(one.budget.id, figure) for one, figure in zip(opened, figures, strict=True) if _differs(one.budget.figure, figure)]
         if due:
             budgets.note(self._db, due)
+        self._catalogue = catalogue
 
-    def _settle(self, opened: Iterable[_Open], now: datetime) -> bool:
-        """Sum the settled hours if somebody's are not known, or not of late; whether that was so."""
+    def _settle(self, opened: Iterable[_Open], now: datetime, *, again: bool) -> bool:
+        """Sum the settled hours if somebody's are not known, or not of late; whether that was so. `again`: in any case."""
         wanted = frozenset((one.since, one.budget.user_id) for one in opened)
-        if wanted == self._of and self._cut is not None and now - self._cut < SETTLED + AGAIN:
+        if not again and wanted == self._of and self._cut is not None and now - self._cut < SETTLED + AGAIN:
             return False
         cut = now - SETTLED
         people = defaultdict(set)
@@ -105,7 +111,7 @@ class Counting:
             found[row["user_id"]][row["vendor"], row["key_id"]] = Sums(usd, row["total_tokens"], row["unpriced_calls"])
         return found
 
-    def _figure(self, one: _Open, used: Mapping[datetime, Used], now: datetime, fresh: bool) -> Figure:
+    def _figure(self, one: _Open, used: Mapping[datetime, Used], now: datetime, fresh: bool, falls: bool) -> Figure:
         settled = _of_budget(one.budget, self._settled.get(one.since, {}))
         live = _of_budget(one.budget, used[self._from(one)])
         carried, since = one.carried, one.since
@@ -115,7 +121,7 @@ class Counting:
             spent = carried + _in_unit(one.budget, live)
         else:
             spent = carried + _in_unit(one.budget, settled.plus(live))
-        if before is not None and before.month == one.month.name:
+        if before is not None and before.month == one.month.name and not falls:  # a price that was corrected may make it less
             spent = max(spent, before.spent)  # what was counted stays spent, also while a broken file hides it
         unpriced = settled.plus(live).unpriced_calls
         return Figure(one.month.name, one.month.ends, spent, unpriced, carried, since, now)

@@ -77,7 +77,7 @@ def of_answer(headers: Sequence[tuple[bytes, bytes]], request_id: bytes) -> Answ
             if name == b"content-type":
                 content_type = value
             elif name == b"content-encoding":
-                encoding = value
+                encoding = encoding + b", " + value if encoding else value  # two lines say the same as one
             else:
                 if name == b"connection" and value not in _USUAL_CONNECTION:
                     named |= _tokens(value)

@@ -11,11 +11,9 @@ from byok.gateway.headers import REQUEST_ID, Headers
 
 def format_of(path: str) -> Format:
     """The wire format that a caller of this path reads its errors in, also where the path leads nowhere."""
-    if path.startswith("/gemini/") and "/openai/" not in path:
+    if path.startswith(("/gemini/", "/v1beta/")) and "/openai/" not in path:
         return gemini.FORMAT
-    if path.startswith("/anthropic/") and not path.endswith("/chat/completions"):
-        return anthropic.FORMAT
-    if path.startswith("/v1/messages") or ("/anthropic/" in path and path.endswith("/messages")):
+    if path.startswith("/v1/messages") or ("/anthropic/v1/" in path and not path.endswith("/chat/completions")):
         return anthropic.FORMAT
     return openai_chat.FORMAT
 

@@ -44,6 +44,8 @@ class Target(NamedTuple):
 
 
 class Routing:
+    """Which vendor and which key serve a request."""
+
     def __init__(self, settings: Settings, identity: Identity) -> None:
         self._vendors: dict[str, Vendor] = vendors.vendors(settings)
         self._identity = identity

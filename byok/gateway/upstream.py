@@ -51,6 +51,8 @@ class Answer(Protocol):
 
 
 class Upstream(Protocol):
+    """A way to vendors."""
+
     async def send(self, request: Outgoing) -> Answer:
         """Send and wait for the answer's head; raises `Unreachable` or `Silent`. Cancelling it ends the connection."""
         ...

@@ -16,6 +16,7 @@ class Outcome(NamedTuple):
 
 
 def sent(said: str) -> Outcome:
+    """The receiver took it."""
     return Outcome(True, True, said)
 
 

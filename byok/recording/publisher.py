@@ -12,7 +12,7 @@ import structlog
 
 from byok.recording import segments
 from byok.recording.cut import Cut
-from byok.recording.files import PARTITION, SCHEMA, TableFile, WrittenFile, month_of, to_arrow, write_month
+from byok.recording.files import PARTITION, SCHEMA, TableFile, WrittenFile, month_of, records_of, write_month
 from byok.recording.rewriting import FilesUnreadable, kept_rows, merged
 from byok.recording.table import Table
 
@@ -154,9 +154,10 @@ def _publish_some(table: Table, journal_dir: Path, keep_after: KeepAfter, rows_p
             blocked.add(segment.writer)  # a writer's segments are published in order
             continue
         lines = segments.read_lines(segment.path)
-        bad += _quarantine(journal_dir, segment, lines.bad)
-        parts.append(to_arrow(lines.good))
-        rows += len(lines.good)
+        records, odd = records_of(lines.good)
+        bad += _quarantine(journal_dir, segment, [*lines.bad, *odd])
+        parts.append(records)
+        rows += records.num_rows
         finished.append(segment)
     if not finished:
         return None

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from byok.recording import segments
-from byok.recording.files import SCHEMA, TableFile, to_arrow
+from byok.recording.files import SCHEMA, TableFile, records_of
 from byok.recording.table import Snapshot, Table
 from byok.settings import RemoteStore
 
@@ -49,9 +49,10 @@ class _Followed:
         if size == self.end:
             return
         lines = segments.read_lines(segment.path, self.end)
-        if lines.good:
-            self.parts.append(to_arrow(lines.good))
-        self.end, self.bad = lines.end, self.bad + len(lines.bad)
+        records, odd = records_of(lines.good)
+        if records.num_rows:
+            self.parts.append(records)
+        self.end, self.bad = lines.end, self.bad + len(lines.bad) + len(odd)
 
 
 class Reader:

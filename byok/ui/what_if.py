@@ -46,6 +46,12 @@ def section(chosen: Filters, used: Sequence[Name]) -> None:
 
 
 def _answer(found: WhatIf, *, key: str) -> None:
+    _sums(found)
+    _steps(found, key=key)
+    _models(found, key=key)
+
+
+def _sums(found: WhatIf) -> None:
     before, after, difference = (found.totals[name] for name in ("cost_usd", "what_if_usd", "difference_usd"))
     share = in_words.change(after, before)
     words = f" ({in_words.signed_percent(share)})" if share is not None and difference else ""
@@ -54,6 +60,11 @@ def _answer(found: WhatIf, *, key: str) -> None:
         in_words.literal(f"{in_words.money(before)} → {in_words.money(after)}: {sign}{in_words.money(difference)}{words}")
         + (f" · {in_words.plural(found.totals['unpriced_calls'], 'call')} cannot be compared" if found.totals["unpriced_calls"] else "")
     )
+
+
+def _steps(found: WhatIf, *, key: str) -> None:
+    """From what it cost to what it would have, a step for each model that makes a difference."""
+    before = found.totals["cost_usd"]
     steps = [(row["model"], row["difference_usd"]) for row in found.rows if row["difference_usd"]]
     shown = [
         *steps[:MOST_STEPS],
@@ -61,6 +72,10 @@ def _answer(found: WhatIf, *, key: str) -> None:
     ]
     figure = cost_charts.waterfall(before, shown, mode=st.context.theme.type)
     charts.draw(figure, alt=cost_charts.waterfall_described(before, shown), key=f"whatif-{key}")
+
+
+def _models(found: WhatIf, *, key: str) -> None:
+    before, after = found.totals["cost_usd"], found.totals["what_if_usd"]
     table = pd.DataFrame(
         [
             {

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -131,6 +132,35 @@ def test_a_database_of_a_newer_version_is_left_alone(url):
         connection.execute(sa.text("update alembic_version set version_num = '9999'"))
     with pytest.raises(AccountsTooNew):
         open_database(url)
+
+
+@pytest.mark.parametrize("revision", [f"{number:04}" for number in range(1, int(database.HEAD))])
+def test_a_database_of_any_older_version_keeps_what_it_holds(sqlite_url, revision):
+    file_of(sqlite_url).parent.mkdir()
+    config, engine = Config(), sa.create_engine(sqlite_url)
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        held = {table: _fill(connection, table) for table in sa.inspect(connection).get_table_names() if table != "alembic_version"}
+    engine.dispose()
+    with open_database(sqlite_url) as db, db.engine.connect() as connection:
+        for table, values in held.items():
+            (row,) = connection.execute(sa.text(f"select * from {table}")).mappings()
+            assert {name: row[name] for name in values} == values
+        assert connection.exec_driver_sql("pragma foreign_key_check").all() == []
+        assert compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), METADATA) == []
+
+
+def _fill(connection: sa.Connection, table: str) -> dict[str, object]:
+    """One row with a value in every column; ids are alike, so that rows belong to each other."""
+    kinds = {bool: 1, int: 7, float: 0.5, bytes: b"secret"}
+    columns = {column["name"]: column["type"] for column in sa.inspect(connection).get_columns(table)}
+    python = {name: str if isinstance(kind, sa.DateTime) else kind.python_type for name, kind in columns.items()}
+    values = {name: kinds.get(kind, "id1" if name.endswith("id") else name) for name, kind in python.items()}
+    names = ", ".join(f'"{name}"' for name in values)
+    connection.execute(sa.text(f"insert into {table} ({names}) values ({', '.join(f':{name}' for name in values)})"), values)
+    return values
 
 
 def test_a_file_that_is_no_database_is_named_unusable(sqlite_url):

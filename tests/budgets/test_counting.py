@@ -8,6 +8,9 @@ import sqlalchemy as sa
 
 from byok.accounts import budgets, tables, users
 from byok.budgets.counting import AGAIN, AT_REST
+from byok.pricing import overrides
+from byok.pricing.files import Entry
+from byok.pricing.overrides import Override
 from tests.store.conftest import ADA, BOB
 
 MTOK = {"prompt_tokens": 1_000_000, "completion_tokens": 0}  # of gpt-4o-mini: 0.15 USD
@@ -165,6 +168,21 @@ def test_a_broken_file_takes_nothing_back(office, record):
     office.world.now += AGAIN
     office.count()
     assert spent(office, made) == 1_000_000
+
+
+def test_a_price_that_is_corrected_is_counted_at_once_and_may_free_a_budget(office, record):
+    office.world.reader.publish([record(office.world.now, **MTOK)])
+    office.world.now += timedelta(hours=2)
+    made, engine = put(office, usd=Decimal(100), hard=True), office.world.engine
+    seen = []
+    for rate in ("150", "0.15", "0.30"):
+        entry = Entry(input=Decimal(rate), output=Decimal(1), source="a test")
+        prices = overrides.applied(office.world.catalogue, [Override("openai", "gpt-4o-mini", office.world.now.date(), entry)])
+        engine._catalogue_now = lambda prices=prices: prices
+        office.world.now += timedelta(seconds=3)
+        office.count()
+        seen.append((spent(office, made), len(budgets.stops(office.db, ADA, now=office.world.now))))
+    assert seen == [(Decimal(150), 1), (Decimal("0.15"), 0), (Decimal("0.30"), 0)]
 
 
 def test_a_figure_at_rest_is_written_seldom_but_never_grows_old(office):

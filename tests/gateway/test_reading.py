@@ -16,6 +16,7 @@ from byok.gateway.blobs import LOOK_BYTES, without_blobs
 from byok.gateway.events import MAX_EVENT_BYTES
 from byok.gateway.formats import anthropic, embeddings, gemini, gemini_interactions, openai_chat, openai_responses
 from byok.gateway.formats.shape import Format
+from byok.gateway.headers import of_answer
 from byok.gateway.reading import MAX_ANSWER_BYTES, Outcome, Reading
 from byok.usage import TokenCounts
 from tests.wire_samples import reading_of, wire_samples
@@ -442,6 +443,11 @@ def test_one_encoding_in_another(step: int):
     assert read(gzip.compress(gzip.compress(body)), encoding="gzip, gzip", step=step).counts == TokenCounts(3, 2, 5)
     assert read(gzip.compress(brotli.compress(body)), encoding="br, identity, gzip", step=step).counts == TokenCounts(3, 2, 5)
     assert read(gzip.compress(body), encoding="gzip, gzip", step=step).counts == TokenCounts(3, 2, 5)
+
+
+def test_encodings_on_two_lines_are_those_of_one():
+    head = of_answer([(b"Content-Encoding", b"gzip"), (b"Content-Type", b"application/json"), (b"content-encoding", b"br")], b"req_1")
+    assert head.encoding == b"gzip, br"
 
 
 def test_what_lies_between_two_encodings_is_bounded(monkeypatch: pytest.MonkeyPatch):

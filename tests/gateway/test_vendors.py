@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from byok.errors import NotFound, PathNotAllowed
+from byok.gateway import refusals
 from byok.gateway.routing import Routing
 from byok.gateway.vendors import BUILT_IN, ONE_API_PATHS, EndpointNotOffered, native_route, one_api_route, vendors
 from byok.settings import Settings, VendorEntry
@@ -236,3 +237,21 @@ def test_a_base_url_of_the_wrong_length_is_named(path: str, remedy: str) -> None
     with pytest.raises(NotFound, match="no such route") as refused:
         routing.target(path, "POST")
     assert remedy in refused.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/gemini/v1beta/nothing", "gemini"),
+        ("/v1beta/models/m:generateContent", "gemini"),
+        ("/gemini/v1beta/openai/nothing", "openai_chat"),
+        ("/anthropic/v1/nothing", "anthropic"),
+        ("/v1/messages/batches", "anthropic"),
+        ("/deepseek/anthropic/v1/messages/count_tokens", "anthropic"),
+        ("/qwen/apps/anthropic/v1/nothing", "anthropic"),
+        ("/anthropic/v1/chat/completions", "openai_chat"),
+        ("/openrouter/api/v1/models/anthropic/claude", "openai_chat"),
+    ],
+)
+def test_a_refused_path_is_told_in_the_format_that_its_callers_read(path: str, name: str) -> None:
+    assert refusals.format_of(path).name == name

@@ -17,6 +17,7 @@ from byok.recording.journal import Journal
 from byok.services import Services
 from byok.settings import Settings
 from byok.usage import UsageRecord
+from tests.samples import usage_record
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 22, 14, 30, tzinfo=UTC)
@@ -53,25 +54,8 @@ def record(book: Services) -> Iterator[Callable[..., UsageRecord]]:
     journal = Journal(book.settings.journal_dir, fsync="batch")
 
     def booked(user: User, *, ago: timedelta = timedelta(hours=1), **fields: object) -> UsageRecord:
-        values: dict[str, object] = {
-            "ts": NOW - ago,
-            "user_id": user.id,
-            "key_id": "key_main1",
-            "vendor": "openai",
-            "model": "gpt-4o-mini",
-            "endpoint": "chat",
-            "prompt_tokens": 1_000_000,
-            "completion_tokens": 0,
-            "total_tokens": 1_000_000,
-            "cached_tokens": None,
-            "cache_write_tokens": None,
-            "reasoning_tokens": None,
-            "status": 200,
-            "usage_source": "vendor",
-            "latency_ms": 900,
-            "ttft_ms": 200,
-        }
-        made = UsageRecord(**(values | fields))  # type: ignore[arg-type]
+        usual = {"ts": NOW - ago, "user_id": user.id, "prompt_tokens": 1_000_000, "completion_tokens": 0, "total_tokens": 1_000_000}
+        made = usage_record(**(usual | fields))  # type: ignore[arg-type]
         assert journal.append(made)
         return made
 

@@ -157,6 +157,19 @@ def test_bad_lines_are_set_aside_and_counted(place):
     assert b'"prompt_tokens":191' in kept.read_bytes()
 
 
+def test_whole_lines_that_are_no_records_of_today_stop_no_other(place):
+    table, directory, reader = place
+    log = Journal(directory)
+    for number, odd in enumerate(({}, {"status": "of a newer version"}, {}, {"user_id": None}, {})):
+        log.append(usage_record(number, **odd))
+    log.close()
+    assert (rows(reader.view()), reader.view().bad_lines) == ([100, 102, 104], 2)
+    assert publish(table, directory, nobody).bad_lines == 2
+    assert (rows(reader.view()), reader.view().bad_lines) == ([100, 102, 104], 0)
+    (kept,) = (directory / "quarantine").iterdir()
+    assert b"of a newer version" in kept.read_bytes()
+
+
 def test_merging_leaves_one_sorted_file_and_the_same_rows(place):
     table, directory, reader = place
     for number in range(8):

@@ -1,7 +1,6 @@
 """The sample usage of `make demo`: every runaway loop is found, and hardly anything else."""
 
-from datetime import UTC, date, datetime, time, timedelta
-from typing import NamedTuple
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -20,28 +19,6 @@ from byok.zones import EARLIEST, LATEST
 ANCHOR = date(2026, 11, 18)
 NOW = datetime(2026, 11, 18, 21, tzinfo=UTC)
 IDS = {person.email: f"usr_demo{person.name}" for person in demo.PEOPLE}
-
-
-class Planted(NamedTuple):
-    """Something out of the ordinary that the sample calls hold, for the search for spikes to find."""
-
-    email: str
-    vendor: str
-    model: str
-    began: datetime
-    ended: datetime
-
-
-def planted() -> list[Planted]:
-    """The runaway loops, which any search must find, oldest first."""
-    found = []
-    for series in (series for series in demo.SERIES if series.label == demo._RUNAWAY):
-        zone = ZoneInfo(next(person.tz for person in demo.PEOPLE if person.email == series.email))
-        for number in demo._RUNAWAY_DAYS:
-            midnight = datetime.combine(ANCHOR + timedelta(days=number), time(), zone).astimezone(UTC)
-            began = midnight + timedelta(seconds=demo._LOOP_FROM_S)
-            found.append(Planted(series.email, series.vendor, series.model, began, began + timedelta(seconds=demo._LOOP_S + 4)))
-    return found
 
 
 class Held:
@@ -81,7 +58,7 @@ def found(rows):
 
 @pytest.mark.slow
 def test_each_runaway_loop_is_one_episode_from_its_first_hour(found):
-    for loop in planted():
+    for loop in demo.runaways(ANCHOR):
         mine = [
             e for e in found if e.user_id == IDS[loop.email] and e.began < loop.ended and loop.began < e.hours[-1].hour + timedelta(hours=1)
         ]
