@@ -70,7 +70,7 @@ def test_what_leaves_next_is_listed_with_its_day(ada, records, open_app):
     app = open_app(ada, page=PAGE, tz="UTC")
     (leaving,) = [one.value for one in app.dataframe if "leave" in one.value.columns]
     assert leaving[["day", "records", "leave"]].values.tolist() == [["Sat Oct 24, 2026", 1, "during Mon Nov 23, 2026"]]
-    assert "1 record within 3 days" in text_of(app)
+    assert "Within 3 days: 1 record." in text_of(app)
 
 
 def test_without_records_there_is_nothing_to_delete(ada, open_app):
