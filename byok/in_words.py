@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
+from itertools import takewhile
 
 DASH = "—"
 _BIG = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "K"))
@@ -190,14 +191,22 @@ def fitted(name: str, most: int = 28) -> str:
 
 
 def told_apart(names: Sequence[str], most: int = 28) -> list[str]:
-    """Names for a narrow place as `fitted`; those that would then look the same stay whole.
+    """Names for a narrow place as `fitted`; those that would look the same then show the place where they begin to differ.
 
-    >>> told_apart(["gpt-4o", "lab/a-model-one-of-many-preview", "lab/a-model-two-of-many-preview"], 16)
-    ['gpt-4o', 'lab/a-model-one-of-many-preview', 'lab/a-model-two-of-many-preview']
+    >>> told_apart(["gpt-4o", "lab/a-model-one-of-many-preview-x", "lab/a-model-two-of-many-preview-x"], 16)
+    ['gpt-4o', '…odel-one-of-ma…', '…odel-two-of-ma…']
     """
     short = [fitted(name, most) for name in names]
     times = Counter(short)
-    return [one if times[one] == 1 else name for one, name in zip(short, names, strict=True)]
+    alike = {one: [name for name, other in zip(names, short, strict=True) if other == one] for one in times if times[one] > 1}
+    begin = {one: sum(1 for _ in takewhile(lambda signs: len(set(signs)) == 1, zip(*group, strict=False))) for one, group in alike.items()}
+    return [_around(name, begin[one], most) if one in begin else one for name, one in zip(names, short, strict=True)]
+
+
+def _around(name: str, place: int, most: int) -> str:
+    start = min(max(0, place - most // 3), max(0, len(name) - most + 1))
+    end = start + most - 2
+    return f"{'…' if start else ''}{name[start:end]}{'…' if end < len(name) else ''}"
 
 
 def literal(text: str) -> str:

@@ -15,9 +15,10 @@ from byok.errors import BadRequest
 
 Kind = Literal["usage", "cost"]
 LONGEST_LINE, MOST_COLUMNS, MOST_GROUPS = 16_384, 200, 50_000
+MOST_LINES = 500_000  # five seconds of a processor, which in the web process others want, too
 ALL_MODELS = ""  # where the export does not tell models apart
-_FIRST_YEAR = 2015
-_AT_MOST = Decimal(10) ** 15
+_FIRST_YEAR, _LAST_YEAR = 2015, 9998
+_AT_MOST = Decimal(10) ** 12  # half a million of them still have nine exact places
 Cells = Mapping[str, str]
 
 
@@ -195,6 +196,8 @@ def _bounded(lines: Iterable[str]) -> Iterator[str]:
     at = 0
     try:
         for at, line in enumerate(lines, 1):
+            if at > MOST_LINES:
+                raise ExportUnreadable(f"The export has more than {MOST_LINES:,} lines.", remedy="Export a shorter period.")
             if len(line) > LONGEST_LINE or "\0" in line:
                 raise _fault(at, "", "is no line of a CSV export")
             yield line
@@ -235,6 +238,8 @@ def _day(cells: Cells, column: str, at: int) -> date:
         raise _fault(at, column, "is neither a date nor seconds since 1970") from None
     if day.year < _FIRST_YEAR:
         raise _fault(at, column, f"lies before {_FIRST_YEAR}")
+    if day.year > _LAST_YEAR:
+        raise _fault(at, column, f"lies after {_LAST_YEAR}")
     return day
 
 

@@ -24,6 +24,7 @@ _BARS_UNDER_NOTE = 20  # one in so many bars stands under "so far"
 _LONGEST_NAME = 36  # characters of a name in the legend
 _WIDER_THAN_NOTE = 8  # so many bars are wider than the words, on a phone too
 _MOST_TICKS = 7  # fits a phone
+_FEW = 5
 
 
 def draw(drawn: Mapping[str, Any], *, alt: str, key: str, on_select: Callable[[], None] | None = None) -> None:
@@ -238,4 +239,6 @@ def _unit(metric: str, top: float) -> dict[str, Any]:
         return {"ticksuffix": " s", "tickformat": "~g"}
     if not MEASURES[metric].additive:
         return {"ticksuffix": " %", "tickformat": "~g"}
+    if top <= _FEW:  # marks at halves would be written as whole numbers, each of them twice
+        return {"tickformat": ",d", "dtick": 1}
     return {"tickformat": "~s" if top >= 10_000 else ",d"}

@@ -75,6 +75,13 @@ def test_an_estimate_is_a_quarter_of_the_bytes_or_one_per_piece():
     assert read(said("茶" * 100)).counts == TokenCounts(completion_tokens=75)
 
 
+@pytest.mark.parametrize("delta", [{"function_call": {"arguments": "x" * 8}}, {"audio": {"data": "QUJD" * 9, "transcript": "hi"}}])
+def test_older_calls_of_functions_and_sounds_are_content(delta: dict):
+    outcome = read(event(choices=[{"delta": delta}]) * 2)
+    assert (outcome.usage_source, outcome.saw_content) == ("estimated", True)
+    assert outcome.counts.completion_tokens in (2, 4)
+
+
 def test_keep_alive_and_role_are_no_content():
     reading = Reading(openai_chat.FORMAT, streamed=True, content_type=STREAM, content_encoding="")
     for piece in (b": keep-alive\n\n", said(""), event(model="m-1", choices=[{"delta": {"role": "assistant"}}])):

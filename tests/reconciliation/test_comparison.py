@@ -83,3 +83,9 @@ def test_days_that_the_plan_no_longer_keeps_whole_are_left_out_and_counted(engin
     found = compare(engine, OPENAI_USAGE, kept_from=NOW - timedelta(hours=3))
     assert (found.rows, found.days_gone, found.total.captured) == ([], 1, None)
     assert compare(engine, OPENAI_USAGE, kept_from=NOW - timedelta(hours=12)).days_gone == 0
+
+
+def test_the_largest_sums_are_told_exactly(engine):
+    lines = "".join(f"2026-11-{day:02d},{10**12 - 1}.999999999\n" for day in range(1, 22))
+    found = compare(engine, "usage_date_utc,cost_usd\n" + lines)
+    assert found.facts()["total"]["vendor"] == 21 * (Decimal(10**12) - Decimal("0.000000001"))

@@ -84,6 +84,8 @@ def test_without_models_or_line_items_a_day_is_one_row():
         ("usage_date_utc,cost_usd\n", "no rows"),
         ("usage_date_utc,cost_usd\n2026-11-22,1\n22.11.2026,1\n", "Line 3, column usage_date_utc, is neither"),
         ("usage_date_utc,cost_usd\n1970-01-01,1\n", "Line 2, column usage_date_utc, lies before"),
+        ("usage_date_utc,cost_usd\n9999-12-31,1\n", "Line 2, column usage_date_utc, lies after"),
+        ("usage_date_utc,cost_usd\n2026-11-22,1e15\n", "Line 2, column cost_usd, is not an amount"),
         ("usage_date_utc,cost_usd\n2026-11-22,much\n", "Line 2, column cost_usd, is not an amount"),
         ("usage_date_utc,cost_usd\n2026-11-22,NaN\n", "Line 2, column cost_usd, is not an amount"),
         ("usage_date_utc,cost_usd\n2026-11-22,1,2,3\n", "Line 2 has 4 cells under 2 columns"),
@@ -115,6 +117,13 @@ def test_a_file_without_line_ends_is_not_read_to_its_end():
     with pytest.raises(ExportUnreadable):
         read(lines_of(endless), name_of=booked_name)
     assert endless.read_so_far <= 2 * exports.LONGEST_LINE
+
+
+def test_too_many_lines_are_refused_before_time_is(monkeypatch):
+    monkeypatch.setattr(exports, "MOST_LINES", 3)
+    of("usage_date_utc,cost_usd\n" + "2026-11-22,1\n" * 2)
+    with pytest.raises(ExportUnreadable, match="more than 3 lines"):
+        of("usage_date_utc,cost_usd\n" + "2026-11-22,1\n" * 3)
 
 
 def test_too_many_groups_are_refused_before_memory_is(monkeypatch):

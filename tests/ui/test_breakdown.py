@@ -99,3 +99,9 @@ def test_what_has_no_value_has_no_name_in_the_legend():
     found = breakdown([row(1, "priced", 1), row(1, "unpriced", 1, None)], DAYS, "cost", column="vendor")
     assert [part.name for part in found.parts] == ["priced", "unpriced"]
     assert [part.name for part in found.drawn] == ["priced"]
+
+
+def test_few_calls_are_marked_by_whole_numbers():
+    style = charts.Style("calls", "day", looks(["a"]), str, "light", running=False)
+    axis = charts.stacked_bars(breakdown([row(0, "a", 2)], DAYS, "calls", column="vendor"), style)["layout"]["yaxis"]
+    assert (axis["dtick"], axis["tickformat"]) == (1, ",d")

@@ -19,12 +19,18 @@ _TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permi
 _TYPES |= {413: "invalid_request_error", 429: "rate_limit_error"}
 
 
+class _Skipped(msgspec.Struct):
+    """An object of which only that it is there counts: a sound may be long."""
+
+
 class _Delta(msgspec.Struct):
     content: Any = None
     reasoning_content: Any = None
     reasoning: Any = None
     refusal: Any = None
     tool_calls: Any = None
+    function_call: Any = None  # what tools were called first, and still are by some hosts
+    audio: _Skipped | None = None
 
 
 class _Choice(msgspec.Struct):
@@ -129,6 +135,10 @@ def _count(choice: _Choice, seen: Seen) -> None:
         if delta.tool_calls:
             for call in delta.tool_calls:
                 seen.count(mapping(mapping(call).get("function")).get("arguments"))
+        if delta.function_call:
+            seen.count(mapping(delta.function_call).get("arguments"))
+        elif delta.audio is not None:
+            seen.count(None)
     if text:
         seen.count(text)
 
