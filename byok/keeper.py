@@ -16,7 +16,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from byok import erasures, logs
 from byok.accounts import hosts
 from byok.accounts.database import Database, open_database
-from byok.accounts.errors import AccountsUnavailable
+from byok.accounts.errors import AccountsTooNew, AccountsUnavailable
 from byok.budgets.counting import EVERY_S as COUNT_EVERY_S
 from byok.budgets.counting import Counting
 from byok.errors import ByokError
@@ -164,10 +164,12 @@ def _guarded(name: str, job: Callable[[], object]) -> Callable[[], None]:
 
 
 def _as_soon_as(opened: Callable[[], T], stop: threading.Event, away: type[Exception]) -> T | None:
-    """What is on the accounts database, as soon as that can be used; None when the stop came first."""
+    """What is on the accounts database, as soon as that can be used; None when the stop came first. Raises `AccountsTooNew`."""
     while not stop.is_set():
         try:
             return opened()
+        except AccountsTooNew:
+            raise
         except away as error:
             log.error("accounts_unavailable", exc_info=error)
             stop.wait(LOOK_AGAIN_S)

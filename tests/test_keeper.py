@@ -9,7 +9,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from byok import keeper
 from byok import settings as settings_room
-from byok.accounts.errors import AccountsUnavailable
+from byok.accounts.errors import AccountsTooNew, AccountsUnavailable
 
 
 def test_a_keeper_whose_accounts_go_away_while_it_starts_waits_for_them(tmp_path, monkeypatch):
@@ -52,3 +52,11 @@ def test_jobs_go_on_when_the_clock_is_set_back(monkeypatch):
         stop.set()
         waiting.join()
         scheduler.shutdown()
+
+
+def test_a_keeper_does_not_wait_for_a_database_of_a_newer_version_to_grow_old():
+    def opened() -> None:
+        raise AccountsTooNew
+
+    with pytest.raises(AccountsTooNew):
+        keeper._as_soon_as(opened, threading.Event(), Exception)
