@@ -18,7 +18,7 @@ from byok.errors import ByokError
 SIGN_IN_ADDRESS = "/auth/sign-in"
 SIGN_OUT_ADDRESS = "/auth/sign-out"
 P = ParamSpec("P")
-_WHOSE = "whose"  # the user that this tab's state belongs to
+_WHOSE = "tab-user"  # the user that this tab's state belongs to; a key that no control has
 _OWN = "own_session"  # the session's secret under a bare `streamlit run`, where no route can set a cookie
 
 
