@@ -5,7 +5,7 @@ A line of CSV or JSON Lines that is broken costs itself, not the file. What Duck
 
 import csv
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import duckdb
@@ -21,6 +21,7 @@ _COUNT = "select count(distinct line) from broken where scan_id = (select max(sc
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_ ]{0,39}")
 _PATTERN = re.compile(r"[\[*?]")  # to DuckDB `usage[1].csv` is the file `usage1.csv`
 _LONGEST_HEADER = 65_536
+_NESTED = ("STRUCT", "MAP", "UNION", "VARIANT")
 
 
 class FileUnreadable(BadRequest):
@@ -47,6 +48,12 @@ def relation(path: Path) -> str:
         layout = "'newline_delimited', ignore_errors = true" if head[:1] == b"{" else "'array'"
         return f"read_json({name}, format = {layout}, columns = {{{columns}}})"
     return _csv(path, name)
+
+
+def check_kinds(path: Path, kinds: Mapping[str, str]) -> None:
+    """Raise `FileUnreadable` if cells of a column (kinds as DuckDB names them) hold lists or the like: deep ones are never done with."""
+    if nested := [name for name, kind in kinds.items() if kind.endswith("]") or kind.startswith(_NESTED)]:
+        raise FileUnreadable(path, f"it has columns whose cells hold more than one value ({_few(nested)})")
 
 
 def check_columns(path: Path, names: Collection[str]) -> None:

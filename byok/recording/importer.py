@@ -138,6 +138,7 @@ class _Source:
         self._reader = reader
         self._types = {name: str(kind) for name, kind, *_ in self._run(f"describe select * from {reader}").fetchall()}  # noqa: S608
         import_formats.check_columns(path, self._types)
+        import_formats.check_kinds(path, self._types)
 
     def users(self) -> set[str]:
         found = self._run(f"select distinct {_text('user_id')} from {self._reader}").fetchall()  # noqa: S608

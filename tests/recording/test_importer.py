@@ -139,6 +139,29 @@ def test_a_small_file_of_huge_cells_stays_small_in_memory(place):
     assert 96 < max(map(len, seen)) < 200, "long enough to be known for no name, and no longer"
 
 
+def deep(kind, value, levels):
+    for _ in range(levels):
+        kind, value = pa.list_(kind), [value]
+    return pa.array([value], kind)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        deep(pa.string(), "m", 60),
+        deep(pa.string(), "m", 1),
+        pa.array([{"a": "m"}]),
+        pa.array([[("a", "m")]], pa.map_(pa.string(), pa.string())),
+    ],
+    ids=["lists sixty deep", "a list", "a struct", "a map"],
+)
+def test_cells_that_hold_more_than_one_value_are_refused_before_they_are_read(place, cells):
+    columns = {name: [value] for name, value in dicts(1)[0].items()} | {"model": cells}
+    pq.write_table(pa.table(columns), place.root / "nested.parquet")
+    with pytest.raises(FileUnreadable, match=r"hold more than one value \(model\)"):
+        place.book(place.root / "nested.parquet")
+
+
 def test_a_row_whose_counts_no_total_can_hold_costs_no_other(place):
     rows = dicts(3)
     rows[1] = rows[1] | {"prompt_tokens": 2**63 - 1, "completion_tokens": 1}
