@@ -110,7 +110,12 @@ def key_in_force(settings: Settings, db: Database) -> bytes:
     coming = _next(_key_file(settings))
     if settings.master_key is not None or not coming.exists() or is_known(db, key):
         return key
-    following = read_key_file(coming)
+    try:
+        following = read_key_file(coming)
+    except MasterKeyInvalid:
+        if coming.exists():
+            raise
+        following = load_master_key(settings)  # the rotation has come to its end meanwhile
     if not is_known(db, following):
         raise MasterKeyWrong
     return following

@@ -80,6 +80,24 @@ def test_after_a_rotation_the_new_key_opens_everything_and_the_old_one_nothing(w
             assert list(connection.execute(sa.select(tables.master_keys.c.kek_id)).scalars()) == [done.kek_id]
 
 
+def test_a_process_that_starts_while_a_rotation_ends_finds_the_key_in_its_place(world, monkeypatch):
+    before, coming = world.key(), world.key_file.with_name("master.key.next")
+    master_key.write_key_file(coming, after := os.urandom(32), replace=True)
+    with database.open_database(world.settings.accounts_database) as db:
+        rotation.rewrap(db, before, after)
+        asked = rotation.is_known
+
+        def is_known(db, key):
+            """The answer of this moment; in the next the rotation is over."""
+            answer = asked(db, key)
+            if coming.exists():
+                rotation._switch(world.key_file, after)
+            return answer
+
+        monkeypatch.setattr(rotation, "is_known", is_known)
+        assert rotation.key_in_force(world.settings, db) == after
+
+
 def test_web_addresses_of_alert_rules_are_wrapped_anew_too(world):
     url = key_vault.Secret("https://hooks.slack.com/services/T0/B0/canarypath9z8y")
     with Services(world.settings) as services:

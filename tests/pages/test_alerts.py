@@ -174,7 +174,7 @@ def test_an_admin_may_watch_all(book, open_app):
 def test_everybodys_many_records_are_searched_only_for_who_asks(book, open_app, monkeypatch):
     monkeypatch.setattr("byok.ui.alert_form._MOST_AT_ONCE", -1)
     app = open_app(users.add(book.db, "root@example.org", now=NOW, admin=True), page=PAGE)
-    told = "this rule would have told of"
+    told = "In the last 30 days this rule would have told of"
     assert any(told in one.value for one in app.caption), "one's own are few"
     app.toggle(key="rule-all").set_value(True).run()
     assert not any(told in one.value for one in app.caption)
