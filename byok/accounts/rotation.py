@@ -106,17 +106,16 @@ def key_in_force(settings: Settings, db: Database) -> bytes:
 
     Raises `MasterKeyWrong` if it is neither, `MasterKeyInvalid`.
     """
-    key = load_master_key(settings)
-    coming = _next(_key_file(settings))
-    if settings.master_key is not None or not coming.exists() or is_known(db, key):
+    key, coming = load_master_key(settings), _next(_key_file(settings))
+    if settings.master_key is not None or is_known(db, key):
         return key
     try:
-        following = read_key_file(coming)
+        following = read_key_file(coming) if coming.exists() else load_master_key(settings)
     except MasterKeyInvalid:
         if coming.exists():
             raise
         following = load_master_key(settings)  # the rotation has come to its end meanwhile
-    if not is_known(db, following):
+    if coming.exists() and not is_known(db, following):
         raise MasterKeyWrong
     return following
 

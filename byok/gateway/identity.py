@@ -23,6 +23,7 @@ from byok.gateway.sent import Sent
 THREADS = 4
 NAMES_EVERY_S = 3.0
 REFUSED_S = 2.0  # how long a token that was refused is not looked up again
+_LOOKS = 3  # at a vendor key: a rotation of the master key may come between the look at the one and at the other
 
 
 class Accounts(Protocol):
@@ -137,10 +138,10 @@ class Identity:
             return found
 
     def _open(self, user_id: str, vendor: str, key_id: str | None) -> tuple[str, Secret]:
-        try:
-            return key_vault.choose(self._accounts.db, self._accounts.master, user_id, vendor, key_id)
-        except VendorKeyUnreadable:  # a rotation of the master key may have come between the two looks
-            return key_vault.choose(self._accounts.db, self._accounts.master, user_id, vendor, key_id)
+        for _ in range(_LOOKS - 1):
+            with suppress(VendorKeyUnreadable):
+                return key_vault.choose(self._accounts.db, self._accounts.master, user_id, vendor, key_id)
+        return key_vault.choose(self._accounts.db, self._accounts.master, user_id, vendor, key_id)
 
     def _vendors_of(self, user_id: str) -> frozenset[str]:
         with _faults_as_unavailable():
