@@ -35,9 +35,9 @@ demo: $(INSTALLED)
 
 install: $(INSTALLED)
 
-# The slow ones kill processes, drive browsers and replay thousands of calls. Three at once on two cores: many of them wait.
+# The slow ones kill processes, drive browsers and replay thousands of calls.
 test: $(INSTALLED_DEV) $(BROWSER)
-	@exec $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(if $(QUICK),-m "not slow") $(TESTS)
+	@exec $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(if $(QUICK),-m "not slow") $(TESTS)
 
 install-scale: $(INSTALLED_SCALE)
 
