@@ -110,12 +110,12 @@ def key_in_force(settings: Settings, db: Database) -> bytes:
     if settings.master_key is not None or is_known(db, key):
         return key
     try:
-        following = read_key_file(coming) if coming.exists() else load_master_key(settings)
+        following = read_key_file(coming)
     except MasterKeyInvalid:
         if coming.exists():
             raise
-        following = load_master_key(settings)  # the rotation has come to its end meanwhile
-    if coming.exists() and not is_known(db, following):
+        return load_master_key(settings)  # no rotation, or one that ended between the looks
+    if not is_known(db, following):
         raise MasterKeyWrong
     return following
 
