@@ -153,3 +153,8 @@ def test_all_faults_are_told_at_once(tmp_path):
 def test_what_a_vendor_calls_its_model_has_a_price(vendor, answered, rates):
     price = catalogue.load().price_at(vendor, booked_model(None, answered, 200, vendor), datetime(2026, 11, 27, tzinfo=UTC))
     assert (Decimal(price.input_pico) / 10**6, Decimal(price.output_pico) / 10**6) == tuple(map(Decimal, rates))
+
+
+def test_every_fee_of_perplexity_is_that_of_its_smallest_search_context():
+    fees = {name: catalogue.load().price_at("perplexity", name, NOW).request_pico for name in ("sonar", "sonar-pro", "sonar-reasoning-pro")}
+    assert fees == {"sonar": 5 * 10**9, "sonar-pro": 6 * 10**9, "sonar-reasoning-pro": 6 * 10**9}
