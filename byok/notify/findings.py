@@ -82,11 +82,11 @@ def words(found: Finding, what: str, email: str, tz: str, base_url: str, *, read
     series = named(found.vendor, found.model)
     when = window(found.hour, found.step, zone)
     actual, usual = amount(found.metric, found.actual), amount(found.metric, found.usual)
-    times = f"{found.times:,.1f}x" if found.times is not None else "no usual to compare with"
+    times = f"{found.times:,.1f}x" if found.times is not None else ""
     head = {"alert": "", "resolved": "Over: ", "test": "Test: "}[what]
     if found.kind == "silence":
-        told = "calls again" if what == "resolved" else f"no call for {found.actual:,.0f} hours"
-        title, sentence = f"{head}{series}: {told}", f"{series}: {told}. Last call in {when}."
+        told = "calls again" if what == "resolved" else f"no call for {in_words.plural(int(found.actual), 'hour')}"
+        title, sentence = f"{head}{series}: {told}", f"{series}: {told}. Last call{' before' if what == 'resolved' else ''} at {when}."
     elif found.kind == "above":
         title = f"{head}{'warning: ' if found.level == 'warn' else ''}{series}: {actual} in {_span(found.step)}"
         sentence = f"{series}: {actual} in {when}, threshold {usual} ({times})."
@@ -97,14 +97,14 @@ def words(found: Finding, what: str, email: str, tz: str, base_url: str, *, read
     elif found.kind == "first_use":
         title, sentence = f"{head}{series}: first use", f"{series}, first call at {when}."
     else:
-        title = f"{head}{series}: {actual}, {times} the usual"
-        sentence = f"{series}: {actual} in {when}, usually {usual} ({times})."
+        title = f"{head}{series}: {actual}, {f'{times} the usual' if times else 'usually none'}"
+        sentence = f"{series}: {actual} in {when}, usually {usual}{f' ({times})' if times else ''}."
     lead = {"alert": "Warning" if found.level == "warn" else "Alert", "resolved": "Over", "test": "Test"}[what]
-    rows = [("User", email), ("Model", series), ("When", when)]
+    rows = [("User", email), ("Model", series), ("Last call" if found.kind == "silence" else "When", when)]
     if found.kind == "budget":
         rows = [("User", email), ("For", found.vendor or "all vendors"), ("When", when), ("Used up", actual), ("Budget", usual)]
     elif found.kind in ("spike", "above"):
-        rows += [("Actual", actual), ("Threshold" if found.kind == "above" else "Usual", usual), ("Times", times)]
+        rows += [("Actual", actual), ("Threshold" if found.kind == "above" else "Usual", usual), *([("Times", times)] if times else ())]
     return Words(title, plain(f"{lead} for {email}: {sentence} {found.why}"), tuple(rows), chart(found, base_url, zone, reader=reader))
 
 
