@@ -45,6 +45,15 @@ def test_markup_in_names_is_shown_and_mentions_call_nobody(book):
     assert "a&amp;b@example.org" in sent and "ada@here.example" in sent and "&lt;!channel&gt;" in sent
 
 
+def test_a_key_that_is_new_is_no_model(book):
+    found = replace(
+        findings.sample(book.ada.id, NOW), kind="first_use", vendor="groq", model="", why="First use of key prod in eight weeks."
+    )
+    words = findings.words(found, "alert", "ada@example.org", "UTC", "http://localhost:8501")
+    assert words.title == "groq: first use of a key" and dict(words.rows)["Vendor"] == "groq"
+    assert words.text == "Alert for ada@example.org: groq, first call at 2026-11-25 14:00 UTC. First use of key prod in eight weeks."
+
+
 @pytest.mark.parametrize(
     ("fields", "what", "title", "text"),
     [
