@@ -35,6 +35,13 @@ def deliver(book, deliverer):
         time.sleep(0.01)
 
 
+def deliver_all(deliverer):
+    """What was begun."""
+    end = time.monotonic() + 60
+    while deliverer._busy and time.monotonic() < end:
+        time.sleep(0.01)
+
+
 def last(book):
     return outbox.of_user(book.services.db, book.ada.id)[0]
 
@@ -61,6 +68,52 @@ def test_what_fails_is_tried_again_and_arrives_once(book, deliverer, receiver):
         deliver(book, deliverer)
         assert len(receiver.posts) == posts
     assert last(book).status == "sent"
+
+
+def test_another_try_waits_for_the_end_of_quiet_hours(book, deliverer, receiver):
+    receiver.script = lambda post, number: ((200 if number else 503), {})
+    book.rule(book.ada, quiet_from="14:31", quiet_until="09:00")
+    find(book, spike(book.ada))
+    deliver(book, deliverer)
+    for hours in (1, 10):
+        book.later(hours=hours)
+        deliverer._free_at.clear()
+        deliver(book, deliverer)
+        assert len(receiver.posts) == 1
+    assert last(book).next_try_at.isoformat() == "2026-11-26T09:00:00+00:00"
+    book.clock[0] = last(book).next_try_at
+    deliverer._free_at.clear()
+    deliver(book, deliverer)
+    assert (len(receiver.posts), last(book).status, last(book).tries) == (2, "sent", 2)
+
+
+def test_quiet_hours_are_those_of_the_zone_that_the_owner_lives_in_by_now(book, deliverer, receiver):
+    book.rule(book.ada, quiet_from="14:00", quiet_until="15:00")
+    find(book, spike(book.ada))
+    book.later(minutes=30)
+    users.change(book.services.db, book.ada.id, tz="Atlantic/Azores")
+    deliver(book, deliverer)
+    assert receiver.posts == []
+    book.later(hours=1)
+    deliverer._free_at.clear()
+    deliver(book, deliverer)
+    assert len(receiver.posts) == 1
+
+
+def test_many_rules_to_a_receiver_that_asks_to_wait_hold_up_no_other(book, deliverer, receiver):
+    receiver.script = lambda post, number: (429, {"retry-after": "3600"}) if "full" in post.path else (200, {})
+    for owner in (book.ada, book.bob):
+        for _ in range(35):
+            book.rule(owner, text=f"{receiver.origin}/full")
+    find(book, spike(book.ada), spike(book.bob))
+    deliverer.round()
+    deliver_all(deliverer)
+    book.rule(book.ada)
+    book.later(minutes=1)
+    find(book, spike(book.ada), spike(book.bob))
+    deliverer.round()
+    deliver_all(deliverer)
+    assert [post.path for post in receiver.posts] == ["/full", "/services/T000/B000/secretpath1234"]
 
 
 def test_a_refusal_ends_it_and_shows(book, deliverer, receiver):
