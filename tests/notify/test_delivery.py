@@ -1,16 +1,20 @@
 """Delivery to real receivers: a message arrives once, and what they answer decides what follows."""
 
 import json
+import re
 import threading
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from byok.accounts import alert_rules, users
+from byok.accounts.alert_rules import Terms
 from byok.accounts.database import Database
 from byok.accounts.errors import AccountsUnavailable
 from byok.accounts.key_vault import Secret
-from byok.notify import alerts, delivery, outbox, webhook
+from byok.notify import alerts, delivery, listing, outbox, webhook
 from byok.notify.delivery import Deliverer
 from tests.notify.conftest import spike
 from tests.notify.receivers import parts
@@ -155,7 +159,6 @@ def test_to_one_webhook_one_message_a_second(book, receiver):
 
 def test_a_webhook_is_signed(book, deliverer, receiver):
     where = book.url
-    from byok.notify import listing
 
     target = listing.target(book.services.settings, "webhook", where)
     _, key = alert_rules.add(book.services.db, book.services.master, book.ada.id, alert_rules.Terms(), target, now=book.now)
@@ -169,6 +172,25 @@ def test_a_webhook_is_signed(book, deliverer, receiver):
     sent = json.loads(post.body)
     assert (sent["type"], sent["user"], sent["finding"]["actual"]) == ("alert", "ada@example.org", 120_000)
     assert sent["id"] == post.headers["x-byok-delivery"] == last(book).id
+
+
+def test_the_check_that_the_guide_shows_holds(book, deliverer, receiver):
+    shown = re.search(r"```python\n(.*?def is_ours.*?)```", Path("docs/guide.md").read_text(encoding="utf-8"), re.S)
+    guide: dict = {}
+    exec(shown[1], guide)
+    guide["time"] = SimpleNamespace(time=lambda: book.now.timestamp())
+    target = listing.target(book.services.settings, "webhook", book.url)
+    _, key = alert_rules.add(book.services.db, book.services.master, book.ada.id, Terms(), target, now=book.now)
+    find(book, spike(book.ada))
+    deliver(book, deliverer)
+    (post,), secret = receiver.posts, key.reveal()
+    assert guide["is_ours"](secret, post.headers, post.body)
+    assert not guide["is_ours"]("whs_other", post.headers, post.body)
+    assert not guide["is_ours"](secret, post.headers, post.body + b" ")
+    for name, value in (("x-byok-timestamp", "0"), ("x-byok-timestamp", "²"), ("x-byok-signature", "v1=ä"), ("x-byok-signature", "")):
+        assert not guide["is_ours"](secret, {**post.headers, name: value}, post.body)
+    book.later(minutes=6)
+    assert not guide["is_ours"](secret, post.headers, post.body)
 
 
 def test_mail_has_both_parts_and_a_way_out(book, deliverer, mail):
