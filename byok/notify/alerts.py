@@ -28,6 +28,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 _KNOWN_FOR = timedelta(days=7)  # silence is news only of somebody who called within the week before
 _MOST_SILENT, _MOST_LOOKED_AT = 200, 2000  # whose last call is looked up in one check, and whose usual calls
 _FEWEST_MISSED = 1.0  # usual calls in the silent hours
+SpikeKey = tuple[datetime, str, str, str]
 _FIELD = {"tokens": "total_tokens", "calls": "calls", "failed": "failed", "cost": "cost_usd"}
 
 
@@ -95,21 +96,21 @@ def _spikes(services: Services, rules: Sequence[Rule], spikes: Spikes, now: date
     owners = () if everyone else tuple(sorted({rule.owner.id for rule in rules}))
     since = _floor(now - TOLD_UNTIL)  # an hour that began before it has ended by then
     recent = [one for one in spikes(EveryonesScope(since, now, user_ids=owners)) if now - TOLD_UNTIL < one.hour + HOUR and one.hour <= now]
-    tokens = _tokens(services, recent, now)
+    tokens = tokens_of(services, recent)
     put = 0
     for rule in rules:
-        found = [_of_spike(one) for one in recent if matches(rule, one, tokens[_key(one)])]
+        found = [_of_spike(one) for one in recent if matches(rule, one, tokens[key_of(one)])]
         put += _told(services, rule, found, now)
     return put
 
 
-def _tokens(services: Services, spikes: Sequence[Spike], now: datetime) -> Mapping[tuple[datetime, str, str, str], float]:
-    """The tokens of each spike's hour: its own figure, or for another metric those of the same hour and series."""
-    known = {_key(one): one.actual if one.metric == "tokens" else 0.0 for one in spikes}
+def tokens_of(services: Services, spikes: Sequence[Spike]) -> Mapping[SpikeKey, float]:
+    """The tokens of each spike's hour by its `key_of`: its own figure, or for another metric those of the same hour and series."""
+    known = {key_of(one): one.actual if one.metric == "tokens" else 0.0 for one in spikes}
     others = [one for one in spikes if one.metric != "tokens"]
     if others:
-        asked, users = {_key(one) for one in others}, tuple(sorted({one.user_id for one in others}))
-        scope = EveryonesScope(min(one.hour for one in others), now, user_ids=users)
+        asked, users = {key_of(one) for one in others}, tuple(sorted({one.user_id for one in others}))
+        scope = EveryonesScope(min(one.hour for one in others), max(one.hour for one in others) + HOUR, user_ids=users)
         for row in questions.usage(services.engine, scope, group_by=("hour", "user_id", "vendor", "model")).rows:
             hour, series = datetime.fromisoformat(row["hour"]).astimezone(UTC), (row["vendor"], row["model"])
             for part in (series, (row["vendor"], ""), ("", "")):
@@ -118,7 +119,8 @@ def _tokens(services: Services, spikes: Sequence[Spike], now: datetime) -> Mappi
     return known
 
 
-def _key(one: Spike) -> tuple[datetime, str, str, str]:
+def key_of(one: Spike) -> SpikeKey:
+    """Its hour and series: there is one spike of these at most."""
     return one.hour.astimezone(UTC), one.user_id, one.vendor, one.model
 
 
