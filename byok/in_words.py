@@ -115,10 +115,15 @@ def size(number: int) -> str:
 
 
 def change(now: Number | None, before: Number | None) -> float | None:
-    """How much `now` differs from `before`, as a share of `before`; None if that cannot be said."""
+    """How much `now` differs from `before`, as a share of it: more is above 0, also where both are below. None if that cannot be said.
+
+    >>> change(3, 2), change(-3, -2), change(1, 0)
+    (0.5, -0.5, None)
+    """
     if now is None or before is None or not before:
         return None
-    return float(now) / float(before) - 1
+    share = float(now) / float(before) - 1
+    return share if before > 0 else -share
 
 
 def signed_percent(share: float) -> str:
