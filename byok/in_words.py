@@ -10,6 +10,7 @@ from itertools import takewhile
 DASH = "—"
 _BIG = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "K"))
 Number = int | float | Decimal
+_HALF_A_CENT = Decimal("0.005")
 
 
 def money(usd: Number | None) -> str:
@@ -36,12 +37,12 @@ def money(usd: Number | None) -> str:
 
 
 def cents(usd: Number) -> str:
-    """USD with cents whatever the amount, so that amounts stand in columns.
+    """USD with cents whatever the amount, so that amounts stand in columns; what is less than half a cent is not nothing.
 
-    >>> cents(Decimal("12345.5")), cents(Decimal("0.004"))
-    ('$12,345.50', '$0.00')
+    >>> cents(Decimal("12345.5")), cents(Decimal("0.004")), cents(0)
+    ('$12,345.50', '<$0.01', '$0.00')
     """
-    return f"${usd:,.2f}"
+    return "<$0.01" if 0 < usd < _HALF_A_CENT else f"${usd:,.2f}"
 
 
 def count(number: Number | None) -> str:
