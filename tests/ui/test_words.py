@@ -32,6 +32,11 @@ def test_money_has_as_many_decimals_as_it_deserves(usd, written):
     assert in_words.money(usd) == written
 
 
+@pytest.mark.parametrize(("now", "before", "share"), [(-2, -1, -1), (-1, -2, 0.5), (1, -2, 1.5), (-1, 2, -1.5), (3, 2, 0.5), (1, 0, None)])
+def test_a_change_points_the_way_the_figure_went(now, before, share):
+    assert in_words.change(now, before) == share
+
+
 def test_money_is_told_alike_in_pages_messages_and_reasons():
     assert findings.amount("cost", 0.00042) == in_words.money(0.00042) == "$0.00042"
     said = why.sentence("cost", 12.5, 0.00042, datetime(2026, 11, 24, 13, tzinfo=UTC), "Europe/Berlin")
