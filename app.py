@@ -37,6 +37,7 @@ sections = {
 page = st.navigation(sections | ({"Admin": [users, system]} if user.admin else {}), expanded=True)
 with st.sidebar:
     session.account(user)
+    session.end_in_time(user)
 states.demo_banner()
 step_back.keep_address()
 # Pages with the bar, and what each makes use of beside period and filters.

@@ -36,7 +36,11 @@ def is_same_origin(scope: Mapping[str, Any], settings: Settings) -> bool:
     origin = header(scope, b"origin")
     if not origin:
         return True  # not a browser, or a plain navigation
-    return urlsplit(origin).netloc in {header(scope, b"host"), urlsplit(settings.public_url).netloc} - {""}
+    try:
+        place = urlsplit(origin).netloc
+    except ValueError:  # such as "http://["
+        return False
+    return place in {header(scope, b"host"), urlsplit(settings.public_url).netloc} - {""}
 
 
 def _is_address(text: str) -> bool:

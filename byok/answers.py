@@ -6,6 +6,7 @@ from decimal import Context, Decimal
 from typing import Any
 
 import orjson
+import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,6 +15,7 @@ from byok.errors import BadRequest, ByokError, TooManyRequests
 
 _NANO = Decimal("1e-9")
 _WIDE = Context(prec=60)  # sums of decimal(18,9) outgrow the default 28 digits
+log = structlog.get_logger("byok.web")
 NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
@@ -101,9 +103,25 @@ class RequestTooLarge(ByokError):
         super().__init__("The request body is larger than this address takes.", remedy="Send at most 64 KB.")
 
 
+class FilesUnavailable(ByokError):
+    status, code = 503, "files_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A file of this installation cannot be read or written just now.",
+            remedy="Try again; if it persists, run: byok doctor",
+        )
+
+
 async def our_fault(_: Request, fault: Exception) -> ExactJson:
     """Starlette's handler for `ByokError`."""
     return error(fault if isinstance(fault, ByokError) else Internal())
+
+
+async def file_fault(request: Request, fault: Exception) -> ExactJson:
+    """Starlette's handler for a disk that refuses; which file it was is for the operator."""
+    log.error("request_failed", method=request.method, exc_info=fault)
+    return error(FilesUnavailable())
 
 
 async def internal_fault(_: Request, __: Exception) -> ExactJson:

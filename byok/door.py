@@ -110,7 +110,7 @@ class Door:
         except ByokError:
             passes, code = False, 1013  # try again later, which Streamlit does
         if passes:
-            await self.dashboard(scope, receive, send)
+            await self.dashboard(_judged(scope), receive, send)
         else:
             await receive()  # websocket.connect
             await send({"type": "websocket.close", "code": code})  # before accepting: the browser sees 403
@@ -151,6 +151,12 @@ def _is_start(scope: Scope) -> bool:
 def _is_free(path: str) -> bool:
     """Streamlit's scripts and styles, the same for everyone, and its health; nothing that climbs out of there."""
     return path == "/_stcore/health" or (path.startswith("/static/") and ".." not in path and "\\" not in path and "//" not in path)
+
+
+def _judged(scope: Scope) -> Scope:
+    """A connection whose origin is known to be ours. Streamlit would judge it again, not knowing `BYOK_PUBLIC_URL`, and to do so stop for
+    everybody while it asks a service on the internet for our address."""
+    return {**scope, "headers": [(name, value) for name, value in scope["headers"] if name != b"origin"]}
 
 
 def _to_sign_in(scope: Scope) -> Response:

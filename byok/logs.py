@@ -48,7 +48,7 @@ def setup(settings: Settings, process: str, *, level: str = "", stream: TextIO |
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
             _Named(process),
-            _name_exception,
+            _Excepted(settings.data),
             _close_fields,
             _renderer(out),
         ],
@@ -68,17 +68,26 @@ class _Named:
         return event
 
 
-def _name_exception(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    found = event.pop("exc_info", None)
-    if found is True:
-        found = sys.exc_info()[1]
-    elif isinstance(found, tuple):
-        found = found[1]
-    if isinstance(found, BaseException):
-        event["error"], event["where"] = type(found).__name__, _place(found.__traceback__)
-    elif isinstance(event.get("error"), BaseException):
-        event["error"] = type(event["error"]).__name__
-    return event
+class _Excepted:
+    """Names an exception by its type and place; one of a file of ours by that file and what is wrong with it, too."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+
+    def __call__(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        found = event.pop("exc_info", None)
+        if found is True:
+            found = sys.exc_info()[1]
+        elif isinstance(found, tuple):
+            found = found[1]
+        if isinstance(found, BaseException):
+            event["error"], event["where"] = type(found).__name__, _place(found.__traceback__)
+        elif isinstance(event.get("error"), BaseException):
+            found, event["error"] = event["error"], type(event["error"]).__name__
+        if isinstance(found, OSError) and isinstance(found.filename, str) and Path(found.filename).is_relative_to(self.data):
+            event.setdefault("file", found.filename)
+            event.setdefault("reason", os.strerror(found.errno or 0))
+        return event
 
 
 def _place(trace: TracebackType | None) -> str:

@@ -1,5 +1,6 @@
 """Deletions when files are damaged, clocks are odd, calls are still open and processes are killed: what must go goes, and nothing else."""
 
+import errno
 import os
 import time
 from datetime import timedelta
@@ -128,6 +129,27 @@ def test_an_erasure_leaves_nothing_in_a_damaged_file_either(house, damaged, kind
     assert not path.exists()
     assert [hit for hit in house.bytes_with(gone) if "accounts.db" not in hit] == []
     assert house.rows() == {stays: 20}, "what could not be read of others is gone, what could be read is there"
+
+
+@pytest.mark.parametrize("why", [errno.EACCES, errno.EMFILE, errno.ENOMEM], ids=errno.errorcode.get)
+def test_an_erasure_takes_no_file_that_we_may_not_read(house, monkeypatch, why):
+    gone, stays = house.add("gone"), house.add("stays")
+    house.store(gone, [1, 2])
+    house.store(stays, [1, 2])
+    merge(house.table)
+    path = house.table.snapshot().files[0].path
+
+    def refuse(*_: object) -> None:
+        raise pa.ArrowMemoryError if why == errno.ENOMEM else OSError(why, "Failed to open local file")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("byok.recording.rewriting.open_coded", refuse)
+        with pytest.raises((OSError, MemoryError)) as fault:
+            house.retention.erase_user(gone, now=SOON)
+    assert why == errno.ENOMEM or (fault.value.strerror, fault.value.filename) == (os.strerror(why), path)
+    assert house.rows() == {gone: 2, stays: 2}, "a file with a wrong owner or mode is whole"
+    house.retention.finish(now=SOON)
+    assert house.rows() == {stays: 2}
 
 
 # -- late records --

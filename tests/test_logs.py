@@ -1,5 +1,6 @@
 """Logs: one JSON object per line, closed fields, nothing of a call's content."""
 
+import errno
 import io
 import json
 import logging
@@ -53,6 +54,14 @@ def test_a_field_that_is_not_on_the_list_is_dropped_and_named(lines, field):
 def test_a_permitted_field_cannot_carry_a_structure_or_a_secret(lines, value):
     structlog.get_logger().error("surprise", reason=value)
     assert CANARY not in json.dumps(lines[0])
+
+
+def test_a_file_of_ours_that_fails_is_named_with_what_is_wrong_and_another_is_not(lines):
+    ours = str(settings.load({}).data / "usage/_writer.lock")
+    for path in (ours, f"static/{CANARY}"):
+        structlog.get_logger().error("job_failed", exc_info=PermissionError(errno.EACCES, CANARY, path))
+    assert (lines[0]["file"], lines[0]["reason"]) == (ours, "Permission denied")
+    assert "file" not in lines[1] and CANARY not in json.dumps(list(lines))
 
 
 def test_an_exception_is_named_by_type_and_place_without_its_message(lines):

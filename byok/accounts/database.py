@@ -38,6 +38,10 @@ _SERVER_OPTIONS = {
     "tcp_user_timeout": 10_000,
     "options": f"-c lock_timeout={PATIENCE_MS} -c idle_in_transaction_session_timeout=60000",
 }
+_IN_OUR_WORDS = {  # what SQLite says for a folder that is not ours and for a full disk, too
+    "attempt to write a readonly database": "its disk is full, or file or folder may not be written",
+    "unable to open database file": "its file or folder may not be opened, or the disk is full",
+}
 _OLDER_SNAPSHOTS = """
     select count(*) from pg_stat_activity
     where pid <> pg_backend_pid() and datname = current_database() and age(backend_xmin) > age(cast(cast(:now as text) as xid))
@@ -312,6 +316,7 @@ def _translated() -> Iterator[None]:
 
 def _reason(error: BaseException | None) -> str:
     if isinstance(error, sqlite3.Error):
-        return str(error).splitlines()[0][:120] if str(error) else "no reason given"
+        said = str(error).splitlines()[0][:120] if str(error) else "no reason given"
+        return _IN_OUR_WORDS.get(said, said)
     # A server's own words name hosts and roles, and whoever calls the API would read them.
     return f"the database server: {type(error).__name__}"

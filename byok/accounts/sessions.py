@@ -42,8 +42,11 @@ def start(db: Database, user_id: str, *, now: datetime) -> str:
     return secret
 
 
-def find(db: Database, secret: str, *, now: datetime) -> User | None:
-    """Return whose session this is, or None if it is unknown, ended, idle for 8 h or 30 days old."""
+def find(db: Database, secret: str, *, now: datetime, visit: bool = True) -> User | None:
+    """Return whose session this is, or None if it is unknown, ended, idle for 8 h or 30 days old.
+
+    `visit`: whether a person asks. A page that renews itself keeps no session alive.
+    """
     if not secret or len(secret) > _LONGEST_SECRET:
         return None
     mine = sessions.c
@@ -52,7 +55,7 @@ def find(db: Database, secret: str, *, now: datetime) -> User | None:
         row = connection.execute(joined.where(mine.secret_hash == _hash(secret), ~_is_over(now), ~users.c.disabled)).first()
     if row is None:
         return None
-    if now - row.seen_at >= TOUCH_EVERY:
+    if visit and now - row.seen_at >= TOUCH_EVERY:
         db.note(sa.update(sessions).where(mine.id == row.session_id).values(seen_at=now))
     return from_row(row)
 

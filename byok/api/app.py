@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from byok import __version__
-from byok.answers import ExactJson, error, http_fault, internal_fault, our_fault
+from byok.answers import ExactJson, error, file_fault, http_fault, internal_fault, our_fault
 from byok.api import account, admin, alerts, answers, budgets, costs, docs, forecast, operating, usage
 from byok.api.caller import DOCUMENTED, Invalid, refuse_repeated
 from byok.errors import BadRequest, ByokError
@@ -46,6 +46,7 @@ def create_api(services: Services, pool: Pool, metrics: WebMetrics) -> FastAPI:
     api.add_exception_handler(ByokError, our_fault)
     api.add_exception_handler(RequestValidationError, _invalid)
     api.add_exception_handler(HTTPException, http_fault)
+    api.add_exception_handler(OSError, file_fault)
     api.add_exception_handler(Exception, internal_fault)
     return api
 

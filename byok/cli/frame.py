@@ -52,12 +52,20 @@ class Command(click.Command):
         from byok.settings import load
 
         with contextlib.nullcontext() if self.sees_to_signals else _ending_as_by_ctrl_c():
+            _leave_no_core()
             ctx.obj = load(os.environ, data=ctx.meta.get(DATA))
             self.begin(ctx.obj)
             return super().invoke(ctx)
 
     def begin(self, settings: "Settings") -> None:
         """What comes before the command itself: nothing, so that small commands start at once."""
+
+
+def _leave_no_core() -> None:
+    """A process that crashes must not write its memory to disk, with the keys and calls in it. What it starts inherits that."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 @contextlib.contextmanager

@@ -1,10 +1,12 @@
 """What the accounts know: secrets, people, budgets, the sign-in service, who is told what, the machines that share them."""
 
 import asyncio
+import contextlib
 import sqlite3
 import stat
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from byok import in_words
 from byok.doctor.finding import RESTORE, Finding, fault
@@ -51,10 +53,7 @@ def check_accounts(settings: Settings) -> Iterator[Finding]:
         yield Finding("accounts", True, "no database yet; the first start makes it")
         return
     if (file := settings.accounts_file) is not None:
-        with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as raw:
-            said = raw.execute("pragma quick_check(1)").fetchone()[0]
-        raw.close()
-        if said != "ok":
+        if not _is_sound(file):
             yield fault("accounts", f"{file} is damaged", f"{RESTORE}.")
             return
         mode = stat.S_IMODE(file.stat().st_mode)
@@ -68,6 +67,20 @@ def check_accounts(settings: Settings) -> Iterator[Finding]:
         said = f"{in_words.plural(lost, 'user')} with a time zone that this machine does not know: their days are those of UTC"
         yield fault("accounts", said, "make install (tzdata has the zones), or set another: byok user set EMAIL --tz ZONE")
     yield Finding("accounts", True, f"{in_words.plural(len(everyone), 'user')}, {in_words.plural(admins, 'admin')}", advice)
+
+
+def _is_sound(file: Path) -> bool:
+    """Whether SQLite finds no fault, on a disk that cannot be written, too. Raises OSError if we may not read the file."""
+    file.open("rb").close()
+    for mode in ("mode=ro", "mode=ro&immutable=1"):
+        try:
+            with contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?{mode}", uri=True)) as raw:
+                return bool(raw.execute("pragma quick_check(1)").fetchone()[0] == "ok")
+        except sqlite3.OperationalError:  # no room for its log's index, or no right to make one
+            continue
+        except sqlite3.DatabaseError:
+            return False
+    return False
 
 
 def check_budgets(settings: Settings, now: datetime) -> Iterator[Finding]:

@@ -1,26 +1,25 @@
 """Models known by name but without a price here, and the beginnings of names that tell the vendor."""
 
-UNPRICED: dict[str, tuple[str, ...]] = {
+UNPRICED: dict[str, tuple[str, ...]] = {  # above all those whose answers (images, sounds, videos) do not say which model made them
     "openai": (
-        "dall-e-3",
-        "gpt-4o-audio-preview",
-        "gpt-4o-mini-tts",
-        "gpt-4o-transcribe",
-        "gpt-image-1",
-        "omni-moderation-latest",
-        "tts-1",
-        "whisper-1",
+        *("dall-e-2", "dall-e-3", "gpt-image-1", "gpt-image-1-mini", "gpt-image-1.5", "gpt-image-2", "chatgpt-image-latest"),
+        *("sora-2", "sora-2-pro", "tts-1", "tts-1-hd", "gpt-4o-mini-tts"),
+        *("whisper-1", "gpt-transcribe", "gpt-4o-transcribe", "gpt-4o-transcribe-diarize", "gpt-4o-mini-transcribe"),
+        *("gpt-audio", "gpt-audio-mini", "gpt-4o-audio-preview", "gpt-4o-mini-audio-preview", "omni-moderation-latest"),
     ),
     "gemini": (
-        "gemini-2.5-flash-image",
-        "text-embedding-004",
+        *("gemini-2.5-flash-image", "gemini-3-pro-image", "gemini-3-pro-image-preview", "text-embedding-004", "embedding-001"),
+        *("imagen-3.0-generate-002", "imagen-4.0-generate-001", "imagen-4.0-fast-generate-001", "imagen-4.0-ultra-generate-001"),
+        *("veo-2.0-generate-001", "veo-3.0-generate-001", "veo-3.0-fast-generate-001"),
+        *("veo-3.1-generate-preview", "veo-3.1-fast-generate-preview", "veo-3.1-lite-generate-preview"),
     ),
     "qwen": ("qwen-flash", "qwen-long", "qwen3-coder-plus", "qwen3-vl-plus", "text-embedding-v3", "text-embedding-v4"),
     "minimax": ("MiniMax-Text-01",),
     "moonshot": ("kimi-latest",),
-    "mistral": ("mistral-ocr-latest",),
-    "groq": ("whisper-large-v3",),
-    "zai": ("glm-4.5-flash",),
+    "xai": ("grok-imagine-image", "grok-imagine-image-pro", "grok-imagine-image-quality", "grok-2-image"),
+    "mistral": ("mistral-ocr-latest", "voxtral-mini-latest", "voxtral-small-latest", "voxtral-mini-tts-latest"),
+    "groq": ("whisper-large-v3", "whisper-large-v3-turbo"),
+    "zai": ("glm-4.5-flash", "glm-4.7-flash"),
 }
 
 PREFIXES: tuple[tuple[str, str], ...] = (  # lower case; the first that fits decides

@@ -15,7 +15,7 @@ from byok.usage import OTHER_MODEL
 
 _STORABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,95}")
 # A date or number at the end names a state of a model; `-latest` its newest.
-_SNAPSHOT = re.compile(r"[-@](?:\d{4}-\d{2}-\d{2}|\d{8}|\d{6}|\d{4}|00\d|latest)$")
+_SNAPSHOT = re.compile(r"[-@](?:\d{4}-\d{2}-\d{2}|\d{2}-\d{4}|\d{2}-\d{2}|\d{8}|\d{6}|\d{4}|00\d|latest)$")
 _KEY_BEGINNING = re.compile(
     r"(?<![A-Za-z0-9])(?:(?i:[spr]k)[-_./:+]|(?i:bearer)[-_./:+]|gsk_|hf_|r8_|tgp_|byok_|key_|npm_|dop_v1_|shpat_|nvapi-"
     r"|pplx-(?!(?:embed|decider|[0-9]{1,3}b)(?![A-Za-z0-9]))|xai-[A-Za-z0-9]{16}|ASIA|eyJ|ya29)|gh[opsur]_|github_pat_|glpat-|xox[a-z]-|AKIA|AIza|hooks\.slack"

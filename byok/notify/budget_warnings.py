@@ -108,7 +108,7 @@ def _finding(warning: BudgetWarning, owner: Owner, now: datetime) -> Finding:
     metric, level = ("cost" if budget.metric == "usd" else "tokens"), ("alert" if warning.level == 100 else "warn")
     figures = (spent, limit, spent / limit, 1.0, level)
     span = month.ends.astimezone(UTC) - month.begins.astimezone(UTC)
-    why = " ".join((f"Budget for {warning.subject}, {warning.percent} % used up.", *_outlook(warning, month.ends)))
+    why = " ".join((f"Budget for {warning.subject}, {warning.percent:,} % used up.", *_outlook(warning, month.ends)))
     return Finding("budget", budget.user_id, budget.vendor or "", "", metric, month.begins.astimezone(UTC), span, *figures, why)
 
 

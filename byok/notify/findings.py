@@ -5,6 +5,7 @@ Words are made when a message is sent, from facts of ours; whatever a user named
 
 import json
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from byok.spikes.episodes import named
 
 _UNITS = {"tokens": "tokens", "calls": "calls", "failed": "failed calls", "cost": "USD"}
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+_Said = tuple[str, str, tuple[tuple[str, str], ...]]  # title, sentence, rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,34 +80,62 @@ def words(found: Finding, what: str, email: str, tz: str, base_url: str, *, read
 
     `text` names the e-mail, vendor/model, actual, usual, times as `12.3x`, the hour with its zone, and why.
     """
-    zone = ZoneInfo(tz)
-    series = named(found.vendor, found.model)
-    when = window(found.hour, found.step, zone)
-    actual, usual = amount(found.metric, found.actual), amount(found.metric, found.usual)
-    times = f"{found.times:,.1f}x" if found.times is not None else "no usual to compare with"
+    zone, over = ZoneInfo(tz), what == "resolved"
+    title, sentence, rows = _SAID[found.kind](found, window(found.hour, found.step, zone), over)
     head = {"alert": "", "resolved": "Over: ", "test": "Test: "}[what]
-    if found.kind == "silence":
-        told = "calls again" if what == "resolved" else f"no call for {found.actual:,.0f} hours"
-        title, sentence = f"{head}{series}: {told}", f"{series}: {told}. Last call in {when}."
-    elif found.kind == "above":
-        title = f"{head}{'warning: ' if found.level == 'warn' else ''}{series}: {actual} in {_span(found.step)}"
-        sentence = f"{series}: {actual} in {when}, threshold {usual} ({times})."
-    elif found.kind == "budget":
-        percent = f"{int(100 * (found.times or 0)):,} %"
-        title = f"{head}Budget{f' for {found.vendor}' if found.vendor else ''}: {percent} used up"
-        sentence = f"{actual} of {usual} in {when}."
-    elif found.kind == "first_use":
-        title, sentence = f"{head}{series}: first use", f"{series}, first call at {when}."
-    else:
-        title = f"{head}{series}: {actual}, {times} the usual"
-        sentence = f"{series}: {actual} in {when}, usually {usual} ({times})."
     lead = {"alert": "Warning" if found.level == "warn" else "Alert", "resolved": "Over", "test": "Test"}[what]
-    rows = [("User", email), ("Model", series), ("When", when)]
-    if found.kind == "budget":
-        rows = [("User", email), ("For", found.vendor or "all vendors"), ("When", when), ("Used up", actual), ("Budget", usual)]
-    elif found.kind in ("spike", "above"):
-        rows += [("Actual", actual), ("Threshold" if found.kind == "above" else "Usual", usual), ("Times", times)]
-    return Words(title, plain(f"{lead} for {email}: {sentence} {found.why}"), tuple(rows), chart(found, base_url, zone, reader=reader))
+    text = plain(f"{lead} for {email}: {sentence} {found.why}")
+    return Words(f"{head}{title}", text, (("User", email), *rows), chart(found, base_url, zone, reader=reader))
+
+
+def _spike(found: Finding, when: str, _: bool) -> _Said:
+    series, actual, usual = named(found.vendor, found.model), *_amounts(found)
+    rows = (("Model", series), ("When", when), ("Actual", actual), ("Usual", usual))
+    if found.times is None:
+        return f"{series}: {actual}, usually none", f"{series}: {actual} in {when}, usually {usual}.", rows
+    times = f"{found.times:,.1f}x"
+    return f"{series}: {actual}, {times} the usual", f"{series}: {actual} in {when}, usually {usual} ({times}).", (*rows, ("Times", times))
+
+
+def _above(found: Finding, when: str, _: bool) -> _Said:
+    series, actual, threshold, times = named(found.vendor, found.model), *_amounts(found), f"{found.times or 0:,.1f}x"
+    title = f"{'warning: ' if found.level == 'warn' else ''}{series}: {actual} in {_span(found.step)}"
+    rows = (("Model", series), ("When", when), ("Actual", actual), ("Threshold", threshold), ("Times", times))
+    return title, f"{series}: {actual} in {when}, threshold {threshold} ({times}).", rows
+
+
+def _silence(found: Finding, when: str, over: bool) -> _Said:
+    series, hours = named(found.vendor, found.model), in_words.plural(int(found.actual), "hour")
+    title = f"{series}: {'calls again' if over else f'no call for {hours}'}"
+    return title, f"{title}. Last call{' before' if over else ''} at {when}.", (("Model", series), ("Last call", when))
+
+
+def _first_use(found: Finding, when: str, _: bool) -> _Said:
+    if not found.model:  # `why` names the key
+        rows = (("Vendor", found.vendor), ("When", when))
+        return f"{found.vendor}: first use of a key", f"{found.vendor}, first call at {when}.", rows
+    series = named(found.vendor, found.model)
+    return f"{series}: first use", f"{series}, first call at {when}.", (("Model", series), ("When", when))
+
+
+def _budget(found: Finding, when: str, _: bool) -> _Said:
+    (spent, limit), percent = _amounts(found), f"{int(100 * (found.times or 0)):,} %"
+    title = f"Budget{f' for {found.vendor}' if found.vendor else ''}: {percent} used up"
+    rows = (("For", found.vendor or "all vendors"), ("When", when), ("Used up", spent), ("Budget", limit))
+    return title, f"{spent} of {limit} in {when}.", rows
+
+
+_SAID: Mapping[str, Callable[[Finding, str, bool], _Said]] = {
+    "spike": _spike,
+    "above": _above,
+    "silence": _silence,
+    "first_use": _first_use,
+    "budget": _budget,
+}
+
+
+def _amounts(found: Finding) -> tuple[str, str]:
+    return amount(found.metric, found.actual), amount(found.metric, found.usual)
 
 
 def amount(metric: str, value: float) -> str:

@@ -12,6 +12,7 @@ import ssl
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -19,7 +20,7 @@ from urllib.parse import SplitResult, urlsplit
 import certifi
 
 from byok.errors import ByokError
-from byok.notify.outcome import Outcome, later, of_status, refused
+from byok.notify.outcome import Outcome, later, moment, of_status, refused
 
 TIMEOUT_S = 10.0
 TOTAL_S = 20.0  # also for a receiver that sends its answer drop by drop
@@ -187,7 +188,8 @@ def _exchange(place: Place, sock: socket.socket, body: bytes, headers: Mapping[s
         connection.putheader(name, value)
     connection.endheaders(body)
     answer = connection.getresponse()
-    return of_status(answer.status, answer.getheader("retry-after"))
+    theirs = moment(answer.getheader("date") or "")  # a clock that goes wrong goes as wrong in both
+    return of_status(answer.status, answer.getheader("retry-after"), now=theirs or datetime.now(UTC))
 
 
 def _origin(entry: str) -> tuple[str, str, int]:

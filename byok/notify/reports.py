@@ -1,5 +1,6 @@
 """The summary of a day, a week or a month: figures of one user, and the mail of them. Retention holds as everywhere."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -51,12 +52,15 @@ class Line:
 
 @dataclass(frozen=True)
 class Report:
-    """A summary in words and figures, ready for either part of the mail. `cut`: the plan no longer keeps all of the period."""
+    """A summary in words and figures, ready for either part of the mail.
+
+    `notes`: what the figures leave out, such as days that the plan no longer keeps.
+    """
 
     user: User
     period: Period
     figures: tuple[Figure, ...]
-    cut: str
+    notes: tuple[str, ...]
     steps: tuple[Line, ...]
     models: tuple[Line, ...]
     movers: tuple[Line, ...]
@@ -80,11 +84,12 @@ def compose(services: Services, user: User, period: Period, *, now: datetime, sp
     before = _scope(user, period.before) if period.before.since >= kept_from else None
     rows = questions.usage(engine, scope, cost=True).rows
     rows_before = questions.usage(engine, before, cost=True).rows if before else []
+    summary = questions.summary(engine, scope)
     return Report(
         user=user,
         period=period,
-        figures=_figures(questions.summary(engine, scope), questions.summary(engine, before) if before else None),
-        cut=_cut(user, period, kept_from),
+        figures=_figures(summary, questions.summary(engine, before) if before else None),
+        notes=(*_cut(user, period, kept_from), *_unpriced(summary)),
         steps=_steps(services, scope, period),
         models=_models(rows),
         movers=_movers(rows, rows_before) if before else (),
@@ -143,11 +148,16 @@ def _count(value: int) -> str:
     return f"{value:,}"
 
 
-def _cut(user: User, period: Period, kept_from: datetime) -> str:
+def _cut(user: User, period: Period, kept_from: datetime) -> tuple[str, ...]:
     if period.since >= kept_from:
-        return ""
-    kept = in_words.plural(user.retention_days, "day")
-    return f"Your plan ({user.plan}) keeps {kept}; what lies before {window(kept_from, timedelta(hours=1), _zone(period))} is not in here."
+        return ()
+    kept, begin = in_words.plural(user.retention_days, "day"), window(kept_from, timedelta(hours=1), _zone(period))
+    return (f"Your plan ({user.plan}) keeps {kept}; what lies before {begin} is not in here.",)
+
+
+def _unpriced(now: Row) -> tuple[str, ...]:
+    calls = now["unpriced_calls"]
+    return (f"Not in the cost: {in_words.plural(calls, 'call')} whose price or token counts are not known.",) if calls else ()
 
 
 def _zone(period: Period) -> ZoneInfo:
@@ -159,9 +169,10 @@ def _steps(services: Services, scope: Scope, period: Period) -> tuple[Line, ...]
     grain: questions.Grain = "hour" if period.kind == "day" else "day"
     rows = questions.series(services.engine, scope, grain=grain).to_pylist()
     most = max((row["total_tokens"] for row in rows), default=0)
+    twice = [name for name, times in Counter(_step_name(row["bucket"], grain) for row in rows).items() if times > 1]
     return tuple(
         Line(
-            _step_name(row["bucket"], grain),
+            _step_name(row["bucket"], grain, twice),
             (_count(row["calls"]), _count(row["total_tokens"]), usd(row["cost_usd"])),
             row["total_tokens"] / most if most else 0.0,
         )
@@ -169,8 +180,11 @@ def _steps(services: Services, scope: Scope, period: Period) -> tuple[Line, ...]
     )
 
 
-def _step_name(bucket: str, grain: str) -> str:
-    return bucket[11:16] if grain == "hour" else f"{datetime.fromisoformat(bucket):%a} {bucket[5:]}"
+def _step_name(bucket: str, grain: str, twice: Sequence[str] = ()) -> str:
+    """An hour that a clock change repeats (`twice`) says its offset, too."""
+    if grain == "day":
+        return f"{datetime.fromisoformat(bucket):%a} {bucket[5:]}"
+    return bucket[11:16] + (f" (UTC{bucket[19:]})" if bucket[11:16] in twice else "")
 
 
 def _models(rows: Sequence[Row]) -> tuple[Line, ...]:
@@ -193,13 +207,14 @@ def _models(rows: Sequence[Row]) -> tuple[Line, ...]:
 
 
 def _movers(rows: Sequence[Row], before: Sequence[Row]) -> tuple[Line, ...]:
-    """What changed most in cost; in tokens where nothing is priced."""
+    """What changed most in cost, by a cent and more, of models whose cost is known both times; in tokens where nothing is priced."""
     priced = any(row["cost_usd"] is not None for row in (*rows, *before))
-    field = "cost_usd" if priced else "total_tokens"
+    field, least = ("cost_usd", Decimal("0.005")) if priced else ("total_tokens", 1)
     said: Callable[[Any], str] = usd if priced else _count
-    now, then = ({f"{row['vendor']}/{row['model']}": row[field] or 0 for row in some} for some in (rows, before))
-    moved = [(name, now.get(name, 0) - then.get(name, 0)) for name in {**now, **then}]
-    moved = sorted(((name, by) for name, by in moved if by), key=lambda one: (-abs(one[1]), one[0]))[:_MOST_MOVERS]
+    now, then = ({f"{row['vendor']}/{row['model']}": row[field] for row in some} for some in (rows, before))
+    known = [name for name in {**now, **then} if None not in (now.get(name, 0), then.get(name, 0))]
+    moved = [(name, now.get(name, 0) - then.get(name, 0)) for name in known]
+    moved = sorted(((name, by) for name, by in moved if abs(by) >= least), key=lambda one: (-abs(one[1]), one[0]))[:_MOST_MOVERS]
 
     def change(name: str) -> str:
         share = in_words.change(now.get(name, 0), then.get(name))

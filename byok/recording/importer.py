@@ -139,6 +139,9 @@ class _Source:
         self._types = {name: str(kind) for name, kind, *_ in self._run(f"describe select * from {reader}").fetchall()}  # noqa: S608
         import_formats.check_columns(path, self._types)
         import_formats.check_kinds(path, self._types)
+        if reader.startswith("read_parquet"):
+            ((longest,),) = self._run(f"select {import_formats.longest_cell(self._types)} from {reader}").fetchall()  # noqa: S608
+            import_formats.check_longest(path, longest)
 
     def users(self) -> set[str]:
         found = self._run(f"select distinct {_text('user_id')} from {self._reader}").fetchall()  # noqa: S608
@@ -160,7 +163,7 @@ class _Source:
             for batch in self._db.sql(query, params=allowed).to_arrow_reader(100_000):
                 yield batch.cast(schema)
         except (duckdb.Error, pa.ArrowInvalid, OSError) as error:
-            raise FileUnreadable(self._path, _first_line(error)) from None
+            raise FileUnreadable(self._path, import_formats.said(error)) from None
 
     def _raw(self) -> str:
         return ", ".join(f"{name} as raw_{name}" if name in self._types else f"null as raw_{name}" for name in COLUMN_NAMES)
@@ -205,7 +208,7 @@ class _Source:
         try:
             return self._db.execute(query)
         except (duckdb.Error, OSError) as error:
-            raise FileUnreadable(self._path, _first_line(error)) from None
+            raise FileUnreadable(self._path, import_formats.said(error)) from None
 
 
 def _text(column: str) -> str:
@@ -229,7 +232,3 @@ def _digest(path: Path) -> str:
 def _hashed(user_id: str) -> str:
     """An erased id must not live on in what is remembered of a file."""
     return hashlib.sha256(user_id.encode()).hexdigest()[:32]
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).split("\n", 1)[0].strip().rstrip(".")[:200]

@@ -4,6 +4,8 @@ A column that a file of an older version lacks is null. A file that cannot be re
 """
 
 import contextlib
+import errno
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -51,7 +53,7 @@ def without(table_dir: Path, month: str, file: TableFile, limits: Limits, *, wha
     """Write `file` again without the rows before their user's moment, or those of a cut; not committed yet. None if no row is left.
 
     A mapping names for a user the first moment whose rows stay (datetime.max: none stay); users that are not named keep all.
-    Raises `FilesUnreadable`, or with `what_can_be_read` leaves out the row groups that are damaged.
+    Raises `FilesUnreadable`, or with `what_can_be_read` leaves out the row groups that are damaged; OSError if we may not read it.
     """
     groups = _row_groups(file, skip_damaged=what_can_be_read)
     kept = (batch for group in groups for batch in kept_rows(group, limits).to_batches())
@@ -125,21 +127,31 @@ def _source(files: Sequence[TableFile], *, filename: bool = False) -> str:
 def _row_groups(file: TableFile, *, skip_damaged: bool) -> Iterator[pa.Table]:
     try:
         source = open_coded(file.path)
-    except (OSError, pa.ArrowException):
+    except (OSError, pa.ArrowException) as error:
         if not skip_damaged:
             raise FilesUnreadable([file]) from None
+        _refuse_unless_damaged(file, error)
         log.error("usage_file_dropped", file=Path(file.path).name, rows=file.rows)
         return
     with source:
         for number in range(source.num_row_groups):
             try:
                 group = _of_today(source.read_row_group(number))
-            except (OSError, pa.ArrowException):
+            except (OSError, pa.ArrowException) as error:
                 if not skip_damaged:
                     raise FilesUnreadable([file]) from None
+                _refuse_unless_damaged(file, error)
                 log.error("usage_rows_dropped", file=Path(file.path).name, rows=source.metadata.row_group(number).num_rows)
                 continue
             yield group
+
+
+def _refuse_unless_damaged(file: TableFile, error: Exception) -> None:
+    """Where rights, handles or memory are short the file may be whole: its rows must not go for that."""
+    if isinstance(error, MemoryError):
+        raise error
+    if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT, errno.EIO):
+        raise OSError(error.errno, os.strerror(error.errno), file.path) from None
 
 
 def _of_today(rows: pa.Table) -> pa.Table:

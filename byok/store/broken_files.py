@@ -31,6 +31,11 @@ class BrokenFiles:
         return bool(found)
 
 
+def is_there(path: str) -> bool:
+    """Whether there is such a file; not where we may not look."""
+    return _print_of(path) is not None
+
+
 def _print_of(path: str) -> object:
     try:
         status = Path(path).stat()

@@ -18,7 +18,7 @@ from byok.recording.reader import View
 from byok.store import answers, tables, wording
 from byok.store.answers import Answers
 from byok.store.aside import Aside
-from byok.store.broken_files import BrokenFiles
+from byok.store.broken_files import BrokenFiles, is_there
 from byok.store.desk import Desk
 from byok.store.held import MOST_ROWS, Held
 from byok.store.remembered import BUSY_ROWS, FROM_ROWS, Asked, Remembered
@@ -329,7 +329,7 @@ class Engine:
         """Before the first question comes: lay a desk of both kinds, read the footers of the files that are on this machine, and have large
         ones remembered."""
         view, desk, other = self._reader.view(), self._sit_down(), self._sit_down(holds=True)
-        here = [file for file in view.files if Path(file.path).exists()]
+        here = [file for file in view.files if is_there(file.path)]
         desk.lay_out([file.path for file in here], view.tail, alike=self._alike)
         other.lay_held(desk.answer(wording.text("held_rows"), {"user_id": ""}))
         for laid in (desk, other):
@@ -371,7 +371,7 @@ class Engine:
         if isinstance(error, _CRASHES):
             self._reopen()
         files = [file.path for file in view.files if file.path not in self._broken.paths()]
-        if any(not Path(path).exists() for path in files) and self._reader.view().stamp != view.stamp:
+        if any(not is_there(path) for path in files) and self._reader.view().stamp != view.stamp:
             return  # compacted or erased between view and question
         if not self._broken.search(files, self._database.cursor()):
             raise error

@@ -142,7 +142,7 @@ def _preview(user: User, terms: Terms) -> None:
         return
     with st.spinner("Searching the last 30 days …"):
         past = _past_spikes(scope)
-    found = [spike for spike in past if _would_tell(spike, terms)]
+    found = [spike for spike, tokens in past if alerts.fits(terms, spike, tokens)]
     told = episodes.in_a_row(found)
     st.caption(f"In the last 30 days this rule would have told of **{in_words.plural(len(told), 'spike')}**.")
     for hours in told[:_MOST_SHOWN]:
@@ -170,14 +170,11 @@ def _past(user: User, terms: Terms) -> AnyScope:
 
 # The cache is shared by all sessions; the scope, which says whose data it is, is its key.
 @st.cache_data(ttl=60, max_entries=64, show_spinner=False)
-def _past_spikes(scope: AnyScope) -> list[Spike]:
-    return unusual.spikes(services.current().engine, scope)
-
-
-def _would_tell(spike: Spike, terms: Terms) -> bool:
-    """As far as the row tells: for another measure than tokens the tokens of its hour are not looked up."""
-    tokens = spike.actual if spike.metric == "tokens" else float(terms.min_tokens)
-    return alerts.fits(terms, spike, tokens)
+def _past_spikes(scope: AnyScope) -> list[tuple[Spike, float]]:
+    """Each with the tokens of its hour."""
+    found = unusual.spikes(services.current().engine, scope)
+    tokens = alerts.tokens_of(services.current(), found)
+    return [(spike, tokens[alerts.key_of(spike)]) for spike in found]
 
 
 @session.checked

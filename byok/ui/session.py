@@ -1,7 +1,7 @@
 """Who is signed in. Asked at every rerun, of the accounts database: a revoked session ends with the next click."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import wraps
 from html import escape
 from typing import Concatenate, ParamSpec
@@ -15,6 +15,7 @@ from byok.accounts.sessions import COOKIE
 from byok.accounts.users import User
 from byok.errors import ByokError
 
+LOOK = timedelta(seconds=60)
 SIGN_IN_ADDRESS = "/auth/sign-in"
 SIGN_OUT_ADDRESS = "/auth/sign-out"
 P = ParamSpec("P")
@@ -45,9 +46,9 @@ def require_admin() -> User:
     return user
 
 
-def current_user() -> User | None:
-    """The user of the cookie, or of the form below; None if there is none or the session has ended."""
-    return _current()[0]
+def current_user(*, visit: bool = True) -> User | None:
+    """The user of the cookie, or of the form below; None if there is none or the session has ended. `visit`: see `sessions.find`."""
+    return _current(visit=visit)[0]
 
 
 def own_session_id() -> str | None:
@@ -56,10 +57,10 @@ def own_session_id() -> str | None:
     return sessions.id_of(services.current().db, secret) if secret else None
 
 
-def _current() -> tuple[User | None, str]:
+def _current(*, visit: bool = True) -> tuple[User | None, str]:
     book = services.current()
     for secret in (st.context.cookies.get(COOKIE), st.session_state.get(_OWN)):
-        if isinstance(secret, str) and (user := sessions.find(book.db, secret, now=book.now())):
+        if isinstance(secret, str) and (user := sessions.find(book.db, secret, now=book.now(), visit=visit)):
             _keep_apart(user, secret)
             return user, secret
     return None, ""
@@ -110,9 +111,15 @@ def checked_admin(act: Callable[Concatenate[User, P], None]) -> Callable[Concate
 
 def still(user: User) -> None:
     """For a part of a page that reruns by itself: if the session or an admin's role has ended meanwhile, the whole page runs again."""
-    found = current_user()
+    found = current_user(visit=False)
     if found is None or (found.id, found.admin) != (user.id, user.admin):
         st.rerun()
+
+
+@st.fragment(run_every=LOOK)
+def end_in_time(user: User) -> None:
+    """A tab that nobody touches shows what it shows no longer than the session lasts, wherever that was ended."""
+    still(user)
 
 
 def show_sign_in() -> None:

@@ -1,5 +1,6 @@
 """purge, compact, prices, doctor: what an operator does now and then."""
 
+import errno
 import json
 import shutil
 import socket
@@ -211,6 +212,30 @@ def test_doctor_names_damaged_accounts(ada):
     for log in ada.data.glob("accounts.db-*"):
         log.unlink()
     assert "accounts" in faults(ada)
+
+
+def test_doctor_examines_accounts_on_a_disk_that_cannot_be_written(ada, monkeypatch):
+    connect = sqlite3.connect
+
+    def without_a_log(place, *args, **options):
+        if str(place).endswith("?mode=ro"):  # SQLite makes the log's index even to read
+            raise sqlite3.OperationalError("attempt to write a readonly database")
+        return connect(place, *args, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", without_a_log)
+    assert "accounts" not in faults(ada)
+
+
+def test_doctor_names_accounts_that_may_not_be_read(ada, monkeypatch):
+    file, opened = ada.data / "accounts.db", Path.open
+
+    def refuse(path, *args, **options):
+        if path == file:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, *args, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert faults(ada)["accounts"] == f"{file}: Permission denied"
 
 
 def test_doctor_names_lines_that_were_set_aside(ada):

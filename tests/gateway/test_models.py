@@ -90,6 +90,17 @@ def test_a_slip_of_the_pen_finds_its_name():
         ("llama3:8b", "llama3:8b", 200, "ollama", "llama3:8b"),
         ("llama3:8b", None, 200, "ollama", "other"),
         ("llama3:8b", "llama3:8b", 500, "ollama", "other"),
+        ("text-embedding-ada-002", "text-embedding-ada-002-v2", 200, "openai", "text-embedding-ada-002"),
+        ("gpt-3.5-turbo-instruct", "gpt-3.5-turbo-instruct:20230824-v2", 200, "openai", "gpt-3.5-turbo-instruct"),
+        ("davinci-002", "davinci:2023-07-21-v2", 200, "openai", "davinci-002"),
+        ("gemini-2.5-flash-preview-05-20", "models/gemini-2.5-flash-preview-05-20", 200, "gemini", "gemini-2.5-flash-preview"),
+        ("gemini-2.5-flash-lite-preview-09-2025", None, 200, "gemini", "gemini-2.5-flash-lite"),
+        ("gemini-2.5-flash-preview-09-2025", None, 200, "gemini", "gemini-2.5-flash-preview-09-2025"),  # its price differs
+        ("gemini-2.5-pro-preview-05-06", None, 200, "gemini", "gemini-2.5-pro"),
+        ("gpt-5.1-codex", "gpt-5.1-codex", 200, "openai", "gpt-5.1-codex"),  # a model beside gpt-5.1, not a state of it
+        ("gpt-image-2", None, 200, "openai", "gpt-image-2"),  # an image says nothing of its model
+        ("gpt-4o-mini-transcribe-2025-12-15", None, 200, "openai", "gpt-4o-mini-transcribe"),
+        ("veo-3.1-lite-generate-preview", None, 200, "gemini", "veo-3.1-lite-generate-preview"),
         (None, "NousResearch/Nous-Hermes-2-Yi-34B", 200, "together", "NousResearch/Nous-Hermes-2-Yi-34B"),
         (None, "cognitivecomputations/dolphin-x1", 200, "openrouter", "cognitivecomputations/dolphin-x1"),
         (None, "perplexity/pplx-70b-online", 200, "openrouter", "perplexity/pplx-70b-online"),

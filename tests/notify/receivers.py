@@ -50,8 +50,8 @@ class Receiver:
                 post = Post(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
                 receiver.posts.append(post)
                 status, headers = receiver.script(post, len(receiver.posts) - 1)
-                self.send_response(status)
-                for name, value in {"content-length": "2", **headers}.items():
+                self.send_response_only(status)
+                for name, value in {"content-length": "2", "date": self.date_time_string(), **headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(b"ok")

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from byok.accounts import alert_rules, users
 from byok.accounts.alert_rules import Terms
 from byok.errors import BadRequest
-from byok.notify import alerts, delivery, findings, outbox
+from byok.notify import alerts, delivery, findings, outbox, quiet
 from tests.notify.conftest import HOUR, NOW, spike
 
 
@@ -156,7 +156,7 @@ def test_quiet_hours_hold_back_and_lose_nothing(book):
 def test_quiet_hours_end_at_the_change_or_at_the_first_of_two(book, clock, until):
     users.change(book.services.db, book.ada.id, tz="Europe/Berlin")
     rule = book.rule(book.ada, quiet_from="22:00", quiet_until="02:30")
-    assert alerts.quiet_until(rule, type(NOW).fromisoformat(clock)).isoformat() == until
+    assert quiet.until(rule, type(NOW).fromisoformat(clock)).isoformat() == until
 
 
 def test_a_threshold_warns_then_alerts_once_an_hour_in_a_row(book):

@@ -2,6 +2,8 @@
 
 import ipaddress
 import socket
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 
@@ -118,8 +120,46 @@ def test_an_answer_without_end_is_given_up(monkeypatch):
     assert post(f"{origin}/x", b"{}", {}, hosts=SLACK) == refused("host_not_allowed")
 
 
+NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
+
+
 def test_which_answers_end_it():
-    assert [of_status(status).final for status in (200, 204, 301, 400, 403, 404, 410, 429, 500, 503)] == [True] * 7 + [False] * 3
-    assert of_status(429, "30").wait_s == 30
-    assert of_status(429, "9" * 400).wait_s == 3600
-    assert of_status(503, "Wed, 21 Oct 2026 07:28:00 GMT").wait_s is None
+    statuses = (200, 204, 301, 400, 403, 404, 410, 429, 500, 503)
+    assert [of_status(status, now=NOON).final for status in statuses] == [True] * 7 + [False] * 3
+
+
+@pytest.mark.parametrize(
+    ("said", "wait_s"),
+    [
+        (None, None),
+        ("30", 30),
+        (" 30 ", 30),
+        ("9" * 400, 3600),
+        ("Fri, 27 Nov 2026 12:02:00 GMT", 120),
+        ("Friday, 27-Nov-26 12:02:00 GMT", 120),
+        ("Fri Nov 27 12:02:00 2026", 120),
+        ("Fri, 27 Nov 2026 13:02:00 +0100", 120),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", 0),
+        ("Sun, 27 Nov 2033 12:02:00 GMT", 3600),
+        ("-5", None),
+        ("soon", None),
+        ("1.5", None),
+        ("٣", None),
+        ("Fri, 99 Nov 2026 12:02:00 GMT", None),
+        ("Fri, 27 Nov 99999999999 12:02:00 GMT", None),
+        ("Fri, 27 Nov 2026 12:02:00 +99999999999", None),
+    ],
+)
+def test_how_long_a_receiver_asks_to_wait(said, wait_s):
+    assert (of_status(429, said, now=NOON).wait_s, of_status(503, said, now=NOON).wait_s) == (wait_s, wait_s)
+
+
+@pytest.mark.parametrize("fast_s", [0, 7200, -7200])
+def test_a_moment_to_wait_for_is_one_of_the_receivers_clock(fast_s):
+    def script(post, number):
+        theirs = datetime.now(UTC) + timedelta(seconds=fast_s)
+        said = {"date": theirs, "retry-after": theirs + timedelta(seconds=90)}
+        return 429, {name: format_datetime(at, usegmt=True) for name, at in said.items()}
+
+    with Receiver(script) as found:
+        assert post(found.url, b"{}", {}, hosts=[found.origin]) == later("429", 90.0)

@@ -1,6 +1,6 @@
 """What a report says, in both parts, exactly; and what it must not say."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html import unescape
 
 import pytest
@@ -71,6 +71,21 @@ def test_a_cost_that_is_not_known_is_no_zero(book):
     assert report.figures[3].now == "not known" and report.models[0].cells[-1] == "not known"
 
 
+def test_a_model_of_which_no_cost_is_known_this_time_did_not_become_free(book):
+    none = {"prompt_tokens": None, "completion_tokens": None, "total_tokens": None}
+    book.record(book.ada, week_ago(14), model="gpt-4o", **MILLION)
+    book.record(book.ada, week_ago(), model="gpt-4o", status=500, **none)
+    book.record(book.ada, week_ago(), prompt_tokens=1_000_000, completion_tokens=0, total_tokens=1_000_000)
+    _, _, report = both(book)
+    assert [(line.name, line.cells[0]) for line in report.movers] == [("openai/gpt-4o-mini", "+$0.15")]
+
+
+def test_a_cost_below_half_a_cent_is_not_nothing(book):
+    book.record(book.ada, week_ago(), prompt_tokens=1_000, completion_tokens=0, total_tokens=1_000)
+    _, _, report = both(book)
+    assert report.figures[3].now == report.models[0].cells[-1] == "<$0.01"
+
+
 def test_days_are_those_of_the_zone(book):
     users.change(book.services.db, book.ada.id, tz="Pacific/Auckland")  # 26th, 03:30 there
     book.record(book.ada, timedelta(hours=4), total_tokens=777)
@@ -131,3 +146,27 @@ def test_nothing_is_loaded_from_elsewhere(week):
 def test_a_schedule_of_its_own_zone_is_what_the_mail_tells_of(book):
     period = schedules.last_complete("day", "Asia/Tokyo", NOW)
     assert "Asia/Tokyo" in reports.mail(book.services, reports.compose(book.services, book.ada, period, now=NOW), "x").text
+
+
+def test_what_the_cost_leaves_out_is_said(week):
+    assert "Not in the cost: 2 calls " in " ".join(both(week)[0].split()), "those that failed have no counts"
+    week.record(week.ada, week_ago(), vendor="ollama", model="home-grown")
+    text, html, _ = both(week)
+    for part in (text, html):
+        assert "Not in the cost: 3 calls whose price or token counts are not known." in " ".join(part.split())
+
+
+def test_a_change_of_less_than_a_cent_is_none(book):
+    for days, tokens in ((1, 1000), (2, 500)):
+        counts = {"prompt_tokens": tokens, "completion_tokens": 0, "total_tokens": tokens}
+        book.record(book.ada, timedelta(days=days), vendor="openai", model="gpt-4o-mini", **counts)
+    assert both(book, "day")[2].movers == ()
+
+
+def test_an_hour_that_a_clock_change_repeats_is_told_apart(book):
+    change = datetime(2026, 10, 25, 1, tzinfo=UTC)
+    for minutes in (-90, -30, 30, 90):
+        book.record(book.ada, NOW - change - timedelta(minutes=minutes))
+    day = schedules.Period("day", change.date(), change.date(), "Europe/Berlin")
+    report = reports.compose(book.services, book.ada, day, now=NOW)
+    assert [line.name for line in report.steps] == ["01:00", "02:00 (UTC+02:00)", "02:00 (UTC+01:00)", "03:00"]

@@ -3,6 +3,8 @@
 import json
 from dataclasses import replace
 
+import pytest
+
 from byok.notify import findings, slack
 from tests.notify.conftest import NOW, spike
 
@@ -41,6 +43,44 @@ def test_markup_in_names_is_shown_and_mentions_call_nobody(book):
     for call in ("<!", "<@", "<https://evil", "@here ", "@CHANNEL", "@everyone"):
         assert call not in sent
     assert "a&amp;b@example.org" in sent and "ada@here.example" in sent and "&lt;!channel&gt;" in sent
+
+
+def test_a_key_that_is_new_is_no_model(book):
+    found = replace(
+        findings.sample(book.ada.id, NOW), kind="first_use", vendor="groq", model="", why="First use of key prod in eight weeks."
+    )
+    words = findings.words(found, "alert", "ada@example.org", "UTC", "http://localhost:8501")
+    assert words.title == "groq: first use of a key" and dict(words.rows)["Vendor"] == "groq"
+    assert words.text == "Alert for ada@example.org: groq, first call at 2026-11-25 14:00 UTC. First use of key prod in eight weeks."
+
+
+@pytest.mark.parametrize(
+    ("fields", "what", "title", "text"),
+    [
+        (
+            {"metric": "calls", "actual": 400.0, "usual": 0.0, "times": None, "why": ""},
+            *("alert", "openai/gpt-4o-mini: 400 calls, usually none"),
+            "Alert for ada@example.org: openai/gpt-4o-mini: 400 calls in 2026-11-25 14:00 UTC, usually 0 calls.",
+        ),
+        (
+            {"kind": "silence", "actual": 7.6, "usual": 0.0, "times": None, "why": ""},
+            *("alert", "openai/gpt-4o-mini: no call for 7 hours"),
+            "Alert for ada@example.org: openai/gpt-4o-mini: no call for 7 hours. Last call at 2026-11-25 14:00 UTC.",
+        ),
+        ({"kind": "silence", "actual": 1.0}, "alert", "openai/gpt-4o-mini: no call for 1 hour", "no call for 1 hour. "),
+        (
+            {"kind": "silence", "actual": 1.0},
+            "resolved",
+            "Over: openai/gpt-4o-mini: calls again",
+            "Last call before at 2026-11-25 14:00 UTC.",
+        ),
+    ],
+)
+def test_what_is_said_is_what_was_found(book, fields, what, title, text):
+    found = replace(findings.sample(book.ada.id, NOW), **fields)
+    words = findings.words(found, what, "ada@example.org", "UTC", "http://localhost:8501")
+    assert words.title == title and text in words.text
+    assert "Times" not in dict(words.rows) and all(value for _, value in words.rows)
 
 
 def test_control_characters_and_line_ends_are_gone(book):

@@ -1,11 +1,13 @@
 """The Account page: my sessions, tokens and password. And a page whose session has ended does nothing."""
 
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from byok.accounts import access_tokens, identities, key_vault, passwords, sessions, users
 from byok.accounts.identities import Identity
+from byok.accounts.sessions import COOKIE
 from byok.retention import Retention
 from byok.ui import session
 from tests.pages.conftest import NOW, ROOT
@@ -186,13 +188,34 @@ def test_a_session_that_ended_shows_nothing_with_the_next_rerun(book, ada, open_
 def test_a_part_that_renews_itself_ends_with_the_role_of_an_admin(book, monkeypatch):
     root = users.add(book.db, "root@example.org", now=NOW, admin=True)
     ran = []
-    monkeypatch.setattr(session, "current_user", lambda: users.by_id(book.db, root.id))
+    monkeypatch.setattr(session, "current_user", lambda **_: users.by_id(book.db, root.id))
     monkeypatch.setattr(session.st, "rerun", lambda: ran.append(1))
     session.still(root)
     assert ran == []
     users.change(book.db, root.id, admin=False)
     session.still(root)
     assert ran == [1]
+
+
+def test_a_page_that_renews_itself_is_no_visit(book, ada, open_app, monkeypatch):
+    app = open_app(ada, page=ACCOUNT)
+    tab, ran = SimpleNamespace(cookies={COOKIE: own(app)}), []
+    for attribute, value in (("context", tab), ("session_state", {}), ("rerun", lambda: ran.append(1))):
+        monkeypatch.setattr(session.st, attribute, value)
+    for hours in (3, 6):
+        book.now = lambda hours=hours: NOW + timedelta(hours=hours)
+        session.still(ada)
+        assert (ran, sessions.of_user(book.db, ada.id, now=NOW)[0].seen_at) == ([], NOW)
+    book.now = lambda: NOW + timedelta(hours=9)
+    session.still(ada)
+    assert ran == [1]
+
+
+def test_each_page_of_the_frame_looks_by_itself_whether_its_session_lasts(ada, open_app, monkeypatch):
+    looking = []
+    monkeypatch.setattr(session, "end_in_time", looking.append)
+    open_app(ada)
+    assert looking == [ada]
 
 
 def test_a_tab_that_comes_back_as_somebody_else_brings_nothing_along(book, ada, open_app):

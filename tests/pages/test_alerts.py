@@ -123,6 +123,20 @@ def test_what_the_rule_would_have_told(book, ada, open_app, record):
     assert "would have told of **0 spikes**" in text_of(app)
 
 
+@pytest.mark.parametrize(("least", "told"), [(0, "1 spike"), (3_000, "1 spike"), (4_000, "0 spikes")])
+def test_the_least_number_of_tokens_counts_for_other_measures_too(book, ada, open_app, record, least, told):
+    use(book)
+    for days in range(29):
+        for hour in range(24):
+            record(ada, ago=timedelta(days=days, hours=hour, minutes=40), prompt_tokens=2000, total_tokens=2000)
+    for minute in range(30):
+        record(ada, ago=timedelta(days=2, minutes=minute + 1), prompt_tokens=50, total_tokens=50)
+    app = open_app(ada, page=PAGE)
+    app.selectbox(key="rule-metric").set_value("calls")
+    app.number_input(key="rule-min-tokens").set_value(least).run()
+    assert f"would have told of **{told}**" in text_of(app)
+
+
 def test_a_schedule_is_saved_shown_and_stopped(book, ada, open_app):
     app = open_app(ada, page=PAGE)
     assert "No mail server is set here" in app.warning[0].value

@@ -3,6 +3,7 @@ from decimal import Decimal
 
 import pytest
 
+from byok.gateway.models import booked_model
 from byok.pricing import catalogue
 from byok.pricing.catalogue import CatalogueInvalid, PriceUnknown
 
@@ -130,3 +131,30 @@ def test_all_faults_are_told_at_once(tmp_path):
             folder_with(tmp_path, one_model(entry(), entry()), one_model(entry(rest="input: 1, output: -2, source: s"), model="m2"))
         )
     assert len(caught.value.faults) == 2
+
+
+@pytest.mark.parametrize(
+    ("vendor", "answered", "rates"),
+    [
+        ("openai", "text-embedding-ada-002-v2", ("0.10", "0")),  # what the vendor answers to text-embedding-ada-002
+        ("openai", "gpt-5.1-codex-max", ("1.25", "10")),
+        ("openai", "gpt-5.1-chat-latest", ("1.25", "10")),
+        ("openai", "gpt-5.2-codex", ("1.75", "14")),
+        ("openai", "gpt-5.3-chat-latest", ("1.75", "14")),
+        ("openai", "gpt-4o-mini-search-preview-2025-03-11", ("0.15", "0.60")),
+        ("gemini", "gemini-3.1-pro-preview-customtools", ("2", "12")),
+        ("gemini", "gemini-2.5-flash-preview-09-2025", ("0.30", "2.50")),
+        ("mistral", "mistral-medium-3-5", ("1.50", "7.50")),
+        ("mistral", "ministral-14b-latest", ("0.20", "0.20")),
+        ("xai", "grok-4.20-reasoning", ("1.25", "2.50")),
+        ("anthropic", "claude-2.1", ("8", "24")),
+    ],
+)
+def test_what_a_vendor_calls_its_model_has_a_price(vendor, answered, rates):
+    price = catalogue.load().price_at(vendor, booked_model(None, answered, 200, vendor), datetime(2026, 11, 27, tzinfo=UTC))
+    assert (Decimal(price.input_pico) / 10**6, Decimal(price.output_pico) / 10**6) == tuple(map(Decimal, rates))
+
+
+def test_every_fee_of_perplexity_is_that_of_its_smallest_search_context():
+    fees = {name: catalogue.load().price_at("perplexity", name, NOW).request_pico for name in ("sonar", "sonar-pro", "sonar-reasoning-pro")}
+    assert fees == {"sonar": 5 * 10**9, "sonar-pro": 6 * 10**9, "sonar-reasoning-pro": 6 * 10**9}

@@ -139,6 +139,26 @@ def test_a_small_file_of_huge_cells_stays_small_in_memory(place):
     assert 96 < max(map(len, seen)) < 200, "long enough to be known for no name, and no longer"
 
 
+@pytest.mark.parametrize("column", ["user_id", "model", "ts", "prompt_tokens"])
+def test_a_cell_of_megabytes_is_refused_before_it_is_in_every_row(place, column):
+    rows = 500
+    columns = {name: [value] * rows for name, value in dicts(1)[0].items()}
+    columns |= {column: pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array(["7" * 4_000_000]))}
+    pq.write_table(pa.table(columns), place.root / "bomb.parquet", compression="zstd", dictionary_pagesize_limit=10_000_000)
+    assert (place.root / "bomb.parquet").stat().st_size < 50_000
+    with pytest.raises(FileUnreadable, match="a cell of 4,000,000 bytes"):
+        place.book(place.root / "bomb.parquet")
+
+
+@pytest.mark.parametrize("text", ['["a kept secret"]', '[{"ts": "a kept secret'])
+def test_what_is_wrong_with_a_file_is_said_without_its_words(place, text):
+    path = place.root / "wrong.json"
+    path.write_text(text)
+    with pytest.raises(FileUnreadable) as refused:
+        place.book(path)
+    assert "secret" not in refused.value.message
+
+
 def deep(kind, value, levels):
     for _ in range(levels):
         kind, value = pa.list_(kind), [value]
@@ -189,6 +209,14 @@ def test_a_file_that_is_none_of_ours_is_named_as_such(place, content):
     with pytest.raises(FileUnreadable, match="odd cannot be imported"):
         place.book(path)
     assert place.rows() == []
+
+
+def test_a_first_row_where_the_header_should_be_is_not_repeated(place):
+    path = place.root / "headless.csv"
+    path.write_text("2026-11-20T10:00:00Z,usr_ada1,key_one,openai,gpt-4o,chat,200,vendor\n")  # "vendor" is a column's name, too
+    with pytest.raises(FileUnreadable, match="it lacks columns") as refused:
+        place.book(path)
+    assert "ada1" not in refused.value.message
 
 
 HEADER = "ts,user_id,vendor,model,status,prompt_tokens"

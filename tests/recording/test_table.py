@@ -38,6 +38,22 @@ def table(tmp_path):
     return Table(tmp_path / "usage")
 
 
+def test_a_log_that_cannot_be_read_is_named(table, monkeypatch):
+    book(table, 1)
+    entry = table.directory / "_delta_log" / "00000000000000000001.json"
+    entry.unlink()
+    entry.mkdir()  # what root cannot read either
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("Generic LocalFileSystem error: Unable to open file")
+
+    monkeypatch.setattr("byok.recording.table.DeltaTable", refuse)
+    refuse.is_deltatable = refuse  # type: ignore[attr-defined]
+    with pytest.raises(IsADirectoryError) as fault:
+        Table(table.directory).snapshot()
+    assert fault.value.filename == str(entry)
+
+
 def test_a_publisher_that_lost_its_lock_cannot_publish_a_second_time(table):
     """Stopped between reading the journal and committing; its lock was deleted, another keeper did the work; then it wakes up."""
     with table.writing():

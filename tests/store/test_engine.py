@@ -1,3 +1,4 @@
+import errno
 import gc
 import os
 import threading
@@ -112,6 +113,24 @@ def test_a_broken_file_is_set_aside_and_all_else_is_answered(world, record, dama
     bad.write_bytes(whole)
     assert (calls(world), world.engine.quarantined) == (62, [])
     assert good.exists()
+
+
+def test_a_file_where_we_may_not_look_is_set_aside_like_a_broken_one(world, record, monkeypatch):
+    world.reader.publish([record("2026-11-01T00:00:00Z")])
+    hidden = world.reader.publish([record("2026-10-01T00:00:00Z")])
+    hidden.rename(away := hidden.with_name("away"))
+    look = Path.stat
+
+    def refused(path: Path, **options: bool) -> os.stat_result:
+        if path == hidden:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return look(path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", refused)
+        assert (calls(world), world.engine.quarantined) == (1, [str(hidden)])
+    away.rename(hidden)
+    assert (calls(world), world.engine.quarantined) == (2, [])
 
 
 def test_files_that_change_under_every_try_are_said_to_be_unreadable(world, record):

@@ -1,7 +1,10 @@
 """One bad file: everything else is answered, and it is said that something is missing."""
 
+import errno
 import re
 from pathlib import Path
+
+import pytest
 
 from byok.recording.publisher import publish
 from byok.recording.table import Table
@@ -38,3 +41,13 @@ def _gauge(home: Home) -> int:
     found = re.search(r"^byok_quarantined_files (\S+)$", home.client.get("/metrics").text, re.MULTILINE)
     assert found
     return int(float(found[1]))
+
+
+def test_files_that_cannot_be_read_are_a_503_without_their_place(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(home.services.settings.usage_dir))
+
+    monkeypatch.setattr("byok.recording.reader.Reader.view", refuse)
+    answered = home.client.get("/usage", headers=home.ada.bearer)
+    assert (answered.status_code, answered.json()["error"]["code"]) == (503, "files_unavailable")
+    assert "usage" not in answered.text

@@ -127,7 +127,7 @@ def test_a_form_of_another_browser_or_another_origin_is_refused(home, browser):
     fields = {"csrf": csrf_of(page.text), "token": home.ada.token}
     assert browser.post("/auth/sign-in", data=fields).status_code == 403
     fields["csrf"] = csrf_of(browser.get("/auth/sign-in").text)
-    for origin in ("http://byok.test:3000", "null", "https://evil.example"):
+    for origin in ("http://byok.test:3000", "null", "https://evil.example", "http://["):
         assert browser.post("/auth/sign-in", data=fields, headers={"origin": origin}).status_code == 403
     assert browser.post("/auth/sign-in", data=fields, headers={"origin": "http://byok.test"}).status_code == 303
 

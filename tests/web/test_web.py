@@ -98,10 +98,31 @@ def test_web_sockets_need_a_session_and_the_same_origin(home):
     assert connects(ada, origin="http://byok.test")
     assert not connects(ada, origin="http://byok.test:3000")
     assert not connects(ada, origin="null")
+    assert not connects(ada, origin="http://[")
     assert not connects(home.browser())
     assert not connects(home.browser(), origin="http://byok.test")
     home.later(hours=9)
     assert not connects(ada)
+
+
+def test_streamlit_does_not_judge_the_origin_again(home):
+    """Behind a proxy that gives no Host on it would refuse, and first ask checkip.amazonaws.com who we are while everybody waits."""
+    home.services.settings = home.services.settings.model_copy(update={"public_url": "http://usage.example.org"})
+    reached = []
+
+    async def dashboard(scope, receive, send):
+        reached.append({name for name, _ in scope["headers"]})
+        await receive()
+        await send({"type": "websocket.close", "code": 1000})
+
+    browser = home.signed_in(home.ada)
+    home.door.dashboard = dashboard
+    with (
+        pytest.raises(WebSocketDisconnect),
+        browser.websocket_connect("ws://byok.test/_stcore/stream", headers={"origin": "http://usage.example.org"}),
+    ):
+        pass
+    assert [b"cookie" in names and b"origin" not in names for names in reached] == [True]
 
 
 def test_pages_and_api_routes_of_one_name(shared_home):
