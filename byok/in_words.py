@@ -9,6 +9,7 @@ from itertools import takewhile
 
 DASH = "—"
 _BIG = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "K"))
+_ADDRESS = re.compile(r"https?(?=://)|www(?=\.)", re.IGNORECASE)  # how what GitHub's Markdown makes a link of begins
 Number = int | float | Decimal
 _HALF_A_CENT = Decimal("0.005")
 
@@ -220,9 +221,10 @@ def _around(name: str, place: int, most: int) -> str:
 
 
 def literal(text: str) -> str:
-    """Text of a user for a place that reads Markdown: every mark of it escaped, line breaks gone.
+    """Text of a user for a place that reads Markdown: every mark of it escaped, line breaks gone, no address a link.
 
     >>> literal("a*b")
     'a\\\\*b'
     """
-    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
+    plain = _ADDRESS.sub("\\g<0>\N{WORD JOINER}", " ".join(text.split()))  # a link is made of what escapes have become
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", plain)
