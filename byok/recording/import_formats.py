@@ -78,12 +78,12 @@ def said(error: Exception) -> str:
 
 def check_columns(path: Path, names: Collection[str]) -> None:
     """Raise `FileUnreadable` if a record has no such column, or has one that it cannot do without."""
-    if not set(names) & set(COLUMN_NAMES):  # the cells of a first row, maybe: not repeated
+    if not set(names) & set(COLUMN_NAMES):
         raise FileUnreadable(path, "none of its columns is one of a record; its header may be missing")
+    if missing := set(REQUIRED) - set(names):  # what is there may be the cells of a first row: not repeated
+        raise FileUnreadable(path, f"it lacks columns ({_few(missing)})")
     if strangers := set(names) - set(COLUMN_NAMES):
         raise FileUnreadable(path, f"it has columns that no record has ({_few(strangers)})")
-    if missing := set(REQUIRED) - set(names):
-        raise FileUnreadable(path, f"it lacks columns ({_few(missing)})")
 
 
 def check_lines(path: Path, db: duckdb.DuckDBPyConnection) -> None:

@@ -1,6 +1,7 @@
 """Numbers, addresses and lines to paste: every example in the docstrings holds."""
 
 import doctest
+import re
 import shlex
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -52,3 +53,10 @@ def test_the_export_line_names_the_whole_scope():
     scope = Scope("usr_a1", datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC), vendors=("openai",), statuses=(429, 500))
     line = links.export_call("http://127.0.0.1:8501", scope, "csv")
     assert "format=csv&since=2026-11-01T00:00:00Z&until=2026-11-02T00:00:00Z&vendor=openai&status=429&status=500" in line
+
+
+@pytest.mark.parametrize("name", ["http://evil.example/x", "now at HTTPS://evil.example", "(www.evil.example)"])
+def test_a_name_that_is_an_address_becomes_no_link(name):
+    shown = re.sub(r"\\(.)", r"\1", in_words.literal(name))  # Markdown that knows bare addresses looks for them behind its escapes
+    assert shown.replace("\N{WORD JOINER}", "") == name
+    assert not re.search(r"https?://|www\.", shown, re.IGNORECASE)
