@@ -79,6 +79,8 @@ def percent(share: float | None, places: int | None = None) -> str:
 
     >>> percent(0.5), percent(0.0123), percent(0.00004), percent(12.34), percent(None)
     ('50 %', '1.2 %', '<0.1 %', '1,234 %', '—')
+    >>> percent(1), percent(0.9951), percent(0.99996)
+    ('100 %', '99.5 %', '>99.9 %')
     >>> percent(0.0123, 0), percent(0.5, 1)
     ('1 %', '50.0 %')
     """
@@ -89,6 +91,8 @@ def percent(share: float | None, places: int | None = None) -> str:
         return f"{value:,.{places}f} %"
     if 0 < abs(value) < 0.1:
         return "<0.1 %"
+    if 99.5 <= value < 100:  # almost all is not all
+        return f"{value:.1f} %" if value < 99.9 else ">99.9 %"
     return f"{value:,.0f} %" if abs(value) >= 10 or value == 0 else f"{value:.1f} %"
 
 

@@ -38,7 +38,7 @@ with card:
         view = "lines"
         st.caption(f"{measure.title} of parts does not add up to that of the whole, so these are lines: the {top} with most calls.")
 
-    if measure.additive and not any(part.known() for part in found.series.parts):
+    if measure.additive and not any(part.known for part in found.series.parts):
         view = "table"
         st.info(f"{measure.title} is not known of any of these calls, so there is nothing to draw.", icon=":material/help:")
 

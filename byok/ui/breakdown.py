@@ -19,16 +19,13 @@ _Course = dict[int, Any]  # values of the buckets in which calls were made; None
 class Part:
     """One entity's values, one per bucket; None where it has calls but none of them a value (cost without a price).
 
-    `whole` is the value over all buckets where that is no sum.
+    `whole` is the value over all buckets where that is no sum; `known` is whether any call has a value.
     """
 
     name: str
     values: tuple[Value | None, ...]
     whole: Value | None = None
-
-    def known(self) -> bool:
-        """Whether anything of it is: buckets without a call are 0, and say nothing where no other value is known."""
-        return any(self.values) or None not in self.values
+    known: bool = True
 
     @property
     def total(self) -> Any:
@@ -45,7 +42,7 @@ class Breakdown:
     @property
     def drawn(self) -> tuple[Part, ...]:
         """The parts of a sum that have a mark to draw and so a name in the legend; a table has the others, too, with a dash."""
-        return tuple(part for part in self.parts if part.known())
+        return tuple(part for part in self.parts if part.known)
 
     @property
     def totals(self) -> tuple[Any, ...]:
@@ -99,7 +96,8 @@ def courses(rows: Iterable[Row], buckets: Sequence[datetime]) -> dict[str, list[
 
 
 def _part(name: str, course: _Course, length: int) -> Part:
-    return Part(name, tuple(course.get(at, 0) for at in range(length)))
+    known = any(value is not None for value in course.values())
+    return Part(name, tuple(course.get(at, 0) for at in range(length)), known=known)
 
 
 def _folded(courses: Sequence[_Course]) -> _Course:

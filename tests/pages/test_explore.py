@@ -125,7 +125,7 @@ def test_a_click_goes_one_grain_deeper(ada, monkeypatch, grain, first, last, fin
     monkeypatch.setattr(explore_actions.st, "session_state", state)
     bucket = datetime(first.year, first.month, first.day, tzinfo=UTC)
     explore_actions.deeper(chosen(ada, range="90d", grain=grain), bucket, lambda: state.update(otherwise=True))
-    assert state == {"range": "custom", "from": first, "to": last, "grain": finer, filters.DAYS_CHOSEN: True}
+    assert state == {"range": "custom", "from": first, "to": last, "grain": finer}
 
 
 def test_a_click_on_an_hour_filters_by_what_was_clicked(ada, monkeypatch):

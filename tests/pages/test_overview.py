@@ -145,7 +145,7 @@ def test_another_users_calls_are_never_counted(book, ada, record, open_app):
     eve = users.add(book.db, "eve@example.org", now=NOW, plan="indie")
     record(eve, model="gpt-4o", vendor="openai", key_id="key_eve1")
     record(ada)
-    app = open_app(ada, by="key")
+    app = open_app(ada, by="key", state={"filters": True})
     assert app.metric[1].value == "1"
     assert "key_eve1" not in str(app.multiselect(key="key").options)
     assert headings(open_app(eve, model=["gpt-4o-mini"])) == ["Cost by vendor", "Every vendor"]
