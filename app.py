@@ -35,6 +35,7 @@ sections = {
     "Manage": [alerts, keys, retention, settings, account],
 }
 page = st.navigation(sections | ({"Admin": [users, system]} if user.admin else {}), expanded=True)
+st.set_page_config(page_title=f"{page.title} · BYOK")  # tabs, bookmarks and the history tell pages apart
 with st.sidebar:
     session.account(user)
     session.end_in_time(user)

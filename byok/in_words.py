@@ -9,7 +9,9 @@ from itertools import takewhile
 
 DASH = "—"
 _BIG = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "K"))
+_ADDRESS = re.compile(r"https?(?=://)|www(?=\.)", re.IGNORECASE)  # how what GitHub's Markdown makes a link of begins
 Number = int | float | Decimal
+_HALF_A_CENT = Decimal("0.005")
 
 
 def money(usd: Number | None) -> str:
@@ -36,12 +38,12 @@ def money(usd: Number | None) -> str:
 
 
 def cents(usd: Number) -> str:
-    """USD with cents whatever the amount, so that amounts stand in columns.
+    """USD with cents whatever the amount, so that amounts stand in columns; what is less than half a cent is not nothing.
 
-    >>> cents(Decimal("12345.5")), cents(Decimal("0.004"))
-    ('$12,345.50', '$0.00')
+    >>> cents(Decimal("12345.5")), cents(Decimal("0.004")), cents(0)
+    ('$12,345.50', '<$0.01', '$0.00')
     """
-    return f"${usd:,.2f}"
+    return "<$0.01" if 0 < usd < _HALF_A_CENT else f"${usd:,.2f}"
 
 
 def count(number: Number | None) -> str:
@@ -77,6 +79,8 @@ def percent(share: float | None, places: int | None = None) -> str:
 
     >>> percent(0.5), percent(0.0123), percent(0.00004), percent(12.34), percent(None)
     ('50 %', '1.2 %', '<0.1 %', '1,234 %', '—')
+    >>> percent(1), percent(0.9951), percent(0.99996)
+    ('100 %', '99.5 %', '>99.9 %')
     >>> percent(0.0123, 0), percent(0.5, 1)
     ('1 %', '50.0 %')
     """
@@ -87,6 +91,8 @@ def percent(share: float | None, places: int | None = None) -> str:
         return f"{value:,.{places}f} %"
     if 0 < abs(value) < 0.1:
         return "<0.1 %"
+    if 99.5 <= value < 100:  # almost all is not all
+        return f"{value:.1f} %" if value < 99.9 else ">99.9 %"
     return f"{value:,.0f} %" if abs(value) >= 10 or value == 0 else f"{value:.1f} %"
 
 
@@ -115,10 +121,15 @@ def size(number: int) -> str:
 
 
 def change(now: Number | None, before: Number | None) -> float | None:
-    """How much `now` differs from `before`, as a share of `before`; None if that cannot be said."""
+    """How much `now` differs from `before`, as a share of it: more is above 0, also where both are below. None if that cannot be said.
+
+    >>> change(3, 2), change(-3, -2), change(1, 0)
+    (0.5, -0.5, None)
+    """
     if now is None or before is None or not before:
         return None
-    return float(now) / float(before) - 1
+    share = float(now) / float(before) - 1
+    return share if before > 0 else -share
 
 
 def signed_percent(share: float) -> str:
@@ -210,9 +221,10 @@ def _around(name: str, place: int, most: int) -> str:
 
 
 def literal(text: str) -> str:
-    """Text of a user for a place that reads Markdown: every mark of it escaped, line breaks gone.
+    """Text of a user for a place that reads Markdown: every mark of it escaped, line breaks gone, no address a link.
 
     >>> literal("a*b")
     'a\\\\*b'
     """
-    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
+    plain = _ADDRESS.sub("\\g<0>\N{WORD JOINER}", " ".join(text.split()))  # a link is made of what escapes have become
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", plain)

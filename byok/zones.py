@@ -1,6 +1,8 @@
 """Time zones: where a local day begins, and which offset holds when. One source of rules for filters and for groups."""
 
 import math
+from bisect import bisect_right
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache, lru_cache
 from typing import NamedTuple
@@ -119,6 +121,37 @@ def offsets(name: str) -> Offsets:
     starts = [int(change.timestamp()) for change in changes]
     shifts = [change.astimezone(where).utcoffset() or timedelta() for change in changes]
     return Offsets(starts, [*starts[1:], int(LATEST.timestamp())], [int(s.total_seconds()) for s in shifts], [_label(s) for s in shifts])
+
+
+def hours(name: str, since: datetime, until: datetime) -> Iterator[datetime]:
+    """The first instants, in UTC, of all local hours that a stretch touches.
+
+    An hour begins where the clock shows it, or, if a change cuts it, with the change.
+
+    >>> day = datetime(2026, 10, 3, 14, tzinfo=UTC)
+    >>> [f"{at:%H:%M}" for at in hours("Australia/Lord_Howe", day, day + timedelta(hours=3))]
+    ['13:30', '14:30', '15:30', '16:00']
+    """
+    first, last = since.timestamp(), until.timestamp()
+    for start, end, shift, _ in zip(*offsets(name), strict=True):
+        if end > first and start < last:
+            at = max(start, int(first + shift) // _HOUR_S * _HOUR_S - shift)
+            while at < min(end, last):
+                yield datetime.fromtimestamp(at, UTC)
+                at = (at + shift) // _HOUR_S * _HOUR_S + _HOUR_S - shift
+
+
+def first_of_hour(shown: datetime, name: str) -> datetime:
+    """The first instant, in UTC, of a local hour named by what the clock shows and its offset; of one that a change cuts, the change.
+
+    >>> first_of_hour(datetime.fromisoformat("2026-10-04T02:00:00+11:00"), "Australia/Lord_Howe").isoformat()
+    '2026-10-03T15:30:00+00:00'
+    """
+    spans, at, shift = offsets(name), shown.timestamp(), shown.utcoffset()
+    place = bisect_right(spans.starts, at)
+    if 0 < place < len(spans.starts) and timedelta(seconds=spans.seconds[place - 1]) != shift == timedelta(seconds=spans.seconds[place]):
+        return datetime.fromtimestamp(spans.starts[place], UTC)
+    return shown.astimezone(UTC)
 
 
 def step(spans: Offsets, since: datetime) -> int:

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from byok import services
+from byok.store import questions
 from byok.ui import charts, course_charts, explore_actions, explored, filters, marks, pivot, session, states, table
 from byok.ui.course_charts import VIEWS, VIEWS_OF_RATIOS
 from byok.ui.measures import MEASURES
@@ -28,13 +29,16 @@ with card:
         top = st.segmented_control("Top", TOPS, default="6", required=True, key="top", bind="query-params")
     found = explored.answer(engine, chosen, chosen.metric, most=int(top))
     if not found.series.parts:
-        states.nothing_matches(chosen)
+        if questions.newest(engine, chosen.scope):
+            states.nothing_measured()
+        else:
+            states.nothing_matches(chosen)
         st.stop()
     if not measure.additive and view not in VIEWS_OF_RATIOS:
         view = "lines"
         st.caption(f"{measure.title} of parts does not add up to that of the whole, so these are lines: the {top} with most calls.")
 
-    if measure.additive and not any(part.known() for part in found.series.parts):
+    if measure.additive and not any(part.known for part in found.series.parts):
         view = "table"
         st.info(f"{measure.title} is not known of any of these calls, so there is nothing to draw.", icon=":material/help:")
 

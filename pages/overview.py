@@ -90,12 +90,15 @@ with hero:
     else:
         figure = charts.stacked_bars(series, style, earlier=found.earlier)
         figure = marks.marked(figure, spikes, series.buckets, [float(total) for total in series.totals], mode=mode)
-    charts.draw(
-        figure,
-        alt=charts.described(series, style, by=chosen.by, kind="Stacked bars" if measure.additive else "Lines"),
-        key=chart_key,
-        on_select=lambda: narrow_to(charts.clicked(chart_key)),
-    )
+    if series.parts:
+        charts.draw(
+            figure,
+            alt=charts.described(series, style, by=chosen.by, kind="Stacked bars" if measure.additive else "Lines"),
+            key=chart_key,
+            on_select=lambda: narrow_to(charts.clicked(chart_key)),
+        )
+    else:
+        states.nothing_measured()
     marks.told(user, spikes, chosen)
 
 with top:

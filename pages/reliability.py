@@ -110,7 +110,7 @@ if fast:
         if speeds.models:
             outcome_tables.speeds(speeds.models)
         else:
-            st.caption("No time of a successful call was measured.")
+            states.nothing_measured()
 
 with trust:
     outcome_tables.trust(reliability.sources(engine, chosen.scope))

@@ -89,7 +89,7 @@ def list_(settings: Settings, email: str | None, as_json: bool) -> None:
     rows = []
     for one in found:
         share = one.share(now)
-        used = "-" if share is None else in_words.percent(share, 0)
+        used = "-" if share is None else in_words.percent(share)
         spent = "-" if (so_far := one.spent(now)) is None else _amount(one, so_far)
         kind, whose = "hard" if one.hard else "soft", "admin" if one.by_admin else "user"
         counted = one.figure.counted_at if one.figure else None

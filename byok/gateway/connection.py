@@ -47,9 +47,7 @@ class Connection(asyncio.Protocol):
         self._keep_alive_s = config.timeout_keep_alive
         self._state = server_state
         self._app_state = app_state
-        self._parser = httptools.HttpRequestParser(self)
-        with contextlib.suppress(AttributeError):  # what follows a last request is nobody's fault
-            self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._parser = _parser(self)
         self._transport: asyncio.Transport | None = None
         self._scope_of_all: dict[str, Any] = {}
         self._arriving: Exchange | None = None  # whose body is being read
@@ -60,6 +58,7 @@ class Connection(asyncio.Protocol):
         self._lengths: Headers = []
         self._sent = Sent([])
         self._expects_continue = self._last = self._refused = False
+        self._body_alone = b""  # the head of a request that has the body of one that asks for an upgrade
         self._reading_paused = False
         self.clogged: asyncio.Future[None] | None = None
         self._in_head = True
@@ -107,14 +106,27 @@ class Connection(asyncio.Protocol):
             self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._last = True  # answered as the plain request it is; nothing else is spoken here
-            if self._current is not None:
-                self._current.keep_alive = False
+        except httptools.HttpParserUpgrade as upgrade:
+            self._go_on_with(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._refuse(_NOT_HTTP, b"400 Bad Request")
         if self._in_head and self._head_bytes > MAX_HEADER_BYTES and not self._refused:
             self._refuse(_TOO_LARGE, b"431 Request Header Fields Too Large")
+
+    def _go_on_with(self, rest: bytes) -> None:
+        """Answer a request for an upgrade as the plain request it is (RFC 9110, 7.8); nothing else is spoken here.
+
+        Java's client and `curl --http2` ask for one with every first request. The parser takes what follows for another protocol.
+        """
+        if not self._body_alone:
+            self._last = True
+            return
+        self._parser = _parser(_BodyAlone(self))
+        head, self._body_alone = self._body_alone, b""
+        try:
+            self._parser.feed_data(head + rest)
+        except httptools.HttpParserError:
+            self._refuse(_NOT_HTTP, b"400 Bad Request")
 
     def pause_writing(self) -> None:
         if self.clogged is None:
@@ -228,10 +240,14 @@ class Connection(asyncio.Protocol):
         if self._piece_bytes + self._head_bytes > MAX_HEADER_BYTES and _size(self._headers) > MAX_HEADER_BYTES:
             raise ValueError("the headers are too large")
         scope = self._scope(version)
+        upgrades = self._parser.should_upgrade()
+        if upgrades and (self._sent.codings or (self._lengths and int(self._lengths[0][1]))):
+            framing = b"%b: %b" % self._lengths[0] if self._lengths else b"transfer-encoding: chunked"
+            self._body_alone = b"POST / HTTP/1.1\r\nconnection: close\r\n%b\r\n\r\n" % framing
         exchange = Exchange(
             self,
             scope,
-            keep_alive=version != "1.0" and self._parser.should_keep_alive(),
+            keep_alive=version != "1.0" and not upgrades and self._parser.should_keep_alive(),
             expects_continue=self._expects_continue,
         )
         scope[EXCHANGE] = self._arriving = exchange
@@ -266,6 +282,8 @@ class Connection(asyncio.Protocol):
             exchange.take(body)
 
     def on_message_complete(self) -> None:
+        if self._body_alone:
+            return  # so the parser says, but a body follows
         self._incomplete_since = None
         exchange, self._arriving = self._arriving, None
         if exchange is None:
@@ -325,6 +343,20 @@ class Connection(asyncio.Protocol):
             self._unsent, self._unread_since = unsent, now
             return False
         return self._unread_since is not None and now - self._unread_since > UNREAD_S
+
+
+class _BodyAlone:
+    """What a parser tells of a body whose head is known already."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.on_body, self.on_message_complete = connection.on_body, connection.on_message_complete
+
+
+def _parser(told: Connection | _BodyAlone) -> httptools.HttpRequestParser:
+    parser = httptools.HttpRequestParser(told)
+    with contextlib.suppress(AttributeError):  # what follows a last request is nobody's fault
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    return parser
 
 
 def _is_clear(version: str, sent: Sent) -> bool:

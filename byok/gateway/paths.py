@@ -67,9 +67,10 @@ OPENAI = Family(
         _openai.booked(r"/completions", "other", asks_usage=True),
         _openai.booked(r"/(fim|agents)/completions", "other"),
         _openai.booked(r"/responses/compact", "responses", openai_responses.FORMAT),
-        _openai.booked(r"/images/(generations|edits|variations)", "other"),
+        _openai.booked(r"/images(/(generations|edits|variations))?", "other"),
         _openai.booked(r"/audio/(speech|transcriptions|translations)", "other"),
-        _openai.booked(r"/(moderations|rerank|ocr|videos|classifications)", "other"),
+        _openai.booked(rf"/videos(/(generations|edits|extensions|{_ID}/remix))?", "other"),
+        _openai.booked(r"/(moderations|rerank|ocr|classifications|tts|stt)", "other"),
         _openai.passed(rf"/models(/{_MODEL_PATH})?", "GET"),
         _openai.passed(r"/responses/input_tokens", "POST"),
         _openai.passed(rf"/responses/{_ID}(/input_items)?", "GET DELETE"),
@@ -78,7 +79,8 @@ OPENAI = Family(
         _openai.passed(rf"/chat/completions/{_ID}", "POST DELETE"),
         _openai.passed(rf"/files(/{_ID}(/content)?)?", "GET POST DELETE"),
         _openai.passed(rf"/uploads(/{_ID}(/parts|/complete|/cancel)?)?", "GET POST"),
-        _openai.passed(rf"/batches(/{_ID}(/cancel)?)?", "GET POST"),
+        _openai.passed(rf"/batches(/{_ID}([/:]cancel|/requests|/results)?)?", "GET POST"),
+        _openai.passed(rf"/batch/jobs(/{_ID}(/cancel)?)?", "GET POST"),
         _openai.passed(rf"/videos(/{_ID}(/content)?)?", "GET DELETE"),
     )
 )
@@ -94,6 +96,7 @@ ANTHROPIC = Family(
         _anthropic.passed(rf"/files(/{_ID}(/content)?)?", "GET POST DELETE"),
     )
 )
+MESSAGES_WITH_BEARER = Family((_Style("bearer", anthropic.FORMAT).booked(r"/messages", "messages"),))  # beside OpenAI's paths
 _GEMINI_MODEL = rf"/(?:models|tunedModels)/{_ID}"
 GEMINI = Family(
     (
@@ -112,3 +115,4 @@ GEMINI = Family(
     )
 )
 GEMINI_UPLOAD = Family((_gemini.passed(r"/files", "POST"),))
+GEMINI_DOWNLOAD = Family((_gemini.passed(rf"/files/{_ID}:download", "GET"),))

@@ -1,5 +1,7 @@
 """Our own errors in the caller's wire format, so that an unmodified SDK raises its own exception with our words in it."""
 
+import re
+
 import msgspec
 
 from byok.errors import ByokError
@@ -8,12 +10,14 @@ from byok.gateway.formats import anthropic, gemini, openai_chat
 from byok.gateway.formats.shape import Format
 from byok.gateway.headers import REQUEST_ID, Headers
 
+_IS_ANTHROPIC = re.compile(r"/anthropic/v1/|/messages$")
+
 
 def format_of(path: str) -> Format:
     """The wire format that a caller of this path reads its errors in, also where the path leads nowhere."""
     if path.startswith(("/gemini/", "/v1beta/")) and "/openai/" not in path:
         return gemini.FORMAT
-    if path.startswith("/v1/messages") or ("/anthropic/v1/" in path and not path.endswith("/chat/completions")):
+    if path.startswith("/v1/messages") or (_IS_ANTHROPIC.search(path) and "/chat/completions" not in path):
         return anthropic.FORMAT
     return openai_chat.FORMAT
 

@@ -11,7 +11,20 @@ from urllib.parse import urlsplit
 
 from byok.errors import ByokError, PathNotAllowed
 from byok.gateway.formats.shape import Format
-from byok.gateway.paths import ANTHROPIC, CHAT_AND_MODELS, GEMINI, GEMINI_UPLOAD, OPENAI, OPENAI_CHAT, Auth, Family, Kind, find
+from byok.gateway.paths import (
+    ANTHROPIC,
+    CHAT_AND_MODELS,
+    GEMINI,
+    GEMINI_DOWNLOAD,
+    GEMINI_UPLOAD,
+    MESSAGES_WITH_BEARER,
+    OPENAI,
+    OPENAI_CHAT,
+    Auth,
+    Family,
+    Kind,
+    find,
+)
 from byok.settings import Settings
 from byok.usage import Endpoint
 
@@ -90,7 +103,14 @@ def vendors(settings: Settings) -> dict[str, Vendor]:
     for name, entry in settings.vendors.items():
         if name != ECHO:
             root = urlsplit(entry.base_url).path.rstrip("/")
-            own = _openai_like(name, entry.base_url, root=root, responses=f"{root}/responses", stream_usage=entry.stream_usage)
+            own = _openai_like(
+                name,
+                entry.base_url,
+                root=root,
+                responses=f"{root}/responses",
+                messages=f"{root}/messages",  # as vLLM, llama.cpp, LM Studio and others have
+                stream_usage=entry.stream_usage,
+            )
             table[name] = replace(own, leave=entry.leave)
     for name, base_url in settings.vendor_base_urls.items():
         known = table.get(name) or table.get(name.replace("_", "-"))
@@ -142,9 +162,13 @@ def _openai_like(
     responses: str | None = None,
     embeddings: bool = True,
     anthropic: str | None = None,
+    messages: str | None = None,
     stream_usage: bool = False,
 ) -> Vendor:
-    """A vendor behind OpenAI's paths under `root`; `anthropic` is the root of its Anthropic-compatible paths."""
+    """A vendor behind OpenAI's paths under `root`; `anthropic` is the root of its Anthropic-compatible paths.
+
+    `messages` is the only one of these for those that have it beside OpenAI's, under the same root and with the same header for the key.
+    """
     root = root.rstrip("/")
     one_api = {"/v1/chat/completions": f"{root}/chat/completions"}
     roots: list[tuple[str, Family]] = [(there, OPENAI) for there in (root, *more_roots)]
@@ -156,10 +180,14 @@ def _openai_like(
         one_api["/v1/messages"] = f"{anthropic}/messages"
         one_api["/v1/messages/count_tokens"] = f"{anthropic}/messages/count_tokens"
         roots.append((anthropic, ANTHROPIC))
+    if messages is not None:
+        one_api["/v1/messages"] = messages
+        roots.append((root, MESSAGES_WITH_BEARER))
     return Vendor(name, base_url, tuple(roots), one_api, stream_usage=stream_usage)
 
 
 _GEMINI_UPLOADS = tuple((f"/upload/{version}", GEMINI_UPLOAD) for version in ("v1beta", "v1alpha", "v1"))  # the SDK's own version
+_GEMINI_DOWNLOADS = (("/download/v1beta", GEMINI_DOWNLOAD),)  # of a batch's results
 _TABLE: tuple[Vendor, ...] = (
     _openai_like("openai", "https://api.openai.com/v1", responses="/v1/responses", stream_usage=True),
     Vendor(
@@ -172,7 +200,14 @@ _TABLE: tuple[Vendor, ...] = (
     Vendor(
         "gemini",
         "https://generativelanguage.googleapis.com",
-        roots=(("/v1beta/openai", OPENAI), ("/v1beta", GEMINI), ("/v1alpha", GEMINI), ("/v1", GEMINI), *_GEMINI_UPLOADS),
+        roots=(
+            ("/v1beta/openai", OPENAI),
+            ("/v1beta", GEMINI),
+            ("/v1alpha", GEMINI),
+            ("/v1", GEMINI),
+            *_GEMINI_UPLOADS,
+            *_GEMINI_DOWNLOADS,
+        ),
         one_api={"/v1/chat/completions": "/v1beta/openai/chat/completions", "/v1/embeddings": "/v1beta/openai/embeddings"},
         stream_usage=True,
     ),
@@ -208,7 +243,7 @@ _TABLE: tuple[Vendor, ...] = (
     # Reports in x_groq unasked, in full only when asked: https://console.groq.com/docs/api-reference#chat-create
     _openai_like("groq", "https://api.groq.com/openai/v1", root="/openai/v1", responses="/openai/v1/responses", stream_usage=True),
     # Always reports, stream_options has no effect: https://openrouter.ai/docs/use-cases/usage-accounting
-    _openai_like("openrouter", "https://openrouter.ai/api/v1", root="/api/v1", responses="/api/v1/responses"),
+    _openai_like("openrouter", "https://openrouter.ai/api/v1", root="/api/v1", responses="/api/v1/responses", messages="/api/v1/messages"),
     # Reports in the last chunk unasked: https://docs.z.ai/guides/capabilities/streaming
     _openai_like(
         "zai",
@@ -218,7 +253,14 @@ _TABLE: tuple[Vendor, ...] = (
         anthropic="/api/anthropic/v1",
     ),
     _openai_like("together", "https://api.together.xyz/v1"),  # whether it takes stream_options is not known to us, so it is not asked
-    _openai_like("ollama", "http://127.0.0.1:11434/v1", more_roots=("",), responses="/v1/responses", stream_usage=True),
+    _openai_like(
+        "ollama",
+        "http://127.0.0.1:11434/v1",
+        more_roots=("",),
+        responses="/v1/responses",
+        messages="/v1/messages",  # https://docs.ollama.com/api/anthropic-compatibility
+        stream_usage=True,
+    ),
     Vendor(
         ECHO,
         "http://echo.invalid/v1",

@@ -1,8 +1,9 @@
 """Who is told what, once: every rule looks at the last day, and what is new goes into the outbox. Causal and repeatable: looking again
 at the same hours tells nothing again, so a check that was killed is simply made anew."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -10,9 +11,9 @@ import structlog
 
 from byok import zones
 from byok.accounts import alert_rules
-from byok.accounts.alert_rules import Rule, Terms
+from byok.accounts.alert_rules import Metric, Rule, Terms
 from byok.errors import ByokError
-from byok.notify import budget_warnings, episodes, first_uses
+from byok.notify import budget_warnings, episodes, first_uses, quiet
 from byok.notify.findings import Finding, amount
 from byok.notify.source import Spikes
 from byok.services import Services
@@ -28,21 +29,27 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 _KNOWN_FOR = timedelta(days=7)  # silence is news only of somebody who called within the week before
 _MOST_SILENT, _MOST_LOOKED_AT = 200, 2000  # whose last call is looked up in one check, and whose usual calls
 _FEWEST_MISSED = 1.0  # usual calls in the silent hours
+SpikeKey = tuple[datetime, str, str, str]
 _FIELD = {"tokens": "total_tokens", "calls": "calls", "failed": "failed", "cost": "cost_usd"}
 
 
-def check(services: Services, spikes: Spikes, *, now: datetime, thorough: bool = True) -> int:
+def check(
+    services: Services, spikes: Spikes, *, now: datetime, thorough: bool = True, by_metric: Mapping[Metric | None, Spikes] | None = None
+) -> int:
     """Look at all rules and put what is new into the outbox; how many messages that were. `spikes` gives the rows of a scope.
 
+    `by_metric`: gives those of one metric alone, for the rules about it; without, such a rule hears of hours of which it is the strongest.
     `thorough`: also at what is dear to find and no hurry, first uses and where budgets lead.
     """
     every = [rule for rule in alert_rules.all_rules(services.db) if _may_look(rule)]
     rules = [rule for rule in every if not rule.paused]
-    put = _spikes(services, [rule for rule in rules if rule.terms.kind == "spike"], spikes, now)
-    put += budget_warnings.check(services, every, now=now, held=quiet_until, ahead=thorough)
+    put = 0
+    for metric, some in _by_metric(rule for rule in rules if rule.terms.kind == "spike").items():
+        put += _spikes(services, some, (by_metric or {}).get(metric, spikes), now)
+    put += budget_warnings.check(services, every, now=now, held=quiet.until, ahead=thorough)
     if thorough:
         firsts = [rule for rule in rules if rule.terms.kind == "first_use"]
-        put += first_uses.check(services, firsts, now=now, since=now - TOLD_UNTIL, held=quiet_until)
+        put += first_uses.check(services, firsts, now=now, since=now - TOLD_UNTIL, held=quiet.until)
     above = [rule for rule in rules if rule.terms.kind == "above"]
     put += _of_each(above, lambda rule: _told(services, rule, _above(services, rule, now), now))
     silences = [rule for rule in rules if rule.terms.kind == "silence"]
@@ -58,20 +65,6 @@ def _of_each(rules: Iterable[Rule], tell: Callable[[Rule], int]) -> int:
         except (ByokError, duckdb.Error) as error:
             log.error("rule_failed", user_id=rule.owner.id, kind=rule.terms.kind, exc_info=error)
     return put
-
-
-def quiet_until(rule: Rule, now: datetime) -> datetime | None:
-    """When the quiet hours in which `now` lies end; None outside of them. Times of day are of the owner's zone."""
-    if rule.terms.quiet_from is None or rule.terms.quiet_until is None:
-        return None
-    begin, end = time.fromisoformat(rule.terms.quiet_from), time.fromisoformat(rule.terms.quiet_until)
-    here = now.astimezone(ZoneInfo(rule.owner.tz))
-    clock = here.time().replace(tzinfo=None)
-    quiet = begin <= clock < end if begin < end else clock >= begin or clock < end
-    if not quiet:
-        return None
-    day = here.date() + (DAY if clock >= end else timedelta(0))
-    return zones.moment(day, end, rule.owner.tz)
 
 
 def matches(rule: Rule, one: Spike, tokens: float) -> bool:
@@ -95,35 +88,40 @@ def _may_look(rule: Rule) -> bool:
 
 
 def _told(services: Services, rule: Rule, found: Sequence[Finding], now: datetime) -> int:
-    held = quiet_until(rule, now)
+    held = quiet.until(rule, now)
     if rule.resumed_at is not None:
         found = [one for one in found if one.hour + one.step > rule.resumed_at]
     put = episodes.tell(services.db, rule, found, now=now, not_before=held)
     return put + episodes.close(services.db, rule, now=now, not_before=held)
 
 
+def _by_metric(rules: Iterable[Rule]) -> Mapping[Metric | None, list[Rule]]:
+    found: dict[Metric | None, list[Rule]] = defaultdict(list)
+    for rule in rules:
+        found[rule.terms.metric].append(rule)
+    return found
+
+
 def _spikes(services: Services, rules: Sequence[Rule], spikes: Spikes, now: datetime) -> int:
-    if not rules:
-        return 0
     everyone = any(rule.terms.all_users for rule in rules)
     owners = () if everyone else tuple(sorted({rule.owner.id for rule in rules}))
     since = _floor(now - TOLD_UNTIL)  # an hour that began before it has ended by then
     recent = [one for one in spikes(EveryonesScope(since, now, user_ids=owners)) if now - TOLD_UNTIL < one.hour + HOUR and one.hour <= now]
-    tokens = _tokens(services, recent, now)
+    tokens = tokens_of(services, recent)
     put = 0
     for rule in rules:
-        found = [_of_spike(one) for one in recent if matches(rule, one, tokens[_key(one)])]
+        found = [_of_spike(one) for one in recent if matches(rule, one, tokens[key_of(one)])]
         put += _told(services, rule, found, now)
     return put
 
 
-def _tokens(services: Services, spikes: Sequence[Spike], now: datetime) -> Mapping[tuple[datetime, str, str, str], float]:
-    """The tokens of each spike's hour: its own figure, or for another metric those of the same hour and series."""
-    known = {_key(one): one.actual if one.metric == "tokens" else 0.0 for one in spikes}
+def tokens_of(services: Services, spikes: Sequence[Spike]) -> Mapping[SpikeKey, float]:
+    """The tokens of each spike's hour by its `key_of`: its own figure, or for another metric those of the same hour and series."""
+    known = {key_of(one): one.actual if one.metric == "tokens" else 0.0 for one in spikes}
     others = [one for one in spikes if one.metric != "tokens"]
     if others:
-        asked, users = {_key(one) for one in others}, tuple(sorted({one.user_id for one in others}))
-        scope = EveryonesScope(min(one.hour for one in others), now, user_ids=users)
+        asked, users = {key_of(one) for one in others}, tuple(sorted({one.user_id for one in others}))
+        scope = EveryonesScope(min(one.hour for one in others), max(one.hour for one in others) + HOUR, user_ids=users)
         for row in questions.usage(services.engine, scope, group_by=("hour", "user_id", "vendor", "model")).rows:
             hour, series = datetime.fromisoformat(row["hour"]).astimezone(UTC), (row["vendor"], row["model"])
             for part in (series, (row["vendor"], ""), ("", "")):
@@ -132,7 +130,8 @@ def _tokens(services: Services, spikes: Sequence[Spike], now: datetime) -> Mappi
     return known
 
 
-def _key(one: Spike) -> tuple[datetime, str, str, str]:
+def key_of(one: Spike) -> SpikeKey:
+    """Its hour and series: there is one spike of these at most."""
     return one.hour.astimezone(UTC), one.user_id, one.vendor, one.model
 
 
@@ -192,7 +191,7 @@ def _silence(services: Services, rule: Rule, now: datetime) -> int:
     series = (rule.terms.vendor or "", rule.terms.model or "")
     told = episodes.open_series(services.db, rule)
     new = _missed(services, rule, {user_id for user_id in silent if (user_id, *series) not in told}, hours)[:_MOST_SILENT]
-    held = quiet_until(rule, now)
+    held = quiet.until(rule, now)
     put = episodes.tell(services.db, rule, _last_calls(services, rule, new, now), now=now, not_before=held)
     still = {one for one in told if one[0] not in calling} | {(user_id, *series) for user_id in new}
     return put + episodes.close(services.db, rule, now=now, still=still, not_before=held)

@@ -15,10 +15,10 @@ from byok.accounts.database import Database
 from byok.accounts.errors import WebhookUnreadable
 from byok.accounts.users import User
 from byok.errors import ByokError
-from byok.notify import email, findings, mail_pages, outbox, reports, schedules, slack, unsubscribe, webhook
+from byok.notify import email, findings, mail_pages, outbox, quiet, reports, schedules, slack, unsubscribe, webhook
 from byok.notify.email import Mail, MailNotConfigured
 from byok.notify.findings import Finding
-from byok.notify.outbox import Delivery
+from byok.notify.outbox import Delivery, Due
 from byok.notify.outcome import Outcome, later, refused
 from byok.notify.source import Spikes
 from byok.services import Services
@@ -46,16 +46,13 @@ class Deliverer:
         begun, now, started = 0, self._services.now(), time.monotonic()
         with self._lock:
             self._free_at = {target: at for target, at in self._free_at.items() if at > started}
-        rules: dict[str, str] = {}
-        for delivery in outbox.due(self._services.db, now=now, most=_MOST_WAITING):
-            if delivery.rule_id and not rules:
-                rules = {rule.id: f"{rule.channel}:{rule.to}" for rule in alert_rules.all_rules(self._services.db)}
-            target = rules.get(delivery.rule_id, "") if delivery.rule_id else f"mail:{delivery.user_id}"
+            blocked = self._busy | self._free_at.keys()
+        for delivery in outbox.due(self._services.db, now=now, most=_MOST_WAITING, but=blocked):
             with self._lock:
-                if target in self._busy or len(self._busy) >= 2 * AT_A_TIME or target in self._free_at:
+                if delivery.target in self._busy or len(self._busy) >= 2 * AT_A_TIME:  # another round may have begun it
                     continue
-                self._busy.add(target)
-            self._threads.submit(self._deliver, delivery, target)
+                self._busy.add(delivery.target)
+            self._threads.submit(self._deliver, delivery)
             begun += 1
         return begun
 
@@ -64,11 +61,15 @@ class Deliverer:
         self._threads.shutdown(wait=True)
         self._note_again()
 
-    def _deliver(self, delivery: Delivery, target: str) -> None:
+    def _deliver(self, delivery: Due) -> None:
         wait_s = SPACING_S
         try:
             db, now = self._services.db, self._services.now()
-            if delivery.id not in self._unnoted and outbox.take(db, delivery.id, now=now):
+            if delivery.id in self._unnoted:
+                return
+            if until := self._quiet_until(delivery, now):
+                outbox.hold(db, delivery.id, until=until, now=now)
+            elif outbox.take(db, delivery.id, now=now):
                 outcome = guarded(lambda: send(self._services, delivery, now=now, spikes=self._spikes))
                 wait_s = max(wait_s, outcome.wait_s or 0)
                 self._note(delivery.id, outcome)
@@ -76,8 +77,13 @@ class Deliverer:
             log.error("delivery_failed", kind=delivery.kind, exc_info=fault)
         finally:
             with self._lock:
-                self._free_at[target] = time.monotonic() + wait_s
-                self._busy.discard(target)
+                self._free_at[delivery.target] = time.monotonic() + wait_s
+                self._busy.discard(delivery.target)
+
+    def _quiet_until(self, delivery: Due, now: datetime) -> datetime | None:
+        """They may have begun since it was put in: another try, or the owner moved to another zone."""
+        rule = alert_rules.get(self._services.db, delivery.rule_id) if delivery.rule_id else None
+        return None if rule is None else quiet.until(rule, now)
 
     def _note(self, delivery_id: str, outcome: Outcome) -> None:
         try:

@@ -17,7 +17,6 @@ from byok.notify.findings import Finding
 from byok.spikes.episodes import Spike, grouped
 
 NEXT_HOUR = timedelta(hours=1)  # hours in a row are one spike to whoever is told; after an hour between, it is told anew
-_LEVELS = ("warn", "alert")
 Series = tuple[str, str, str]  # user, vendor, model; the latter two may be empty: all
 
 
@@ -137,7 +136,7 @@ def _tell_one(connection: Connection, rule: Rule, one: Finding, told: list[_Told
         "began_at": min(before.began_at, one.hour),
         "last_at": max(before.last_at, one.hour),
         "facts": findings.stronger(findings.load(before.facts), one).dump(),
-        "level": max(before.level, one.level, key=_LEVELS.index),
+        "level": max(before.level, one.level, key=outbox.LEVELS.index),
     }
     after = replace(before, **changed)
     if after == before:

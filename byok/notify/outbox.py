@@ -4,7 +4,7 @@ Killed anywhere, nothing is lost, and nothing is sent twice but for a kill betwe
 put in together with the fact that it was decided (one transaction, a unique `dedupe_key`), and each try is noted before it begins.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from byok.accounts import plans
 from byok.accounts.database import Database
 from byok.accounts.ids import new_id
-from byok.accounts.tables import alert_episodes, deliveries, users
+from byok.accounts.tables import alert_episodes, alert_rules, deliveries, users
 from byok.notify.outcome import Outcome
 
 GIVEN_UP_AFTER = timedelta(hours=24)
@@ -25,6 +25,7 @@ KEPT = timedelta(days=30)
 REMEMBERED = timedelta(hours=26)  # hours older than that are never alerted, so nothing needs to know that they were
 _LATEST = datetime.max.replace(tzinfo=UTC) - 2 * REMEMBERED
 STATUSES = ("pending", "sent", "refused", "expired")
+LEVELS = ("warn", "alert")
 REPORT = "report"
 TEST = "test"  # sent at once by whoever asked; never by the keeper
 
@@ -48,7 +49,17 @@ class Delivery:
     ended_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Due(Delivery):
+    """One that is to be sent now, and where to: a name for the receiver, by which those of one are known."""
+
+    target: str
+
+
 _SHOWN = tuple(deliveries.c[name] for name in Delivery.__dataclass_fields__)
+_MAILBOX = "mail:" + sa.func.coalesce(alert_rules.c.address, users.c.email)
+_WEB_PLACE = alert_rules.c.channel + ":" + alert_rules.c.host + ":" + alert_rules.c.last_four
+_TARGET = sa.func.coalesce(_WEB_PLACE, _MAILBOX).label("target")  # mail rules have no host
 
 
 def put(
@@ -87,15 +98,31 @@ def put(
     return delivery_id
 
 
-def due(db: Database, *, now: datetime, most: int) -> list[Delivery]:
-    """What is to be sent now, oldest first; of each rule (each person's reports) the oldest one, so that a long queue holds up no other."""
+def due(db: Database, *, now: datetime, most: int, but: Collection[str] = ()) -> list[Due]:
+    """What is to be sent now, oldest first; of each target the oldest one, so that a long queue holds up no other. `but`: not to these.
+
+    That an episode is over is told to nobody who still waits for word of its beginning.
+    """
+    earlier, its_own = deliveries.alias(), sa.func.replace(deliveries.c.dedupe_key, ":resolved:", ":alert:")
+    its_alerts = earlier.c.dedupe_key.in_([its_own + level for level in LEVELS])
+    untold = sa.exists().where(its_alerts, earlier.c.status == "pending", earlier.c.expires_at >= now)
     which = (deliveries.c.status == "pending") & (deliveries.c.next_try_at <= now) & (deliveries.c.kind != TEST) & ~_too_late(now)
-    queue = sa.func.coalesce(deliveries.c.rule_id, deliveries.c.user_id)
-    turn = sa.func.row_number().over(partition_by=queue, order_by=(deliveries.c.next_try_at, deliveries.c.created_at))
-    ranked = sa.select(*_SHOWN, turn.label("turn")).where(which).subquery()
-    first = sa.select(*(ranked.c[name] for name in Delivery.__dataclass_fields__)).where(ranked.c.turn == 1)
+    turn = sa.func.row_number().over(partition_by=_TARGET, order_by=(deliveries.c.next_try_at, deliveries.c.created_at)).label("turn")
+    known = deliveries.join(users, users.c.id == deliveries.c.user_id).outerjoin(alert_rules, alert_rules.c.id == deliveries.c.rule_id)
+    ranked = sa.select(*_SHOWN, _TARGET, turn).select_from(known).where(which, ~((deliveries.c.kind == "resolved") & untold)).subquery()
+    first = sa.select(*(ranked.c[name] for name in Due.__dataclass_fields__)).where(ranked.c.turn == 1, ranked.c.target.not_in(but))
     with db.reading() as connection:
-        return [Delivery(*row) for row in connection.execute(first.order_by(ranked.c.next_try_at, ranked.c.created_at).limit(most))]
+        return [Due(*row) for row in connection.execute(first.order_by(ranked.c.next_try_at, ranked.c.created_at).limit(most))]
+
+
+def hold(db: Database, delivery_id: str, *, until: datetime, now: datetime) -> None:
+    """Put a try off; the time until then does not count as time in which it could be sent."""
+    which = (deliveries.c.id == delivery_id) & (deliveries.c.status == "pending") & (deliveries.c.next_try_at <= now)
+    with db.writing() as connection:
+        row = connection.execute(sa.select(deliveries.c.expires_at).where(which)).first()
+        if row is not None:
+            later = {"next_try_at": until, "expires_at": row.expires_at + (until - now)}
+            connection.execute(sa.update(deliveries).where(which).values(**later))
 
 
 def take(db: Database, delivery_id: str, *, now: datetime) -> bool:

@@ -207,13 +207,14 @@ def _models(rows: Sequence[Row]) -> tuple[Line, ...]:
 
 
 def _movers(rows: Sequence[Row], before: Sequence[Row]) -> tuple[Line, ...]:
-    """What changed most in cost, by a cent and more; in tokens where nothing is priced."""
+    """What changed most in cost, by a cent and more, of models whose cost is known both times; in tokens where nothing is priced."""
     priced = any(row["cost_usd"] is not None for row in (*rows, *before))
-    field = "cost_usd" if priced else "total_tokens"
+    field, least = ("cost_usd", Decimal("0.005")) if priced else ("total_tokens", 1)
     said: Callable[[Any], str] = usd if priced else _count
-    now, then = ({f"{row['vendor']}/{row['model']}": row[field] or 0 for row in some} for some in (rows, before))
-    moved = [(name, now.get(name, 0) - then.get(name, 0)) for name in {**now, **then}]
-    moved = sorted(((name, by) for name, by in moved if said(abs(by)) != said(0)), key=lambda one: (-abs(one[1]), one[0]))[:_MOST_MOVERS]
+    now, then = ({f"{row['vendor']}/{row['model']}": row[field] for row in some} for some in (rows, before))
+    known = [name for name in {**now, **then} if None not in (now.get(name, 0), then.get(name, 0))]
+    moved = [(name, now.get(name, 0) - then.get(name, 0)) for name in known]
+    moved = sorted(((name, by) for name, by in moved if abs(by) >= least), key=lambda one: (-abs(one[1]), one[0]))[:_MOST_MOVERS]
 
     def change(name: str) -> str:
         share = in_words.change(now.get(name, 0), then.get(name))

@@ -23,7 +23,7 @@ _PATTERN = re.compile(r"[\[*?]")  # to DuckDB `usage[1].csv` is the file `usage1
 _LONGEST_HEADER = 65_536
 _LARGEST_CELL = 131_072  # bytes; a record's text has 128 at most
 _LENGTHS = {"VARCHAR": "strlen", "BLOB": "octet_length"}
-_REPEATED = re.compile(r""" ?("[^"]*"|'[^']*')|, but got .*""")  # of DuckDB's words: a path, a cell
+_REPEATED = re.compile(r""""[^"]*"|'[^']*'|(?<=, but got ).*""")  # of DuckDB's words: a path, a cell
 _NESTED = ("STRUCT", "MAP", "UNION", "VARIANT")
 
 
@@ -73,17 +73,17 @@ def check_longest(path: Path, longest: int) -> None:
 
 def said(error: Exception) -> str:
     """What is wrong with the file, in DuckDB's words, without what they repeat of it."""
-    return _REPEATED.sub("", str(error).split("\n", 1)[0]).strip().rstrip(".")[:200]
+    return _REPEATED.sub("…", str(error).split("\n", 1)[0]).strip().rstrip(".")[:200]
 
 
 def check_columns(path: Path, names: Collection[str]) -> None:
     """Raise `FileUnreadable` if a record has no such column, or has one that it cannot do without."""
-    if not set(names) & set(COLUMN_NAMES):  # the cells of a first row, maybe: not repeated
+    if not set(names) & set(COLUMN_NAMES):
         raise FileUnreadable(path, "none of its columns is one of a record; its header may be missing")
+    if missing := set(REQUIRED) - set(names):  # what is there may be the cells of a first row: not repeated
+        raise FileUnreadable(path, f"it lacks columns ({_few(missing)})")
     if strangers := set(names) - set(COLUMN_NAMES):
         raise FileUnreadable(path, f"it has columns that no record has ({_few(strangers)})")
-    if missing := set(REQUIRED) - set(names):
-        raise FileUnreadable(path, f"it lacks columns ({_few(missing)})")
 
 
 def check_lines(path: Path, db: duckdb.DuckDBPyConnection) -> None:

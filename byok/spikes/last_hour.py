@@ -115,12 +115,15 @@ def _mean_of_day(values: Floats) -> Floats:
 def _before(values: Floats) -> _Middle:
     """The median of the known values in the memory before each hour, as seldom renewed as `series` does."""
     renewals = _renewals(len(values))
-    padded = np.concatenate([np.full(_MEMORY, np.nan), values])
-    before = np.sort(sliding_window_view(padded, _MEMORY)[renewals], axis=1)
-    count = (~np.isnan(before)).sum(axis=1)
-    every, lasting = np.arange(len(renewals)), np.diff(np.r_[renewals, len(values)])
-    places = np.maximum(count - 1, 0) // 2, np.minimum(count // 2, _MEMORY - 1)
-    low, high = (np.r_[np.full(renewals[0], np.nan), np.repeat(before[every, place], lasting)] for place in places)
+    middles = np.full((2, len(renewals)), np.nan)
+    ascending = np.argsort(values)[: np.count_nonzero(~np.isnan(values))]  # once for all: what lies before a row lies before the next
+    for number, end in reversed(list(enumerate(renewals.tolist()))):
+        ascending = ascending.compress(ascending < end)
+        recent = ascending if end <= _MEMORY else ascending.compress(ascending >= end - _MEMORY)
+        if count := len(recent):
+            middles[0, number], middles[1, number] = values[recent[(count - 1) // 2]], values[recent[count // 2]]
+    lasting = np.diff(np.r_[renewals, len(values)])
+    low, high = (np.r_[np.full(renewals[0], np.nan), np.repeat(lasts, lasting)] for lasts in middles)
     return _Middle(low, high)
 
 

@@ -17,7 +17,7 @@ MEASURES = {
     "p50": f"quantile_disc(latency_ms, 0.5) filter (where {_SUCCESS}) as latency_p50_ms",
     "p95": f"quantile_disc(latency_ms, 0.95) filter (where {_SUCCESS}) as latency_p95_ms",
     "ttft": f"quantile_disc(ttft_ms, 0.5) filter (where {_SUCCESS}) as ttft_p50_ms",
-    "cached": "sum(cached_tokens) / nullif(sum(prompt_tokens), 0) as cached_share",
+    "cached": "coalesce(sum(cached_tokens), 0) / nullif(sum(prompt_tokens), 0) as cached_share",
 }
 _COLUMNS = frozenset({"vendor", "model", "key_id", "status"})
 

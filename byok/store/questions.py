@@ -200,7 +200,7 @@ def _cost(found: Decimal | None, calls: int) -> Decimal | None:
 def start_of(bucket: str, grain: Grain, tz: str) -> datetime:
     """The first instant of a local hour, day or month as the answers write it."""
     if grain == "hour":
-        return datetime.fromisoformat(bucket).astimezone(UTC)
+        return zones.first_of_hour(datetime.fromisoformat(bucket), tz)
     return zones.midnight(date.fromisoformat(bucket if grain == "day" else f"{bucket}-01"), tz)
 
 

@@ -1,6 +1,8 @@
 """The filter bar of the frame: every control bound to the address. What its words mean: `byok.ui.filters`."""
 
-from collections.abc import Collection, Container, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
+from datetime import date
+from functools import partial
 from typing import Any, Literal
 
 import streamlit as st
@@ -17,6 +19,7 @@ Part = Literal["metric", "summed", "by", "by2", "cmp", "grain"]
 _RANGE = "7d"
 _OWN = ("metric", "by", "by2", "cmp", "grain")
 _PARTS, _KEPT, _ABSENT = "bar-parts", "bar-kept", "absent"
+_FILTERS, _DRAWN, _DRAWN_BEFORE = "filters", "bar-drawn", "bar-drawn-before"
 _REACH_DAYS = {"24h": 1, "7d": 7, "30d": 30, "90d": 90}
 _RANGE_HELP = (
     "24h, 7d, 30d, 90d and month (this one) end now · last-month: the whole month before · custom: between two days. "
@@ -39,6 +42,7 @@ def draw(user: User, parts: Collection[Part]) -> None:
         st.query_params["range"] = FORMER[word]
         st.rerun()  # only what the address says before the control is drawn stays in it
     _bring_along(user, parts)
+    st.session_state[_DRAWN_BEFORE], st.session_state[_DRAWN] = st.session_state.get(_DRAWN, set()), set()
     names = names_of(user, everyone=user.admin and bool(st.session_state.get("user") or st.query_params.get_all("user")))
     with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall", key="filter-bar"):
         _segments("Period", RANGES, "range", default=_RANGE, help=_RANGE_HELP + _reach(user))
@@ -48,7 +52,7 @@ def draw(user: User, parts: Collection[Part]) -> None:
             if part in parts or (part == "metric" and "summed" in parts):
                 _part(part, user, parts)
     # Not a popover: what is in a closed one loses its place in the address on the way to another page.
-    with st.expander("Filters", icon=":material/filter_list:", key="filters"):
+    with st.expander("Filters", icon=":material/filter_list:", key=_FILTERS, on_change="rerun"):
         _choices(user, names, parts)
     with st.container(horizontal=True, gap="small", key="chips"):
         _chips()  # after the choices: on a first visit only they know what the address says
@@ -57,7 +61,7 @@ def draw(user: User, parts: Collection[Part]) -> None:
 
 def rest() -> None:
     """On a page without the bar: the next one that has it brings back what was said."""
-    st.session_state[_PARTS] = _ABSENT
+    st.session_state[_PARTS], st.session_state[_DRAWN] = _ABSENT, set()
 
 
 def values() -> dict[str, Any]:
@@ -121,10 +125,8 @@ def _dates(user: User) -> None:
     # The zone's today, which may be tomorrow in UTC. Its own control comes later: on a first visit only the address has it.
     asked = st.session_state.get("tz") or st.query_params.get("tz")
     today = session.now().astimezone(filters.zone_of(asked, st.context.timezone, user.tz)).date()
-    told = st.session_state.pop(filters.DAYS_CHOSEN, False)
     for key, label in (("from", "From"), ("to", "To")):
-        if told:
-            st.query_params[key] = st.session_state[key].isoformat()
+        _to_address(key)
         st.date_input(label, value=None, max_value=today, key=key, bind="query-params", width=165, format="YYYY-MM-DD")
 
 
@@ -134,8 +136,7 @@ def _segments(label: str, options: Sequence[str], key: str, *, default: str | No
 
 
 def _choices(user: User, names: Names, parts: Collection[Part]) -> None:
-    zone = filters.opening_zone(user)
-    offered = sorted(zones.names() | {zone})
+    """All controls while somebody sees them, else those that say something: each costs the browser 20 to 50 ms, seen or not."""
     with st.grid(3, min_column_width=220, gap="small"):
         for key, label, options in (
             ("vendor", "Vendor", names.vendors),
@@ -143,22 +144,54 @@ def _choices(user: User, names: Names, parts: Collection[Part]) -> None:
             ("key", "Key", (*names.key_words, *_ids("key", names.words))),
             ("status", "Status", (*STATUS_WORDS, *names.statuses)),
         ):
-            st.multiselect(label, _with_chosen(options, key), key=key, bind="query-params", placeholder="All")
+            _where_needed(user, key, partial(_several, label, options, key))
         if user.admin:
-            words = _with_chosen((EVERYONE, *names.person_words, *_ids("user", names.people)), "user")
-            st.multiselect("User (admins)", words, key="user", bind="query-params", placeholder="Only me", help="Whose calls are shown.")
+            people = (EVERYONE, *names.person_words, *_ids("user", names.people))
+            _where_needed(user, "user", partial(_several, "User (admins)", people, "user", none="Only me", help="Whose calls are shown."))
         for part in ("cmp", "grain"):
             if part in parts:
-                _part(part, user, parts)
-        st.selectbox("Time zone", offered, index=offered.index(zone), key="tz", bind="query-params")
+                _where_needed(user, part, partial(_part, part, user, parts))
+        _where_needed(user, "tz", partial(_zone, user))
     st.button("Clear filters", on_click=filters.clear, icon=":material/filter_list_off:", key="clear-filters", shortcut="Shift+X")
     idle = [part for part in _OWN if part not in parts and (part != "metric" or "summed" not in parts)]
-    if idle:
+    if any(_needed(user, part) for part in idle):
         # Drawn all the same: what is not on a page loses its place in the address, and a disabled control its value.
         st.caption("Kept for other pages, without effect on this one:")
-        with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-            for part in idle:
-                _part(part, user, parts)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        for part in idle:
+            _where_needed(user, part, partial(_part, part, user, parts))
+
+
+def _where_needed(user: User, word: str, control: Callable[[], object]) -> None:
+    with st.container():  # each in a place of its own, whichever others are drawn: the browser forgets one that moves
+        if _needed(user, word):
+            _to_address(word)
+            control()
+
+
+def _to_address(word: str) -> None:
+    """Of a control that is drawn anew: what was said before does not come into the address by itself."""
+    st.session_state[_DRAWN].add(word)
+    value = st.session_state.get(word)
+    if value and word not in st.session_state[_DRAWN_BEFORE] | st.query_params.keys():
+        st.query_params[word] = value.isoformat() if isinstance(value, date) else value
+
+
+def _needed(user: User, word: str) -> bool:
+    """Whether a control is seen, or has something to keep in the address or to take out of it."""
+    default = filters.opening_zone(user) if word == "tz" else _words(word, user)[0] if word in _OWN else None
+    said = word in st.query_params or st.session_state.get(word) not in (None, [], default)
+    return said or bool(st.session_state[_FILTERS])
+
+
+def _several(label: str, options: Sequence[str], key: str, *, none: str = "All", help: str | None = None) -> None:
+    st.multiselect(label, _with_chosen(options, key), key=key, bind="query-params", placeholder=none, help=help)
+
+
+def _zone(user: User) -> None:
+    zone = filters.opening_zone(user)
+    offered = sorted(zones.names() | {zone})
+    st.selectbox("Time zone", offered, index=offered.index(zone), key="tz", bind="query-params")
 
 
 def _chips() -> None:

@@ -12,22 +12,20 @@ from byok.ui.theme import OTHER
 MOST_NAMES = 6
 EVERY_NAME = 1_000_000
 Row = Mapping[str, Any]
+_Course = dict[int, Any]  # values of the buckets in which calls were made; None: not known
 
 
 @dataclass(frozen=True)
 class Part:
     """One entity's values, one per bucket; None where it has calls but none of them a value (cost without a price).
 
-    `whole` is the value over all buckets where that is no sum.
+    `whole` is the value over all buckets where that is no sum; `known` is whether any call has a value.
     """
 
     name: str
     values: tuple[Value | None, ...]
     whole: Value | None = None
-
-    def known(self) -> bool:
-        """Whether anything of it is: buckets without a call are 0, and say nothing where no other value is known."""
-        return any(self.values) or None not in self.values
+    known: bool = True
 
     @property
     def total(self) -> Any:
@@ -44,7 +42,7 @@ class Breakdown:
     @property
     def drawn(self) -> tuple[Part, ...]:
         """The parts of a sum that have a mark to draw and so a name in the legend; a table has the others, too, with a dash."""
-        return tuple(part for part in self.parts if part.known())
+        return tuple(part for part in self.parts if part.known)
 
     @property
     def totals(self) -> tuple[Any, ...]:
@@ -57,13 +55,15 @@ def breakdown(rows: Iterable[Row], buckets: Sequence[datetime], metric: str, *, 
     A bucket without calls is 0, not missing: a gap in time is a fact of its own.
     """
     starts = [bucket.astimezone(UTC) for bucket in buckets]  # in UTC: a repeated local hour equals nothing in another zone
-    by_name: dict[str, list[Value | None]] = {}
+    by_name: dict[str, _Course] = {}
     for row in rows:
         at = max(bisect_right(starts, row["start"].astimezone(UTC)) - 1, 0)
-        by_name.setdefault(str(row[column]), [0] * len(buckets))[at] = MEASURES[metric].of(row)
-    parts = sorted((Part(name, tuple(values)) for name, values in by_name.items()), key=lambda part: (-part.total, part.name))
-    shown = parts if len(parts) <= most + 1 else [*parts[:most], _folded(parts[most:])]
-    return Breakdown(tuple(buckets), tuple(shown))
+        by_name.setdefault(str(row[column]), {})[at] = MEASURES[metric].of(row)
+    parts = sorted((_part(name, course, len(starts)) for name, course in by_name.items()), key=lambda part: (-part.total, part.name))
+    if len(parts) > most + 1:
+        rest = _folded([by_name[part.name] for part in parts[most:]])
+        parts[most:] = [_part(OTHER, rest, len(starts))]
+    return Breakdown(tuple(buckets), tuple(parts))
 
 
 def apart(rows: Iterable[Row], totals: Sequence[Row], buckets: Sequence[datetime], metric: str, *, column: str, most: int) -> Breakdown:
@@ -95,11 +95,15 @@ def courses(rows: Iterable[Row], buckets: Sequence[datetime]) -> dict[str, list[
     return found | {"failed": [100 * bad / calls if calls else 0.0 for bad, calls in zip(failed, found["calls"], strict=True)]}
 
 
-def _folded(parts: Sequence[Part]) -> Part:
-    columns = zip(*(part.values for part in parts), strict=True)
-    return Part(OTHER, tuple(_sum(column) for column in columns))
+def _part(name: str, course: _Course, length: int) -> Part:
+    known = any(value is not None for value in course.values())
+    return Part(name, tuple(course.get(at, 0) for at in range(length)), known=known)
 
 
-def _sum(values: tuple[Value | None, ...]) -> Value | None:
-    known: list[Any] = [value for value in values if value is not None]
-    return sum(known, 0) if known else None
+def _folded(courses: Sequence[_Course]) -> _Course:
+    """Their sums: not known where calls were made and none of them has a value."""
+    found: _Course = {}
+    for at, value in (item for course in courses for item in course.items()):
+        before = found.get(at)
+        found[at] = value if before is None else before if value is None else before + value
+    return found

@@ -91,7 +91,7 @@ def stacked_bars(series: Breakdown, style: Style, *, earlier: Earlier | None = N
     `earlier` is drawn as a dotted line; `share` draws every bar as 100 %.
     """
     x = [bucket.isoformat() for bucket in series.buckets]
-    strength = [1.0] * (len(x) - 1) + [0.55 if style.running else 1.0]
+    strength = strengths(len(x), running=style.running)
     totals = [float(total) for total in series.totals]
     traces: list[dict[str, Any]] = []
     for part in series.drawn:
@@ -195,19 +195,28 @@ def layout(buckets: Sequence[datetime], style: Style, tops: Sequence[float], *, 
     }
     found["margin"] = found["margin"] | {"r": 8}  # on a phone the newest day's label is wider than its bar
     if style.running and x and tops and tops[-1]:
-        found["annotations"] = [_so_far(x, tops, colours)]
+        found["annotations"] = [so_far(x, tops, colours)]
     return found
 
 
-def _so_far(x: Sequence[str], tops: Sequence[float], colours: theme.Palette) -> dict[str, Any]:
+def strengths(length: int, *, running: bool) -> list[float]:
+    """How strongly each bar is drawn: the last, which is not complete while the period runs, fainter.
+
+    >>> strengths(3, running=True)
+    [1.0, 1.0, 0.55]
+    """
+    return [1.0] * (length - 1) + [0.55 if running else 1.0]
+
+
+def so_far(x: Sequence[str], tops: Sequence[float], colours: theme.Palette, *, axis: str = "y") -> dict[str, Any]:
     """The words at the last bar; above the bars before it that they reach over, if these are higher, and then with a line down to it."""
-    note = {"x": x[-1], "y": tops[-1], "text": "so far", "xanchor": "right", "font": {"size": 12, "color": colours.muted}}
+    note = {"x": x[-1], "y": tops[-1], "yref": axis, "text": "so far", "xanchor": "right", "font": {"size": 12, "color": colours.muted}}
     if len(x) <= _WIDER_THAN_NOTE:
         return note | {"xanchor": "center", "showarrow": False, "yshift": 9}
     highest = max(tops[-max(2, -(-len(x) // _BARS_UNDER_NOTE)) :])
     if highest <= tops[-1]:
         return note | {"showarrow": False, "yshift": 9, "xshift": 14}
-    tail = {"axref": "x", "ayref": "y", "ax": x[-1], "ay": highest, "yanchor": "bottom"}
+    tail = {"axref": "x", "ayref": axis, "ax": x[-1], "ay": highest, "yanchor": "bottom"}
     return note | tail | {"showarrow": True, "arrowhead": 0, "arrowwidth": 1, "arrowcolor": colours.muted, "standoff": 3}
 
 

@@ -2,7 +2,7 @@
 
 import html
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -32,7 +32,7 @@ Row = Mapping[str, Any]
 def over_time(rows: Sequence[Row], buckets: Sequence[datetime]) -> Breakdown:
     """The rows of `money.course` as the parts of a cost over buckets; a part that is nowhere is left out."""
     by_start = {row["start"]: row for row in rows}
-    parts = [Part(name, tuple(_of(by_start.get(bucket), name) for bucket in buckets)) for name in PARTS]
+    parts = [Part(name, tuple(_of(by_start.get(bucket.astimezone(UTC)), name) for bucket in buckets)) for name in PARTS]
     return Breakdown(tuple(buckets), tuple(part for part in parts if part.total))
 
 

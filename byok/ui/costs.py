@@ -1,7 +1,7 @@
 """The Costs page's cards and its table: what each entity cost, part by part, and with which dated prices."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -27,7 +27,7 @@ def draw_cards(totals: Row, before: Row | None, course: Sequence[Row], buckets: 
     `course`: rows of `money.course`; a bucket without one had no call.
     """
     by_start = {row["start"]: row for row in course}
-    over_time = [by_start.get(bucket) for bucket in buckets]
+    over_time = [by_start.get(bucket.astimezone(UTC)) for bucket in buckets]
     cards.draw([*_in_usd(totals, before, over_time), _without_a_cost(totals, over_time)])
 
 

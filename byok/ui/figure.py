@@ -64,7 +64,8 @@ def faint(colour: str, strength: float) -> str:
 
 
 def bucket_name(bucket: datetime, grain: Grain) -> str:
-    """A bucket in words, such as Sun Nov 22, 14:00."""
+    """A bucket in words, such as Sun Nov 22, 14:00; an hour that the clock shows twice with the zone's letters, such as 02:00 CEST."""
     if grain == "hour":
-        return f"{bucket:%a} {in_words.day(bucket)}, {bucket:%H:%M}"
+        twice = bucket.utcoffset() != bucket.replace(fold=1 - bucket.fold).utcoffset()
+        return f"{bucket:%a} {in_words.day(bucket)}, {bucket:%H:%M}" + (f" {bucket:%Z}" if twice else "")
     return f"{bucket:%a} {in_words.day(bucket, year=True)}" if grain == "day" else f"{bucket:%B %Y}"

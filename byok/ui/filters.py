@@ -27,7 +27,6 @@ COLUMN_OF: Mapping[By, str] = {"vendor": "vendor", "model": "model", "key": "key
 LISTS = ("vendor", "model", "key", "status", "user")
 # All that the bar keeps in the address.
 WORDS = ("range", "from", "to", "tz", *LISTS, "cmp", "by", "by2", "metric", "grain")
-DAYS_CHOSEN = "days-chosen"  # said to the bar, once: it is to write them into the address
 _DEEPER: Mapping[By, By] = {"user": "vendor", "vendor": "model", "model": "key", "status": "model"}
 
 
@@ -160,8 +159,8 @@ def clear() -> None:
 
 
 def choose_days(first: date, last: date) -> None:
-    """Make these days the period. The controls that say them may not have been drawn yet, and then do not bring them into the address."""
-    for word, value in {"range": "custom", "from": first, "to": last, DAYS_CHOSEN: True}.items():
+    """Make these days the period (a callback)."""
+    for word, value in {"range": "custom", "from": first, "to": last}.items():
         st.session_state[word] = value
 
 

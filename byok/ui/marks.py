@@ -19,6 +19,7 @@ from byok.ui.filters import Filters
 _MOST_ROWS = 5_000_000  # everyone's spikes read all records of eight weeks: beyond this a page would wait for them
 _MOST_SENTENCES = 3
 _AGAIN, _HOUR = timedelta(seconds=1), timedelta(hours=1)
+_OVER_DIAMOND = 24  # pixels from the top of a bar
 _ABOVE = 1.04  # of the bar's height: the diamond does not sit on the bar
 
 
@@ -60,7 +61,10 @@ def marked(
         **charts.STEADY,
         "cliponaxis": False,
     }
-    return dict(figure) | {"data": [*figure["data"], trace]}
+    layout = dict(figure["layout"])
+    if len(buckets) - 1 in by_bucket and "annotations" in layout:  # "so far" stands at the last bar: above its diamond
+        layout["annotations"] = [note | {"yshift": _OVER_DIAMOND} if "yshift" in note else note for note in layout["annotations"]]
+    return dict(figure) | {"data": [*figure["data"], trace], "layout": layout}
 
 
 def told(user: User, episodes: Sequence[Episode] | None, chosen: Filters) -> None:

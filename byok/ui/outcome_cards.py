@@ -1,7 +1,7 @@
 """The four cards of the Reliability page: what fails, what is refused for its rate, and how fast the rest is."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from byok import in_words
@@ -47,10 +47,10 @@ def _rate_limited(found: Endings) -> Card:
 
 
 def _speeds(buckets: Sequence[datetime], speeds: Row, pace: Sequence[Row]) -> list[Card]:
-    measured = {row["start"]: row for row in pace}
+    measured = {row["start"].astimezone(UTC): row for row in pace}  # in UTC: hours that the clock shows twice are one elsewhere
 
     def of(title: str, name: str, about: str) -> Card:
-        course = [measured.get(bucket, {}).get(name) for bucket in buckets]
+        course = [measured.get(bucket.astimezone(UTC), {}).get(name) for bucket in buckets]
         return Card(title, in_words.seconds(speeds.get(name)), None, course, "off", "bar", about, in_words.seconds)
 
     return [

@@ -36,7 +36,7 @@ def rate_over_volume(found: Endings, *, grain: Grain, mode: str | None, running:
         "x": x,
         "y": list(found.calls),
         "yaxis": "y2",
-        "marker": {"color": colours.border, "line": {"width": 0}},
+        "marker": {"color": colours.border, "opacity": charts.strengths(len(x), running=running), "line": {"width": 0}},
         "customdata": told,
         "hovertemplate": "<b>%{y:,}</b>  calls<br>%{customdata[2]}<extra></extra>",
     }
@@ -72,6 +72,8 @@ def rate_over_volume(found: Endings, *, grain: Grain, mode: str | None, running:
         | {"ticktext": [f"{mark} %" for mark in _marks(_headroom(top))], "gridcolor": colours.border}
         | {"automargin": "width", "side": "left"},
     }
+    if running and found.calls[-1:] > (0,):
+        layout["annotations"] = [charts.so_far(x, found.calls, colours, axis="y2")]
     return {"data": [bars, line], "layout": layout}
 
 

@@ -109,16 +109,12 @@ def grain_for(word: str, since: datetime, until: datetime) -> Grain:
 def buckets(since: datetime, until: datetime, grain: Grain, zone: ZoneInfo) -> list[datetime]:
     """The starts of all buckets that `since`..`until` touches, also those without a call, in `zone`.
 
-    Hours are walked in UTC, so that a day on which clocks change has the 23 or 25 that it has.
+    A day on which clocks change has the 23 or 25 hours that it has.
     """
+    if grain == "hour":
+        return [at.astimezone(zone) for at in zones.hours(zone.key, since, until)]
     start, end = since.astimezone(zone), until.astimezone(UTC)
     found: list[datetime] = []
-    if grain == "hour":
-        at = start.replace(minute=0, second=0, microsecond=0).astimezone(UTC)
-        while at < end:
-            found.append(at.astimezone(zone))
-            at += timedelta(hours=1)
-        return found
     day = start.date() if grain == "day" else start.date().replace(day=1)
     while (moment := _midnight(day, zone)) < end:
         found.append(moment)
@@ -140,5 +136,8 @@ def _shift(moment: datetime, by: timedelta, zone: ZoneInfo) -> datetime:
 
 
 def written(bucket: datetime, grain: Grain) -> str:
-    """A bucket as `GET /usage` writes it."""
-    return bucket.isoformat() if grain == "hour" else f"{bucket:%Y-%m-%d}" if grain == "day" else f"{bucket:%Y-%m}"
+    """A bucket as `GET /usage` writes it: an hour as the clock shows it, also where a change cuts it."""
+    if grain == "hour":
+        at = bucket.isoformat()
+        return f"{at[:13]}:00:00{at[19:]}"
+    return f"{bucket:%Y-%m-%d}" if grain == "day" else f"{bucket:%Y-%m}"

@@ -24,7 +24,7 @@ def frame(series: Breakdown, metric: str, grain: Grain, *, shown: Callable[[str]
     rows = []
     names = in_words.told_apart([part.name if part.name == OTHER else shown(part.name) for part in series.parts])
     for part, name in zip(series.parts, names, strict=True):
-        known = not measure.additive or part.known()
+        known = not measure.additive or part.known
         whole = float(part.total) * factor if known and (measure.additive or part.whole is not None) else None
         rows.append(
             {

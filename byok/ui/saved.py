@@ -59,8 +59,6 @@ def bring(user: User) -> None:
                 if word in OF_PAGES and word not in st.session_state:
                     st.query_params[word] = value  # a control that was never drawn does not bring its value into the address
                 st.session_state[word] = value
-            if st.session_state["range"] == "custom" and st.session_state["from"] and st.session_state["to"]:
-                filters.choose_days(st.session_state["from"], st.session_state["to"])
 
 
 def values_of(view: SavedView, user: User, names: Names) -> dict[str, Any]:

@@ -88,6 +88,11 @@ def nothing_matches(chosen: Filters) -> None:
         st.button("Clear filters", on_click=filters.clear, type="primary", icon=":material/filter_list_off:", key="clear-nothing")
 
 
+def nothing_measured() -> None:
+    """There are calls, but none whose time could be shown: that is measured of successful ones."""
+    st.caption("No time of a successful call was measured.")
+
+
 def out_of_retention(user: User, chosen: Filters) -> None:
     """The whole period lies before what the plan keeps."""
     st.subheader("No longer kept")

@@ -330,6 +330,37 @@ def test_nothing_is_spoken_but_http() -> None:
     assert len(app.scopes) == 1
 
 
+UPGRADE = b"POST / HTTP/1.1\r\nhost: x\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMA\r\n"
+
+
+@pytest.mark.parametrize(("size", "after"), [(1, b""), (7, b""), (999, b""), (999, ASK), (999, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"content-length: 5\r\n\r\nhello",
+        b"transfer-encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n",
+        b"content-length: 0\r\n\r\n",
+        b"\r\n",
+    ],
+)
+def test_a_request_that_asks_for_another_protocol_is_answered_with_its_body(size: int, body: bytes, after: bytes) -> None:
+    with serving(echo) as (app, connect, _), connect() as line:
+        asked = UPGRADE + body + after
+        for at in range(0, len(asked), size):
+            line.sendall(asked[at : at + size])
+        answer = to_the_end(line)
+    said = b"hello" if b"he" in body else b""
+    assert answer == b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b<closed>" % (len(said), said)
+    assert app.bodies == [said]
+
+
+def test_a_body_behind_an_upgrade_that_is_none_is_refused() -> None:
+    with serving(echo) as (app, connect, _), connect() as line:
+        line.sendall(UPGRADE + b"transfer-encoding: chunked\r\n\r\nxyz\r\n")
+        assert to_the_end(line).startswith(b"HTTP/1.1 400 ")
+    assert app.bodies == []
+
+
 def test_an_idle_connection_is_closed_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "TICK_S", 0.05)
     monkeypatch.setattr("byok.gateway.run.KEEP_ALIVE_S", 0.2)

@@ -45,11 +45,37 @@ def test_every_vendor_of_the_contract_is_there():
         ("deepseek", "POST", "/anthropic/v1/messages", "messages", True, "https://api.deepseek.com/anthropic/v1/messages"),
         ("openrouter", "GET", "/api/v1/models", "other", False, "https://openrouter.ai/api/v1/models"),
         ("ollama", "POST", "/v1/chat/completions", "chat", True, "http://127.0.0.1:11434/v1/chat/completions"),
+        ("ollama", "POST", "/v1/messages", "messages", True, "http://127.0.0.1:11434/v1/messages"),
+        ("openrouter", "POST", "/api/v1/messages", "messages", True, "https://openrouter.ai/api/v1/messages"),
+        ("openrouter", "POST", "/api/v1/images", "other", True, "https://openrouter.ai/api/v1/images"),
+        ("openai", "POST", "/v1/videos", "other", True, "https://api.openai.com/v1/videos"),
+        ("openai", "POST", "/v1/videos/video_1/remix", "other", True, "https://api.openai.com/v1/videos/video_1/remix"),
+        ("openai", "GET", "/v1/videos/video_1/content", "other", False, "https://api.openai.com/v1/videos/video_1/content"),
+        ("xai", "POST", "/v1/videos/generations", "other", True, "https://api.x.ai/v1/videos/generations"),
+        ("xai", "POST", "/v1/tts", "other", True, "https://api.x.ai/v1/tts"),
+        ("xai", "POST", "/v1/batches/batch_1/requests", "other", False, "https://api.x.ai/v1/batches/batch_1/requests"),
+        ("xai", "GET", "/v1/batches/batch_1/results", "other", False, "https://api.x.ai/v1/batches/batch_1/results"),
+        ("mistral", "POST", "/v1/batch/jobs", "other", False, "https://api.mistral.ai/v1/batch/jobs"),
+        ("mistral", "GET", "/v1/batch/jobs/1a2b", "other", False, "https://api.mistral.ai/v1/batch/jobs/1a2b"),
+        ("mistral", "POST", "/v1/batch/jobs/1a2b/cancel", "other", False, "https://api.mistral.ai/v1/batch/jobs/1a2b/cancel"),
     ],
 )
 def test_a_vendors_own_path_leads_to_its_host(vendor: str, method: str, path: str, endpoint: str, booked: bool, url: str):
     route = native_route(TABLE[vendor], path, method)
     assert (route.vendor.name, route.endpoint, route.booked, route.url) == (vendor, endpoint, booked, url)
+
+
+@pytest.mark.parametrize("vendor", ["openrouter", "ollama", "lab"])
+def test_messages_beside_openais_paths_take_the_key_as_those_do(vendor: str):
+    table = vendors(Settings(vendors={"lab": VendorEntry(base_url="http://10.0.0.7:8000/v1")}))
+    route = one_api_route(table[vendor], "/v1/messages")
+    assert (route.endpoint, route.format.name, route.credential("secret")) == (
+        "messages",
+        "anthropic",
+        (b"authorization", b"Bearer secret"),
+    )
+    with pytest.raises(EndpointNotOffered):
+        one_api_route(table[vendor], "/v1/messages/count_tokens")
 
 
 GEMINI = "/v1beta/models/gemini-2.5-flash"
@@ -71,6 +97,7 @@ GEMINI = "/v1beta/models/gemini-2.5-flash"
         ("POST", "/upload/v1beta/files", "other", False, "gemini"),
         ("POST", "/upload/v1/files", "other", False, "gemini"),
         ("GET", "/v1beta/files/abc", "other", False, "gemini"),
+        ("GET", "/download/v1beta/files/batch-1a2b:download", "other", False, "gemini"),  # a batch's results
     ],
 )
 def test_geminis_paths_say_what_they_are(method: str, path: str, endpoint: str, booked: bool, fmt: str):
@@ -249,6 +276,8 @@ def test_a_base_url_of_the_wrong_length_is_named(path: str, remedy: str) -> None
         ("/v1/messages/batches", "anthropic"),
         ("/deepseek/anthropic/v1/messages/count_tokens", "anthropic"),
         ("/qwen/apps/anthropic/v1/nothing", "anthropic"),
+        ("/openrouter/api/v1/messages", "anthropic"),
+        ("/openai/v1/chat/completions/chatcmpl-1/messages", "openai_chat"),
         ("/anthropic/v1/chat/completions", "openai_chat"),
         ("/openrouter/api/v1/models/anthropic/claude", "openai_chat"),
     ],

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from byok.accounts import alert_rules, users
 from byok.accounts.alert_rules import Terms
 from byok.errors import BadRequest
-from byok.notify import alerts, delivery, findings, outbox
+from byok.notify import alerts, delivery, findings, outbox, quiet, source
 from tests.notify.conftest import HOUR, NOW, spike
 
 
@@ -102,6 +102,17 @@ def test_what_a_rule_is_about(book, terms, told):
     assert len(check(book, spike(book.ada))) == told
 
 
+@pytest.mark.parametrize("metric", ["tokens", "calls", "failed", "cost"])
+def test_a_rule_for_one_metric_hears_of_its_spikes_where_another_stands_out_more(book, metric):
+    counts = {"prompt_tokens": 5000, "completion_tokens": 0, "total_tokens": 5000}
+    book.record(book.ada, *(timedelta(hours=hours, minutes=5) for hours in range(1, 21 * 24)), **counts)
+    book.record(book.ada, *(timedelta(seconds=seconds) for seconds in range(1, 401)), **counts)
+    book.rule(book.ada, metric=metric)
+    alerts.check(book.services, source.spikes(book.services), now=book.now, by_metric=source.watches(book.services))
+    told = [findings.load(one.facts) for one in outbox.of_user(book.services.db, book.ada.id)]
+    assert [one.metric for one in told] == ([] if metric == "failed" else [metric])
+
+
 @pytest.mark.parametrize(("tokens", "told"), [(999, 0), (1000, 1)])
 def test_hours_of_few_tokens_are_never_told_whatever_the_metric(book, tokens, told):
     book.rule(book.ada)
@@ -156,7 +167,7 @@ def test_quiet_hours_hold_back_and_lose_nothing(book):
 def test_quiet_hours_end_at_the_change_or_at_the_first_of_two(book, clock, until):
     users.change(book.services.db, book.ada.id, tz="Europe/Berlin")
     rule = book.rule(book.ada, quiet_from="22:00", quiet_until="02:30")
-    assert alerts.quiet_until(rule, type(NOW).fromisoformat(clock)).isoformat() == until
+    assert quiet.until(rule, type(NOW).fromisoformat(clock)).isoformat() == until
 
 
 def test_a_threshold_warns_then_alerts_once_an_hour_in_a_row(book):

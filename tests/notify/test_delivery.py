@@ -1,16 +1,20 @@
 """Delivery to real receivers: a message arrives once, and what they answer decides what follows."""
 
 import json
+import re
 import threading
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from byok.accounts import alert_rules, users
+from byok.accounts.alert_rules import Terms
 from byok.accounts.database import Database
 from byok.accounts.errors import AccountsUnavailable
 from byok.accounts.key_vault import Secret
-from byok.notify import alerts, delivery, outbox, webhook
+from byok.notify import alerts, delivery, listing, outbox, webhook
 from byok.notify.delivery import Deliverer
 from tests.notify.conftest import spike
 from tests.notify.receivers import parts
@@ -32,6 +36,13 @@ def deliver(book, deliverer):
     """Rounds until nothing is due or on its way."""
     end = time.monotonic() + 60
     while (deliverer.round() or deliverer._busy or outbox.due(book.services.db, now=book.now, most=1)) and time.monotonic() < end:
+        time.sleep(0.01)
+
+
+def deliver_all(deliverer):
+    """What was begun."""
+    end = time.monotonic() + 60
+    while deliverer._busy and time.monotonic() < end:
         time.sleep(0.01)
 
 
@@ -61,6 +72,52 @@ def test_what_fails_is_tried_again_and_arrives_once(book, deliverer, receiver):
         deliver(book, deliverer)
         assert len(receiver.posts) == posts
     assert last(book).status == "sent"
+
+
+def test_another_try_waits_for_the_end_of_quiet_hours(book, deliverer, receiver):
+    receiver.script = lambda post, number: ((200 if number else 503), {})
+    book.rule(book.ada, quiet_from="14:31", quiet_until="09:00")
+    find(book, spike(book.ada))
+    deliver(book, deliverer)
+    for hours in (1, 10):
+        book.later(hours=hours)
+        deliverer._free_at.clear()
+        deliver(book, deliverer)
+        assert len(receiver.posts) == 1
+    assert last(book).next_try_at.isoformat() == "2026-11-26T09:00:00+00:00"
+    book.clock[0] = last(book).next_try_at
+    deliverer._free_at.clear()
+    deliver(book, deliverer)
+    assert (len(receiver.posts), last(book).status, last(book).tries) == (2, "sent", 2)
+
+
+def test_quiet_hours_are_those_of_the_zone_that_the_owner_lives_in_by_now(book, deliverer, receiver):
+    book.rule(book.ada, quiet_from="14:00", quiet_until="15:00")
+    find(book, spike(book.ada))
+    book.later(minutes=30)
+    users.change(book.services.db, book.ada.id, tz="Atlantic/Azores")
+    deliver(book, deliverer)
+    assert receiver.posts == []
+    book.later(hours=1)
+    deliverer._free_at.clear()
+    deliver(book, deliverer)
+    assert len(receiver.posts) == 1
+
+
+def test_many_rules_to_a_receiver_that_asks_to_wait_hold_up_no_other(book, deliverer, receiver):
+    receiver.script = lambda post, number: (429, {"retry-after": "3600"}) if "full" in post.path else (200, {})
+    for owner in (book.ada, book.bob):
+        for _ in range(35):
+            book.rule(owner, text=f"{receiver.origin}/full")
+    find(book, spike(book.ada), spike(book.bob))
+    deliverer.round()
+    deliver_all(deliverer)
+    book.rule(book.ada)
+    book.later(minutes=1)
+    find(book, spike(book.ada), spike(book.bob))
+    deliverer.round()
+    deliver_all(deliverer)
+    assert [post.path for post in receiver.posts] == ["/full", "/services/T000/B000/secretpath1234"]
 
 
 def test_a_refusal_ends_it_and_shows(book, deliverer, receiver):
@@ -102,7 +159,6 @@ def test_to_one_webhook_one_message_a_second(book, receiver):
 
 def test_a_webhook_is_signed(book, deliverer, receiver):
     where = book.url
-    from byok.notify import listing
 
     target = listing.target(book.services.settings, "webhook", where)
     _, key = alert_rules.add(book.services.db, book.services.master, book.ada.id, alert_rules.Terms(), target, now=book.now)
@@ -116,6 +172,25 @@ def test_a_webhook_is_signed(book, deliverer, receiver):
     sent = json.loads(post.body)
     assert (sent["type"], sent["user"], sent["finding"]["actual"]) == ("alert", "ada@example.org", 120_000)
     assert sent["id"] == post.headers["x-byok-delivery"] == last(book).id
+
+
+def test_the_check_that_the_guide_shows_holds(book, deliverer, receiver):
+    shown = re.search(r"```python\n(.*?def is_ours.*?)```", Path("docs/guide.md").read_text(encoding="utf-8"), re.S)
+    guide: dict = {}
+    exec(shown[1], guide)
+    guide["time"] = SimpleNamespace(time=lambda: book.now.timestamp())
+    target = listing.target(book.services.settings, "webhook", book.url)
+    _, key = alert_rules.add(book.services.db, book.services.master, book.ada.id, Terms(), target, now=book.now)
+    find(book, spike(book.ada))
+    deliver(book, deliverer)
+    (post,), secret = receiver.posts, key.reveal()
+    assert guide["is_ours"](secret, post.headers, post.body)
+    assert not guide["is_ours"]("whs_other", post.headers, post.body)
+    assert not guide["is_ours"](secret, post.headers, post.body + b" ")
+    for name, value in (("x-byok-timestamp", "0"), ("x-byok-timestamp", "²"), ("x-byok-signature", "v1=ä"), ("x-byok-signature", "")):
+        assert not guide["is_ours"](secret, {**post.headers, name: value}, post.body)
+    book.later(minutes=6)
+    assert not guide["is_ours"](secret, post.headers, post.body)
 
 
 def test_mail_has_both_parts_and_a_way_out(book, deliverer, mail):

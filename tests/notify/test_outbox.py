@@ -38,12 +38,44 @@ def test_the_same_thing_is_put_in_once(book, put):
 
 def test_a_long_queue_of_one_rule_holds_up_no_other(book, put):
     queue = {put(str(number)) for number in range(12)}
-    other = put("other", rule_id=book.rule(book.ada).id, user_id=book.ada.id)
+    elsewhere = book.rule(book.ada, text=f"{book.url}5678")
+    other = put("other", rule_id=elsewhere.id, user_id=book.ada.id)
     one, *rest = sorted(due(book), key=lambda found: found == other)
     assert one in queue and rest == [other]
     assert outbox.take(book.services.db, one, now=book.now)
     two, *rest = sorted(due(book), key=lambda found: found == other)
     assert two in queue - {one} and rest == [other]
+
+
+def test_a_long_queue_of_many_rules_to_one_receiver_holds_up_no_other(book, put):
+    for number in range(12):
+        put(str(number), rule_id=book.rule(book.ada).id, user_id=book.ada.id)
+    book.later(seconds=1)
+    other, report = put("other", rule_id=book.rule(book.ada, "mail").id, user_id=book.ada.id), put("r", kind="report", rule_id=None)
+    first, *rest = outbox.due(book.services.db, now=book.now, most=3)
+    assert {one.id for one in rest} == {other, report}
+    assert {one.id for one in outbox.due(book.services.db, now=book.now, most=2, but={first.target})} == {other, report}
+
+
+def test_the_end_of_an_episode_waits_for_word_of_its_beginning(book, put):
+    db = book.services.db
+    begin, end = put("alr:7:alert:warn"), put("alr:7:resolved:", kind="resolved", not_before=book.now + HOUR)
+    assert outbox.take(db, begin, now=book.now)
+    outbox.settle(db, begin, later("503", 3600 * 1.5), now=book.now)
+    book.later(hours=1)
+    assert due(book) == []
+    book.later(hours=1)
+    assert due(book) == [begin]
+    assert outbox.take(db, begin, now=book.now)
+    outbox.settle(db, begin, refused("404"), now=book.now)
+    assert due(book) == [end]
+
+
+def test_word_of_the_end_waits_no_longer_than_that_of_the_beginning(book, put):
+    put("alr:7:alert:alert")
+    end = put("alr:7:resolved:", kind="resolved", not_before=book.now + 3 * HOUR)
+    book.later(hours=25)
+    assert due(book) == [end]
 
 
 def test_a_try_belongs_to_one(book, put):

@@ -71,6 +71,21 @@ def test_a_cost_that_is_not_known_is_no_zero(book):
     assert report.figures[3].now == "not known" and report.models[0].cells[-1] == "not known"
 
 
+def test_a_model_of_which_no_cost_is_known_this_time_did_not_become_free(book):
+    none = {"prompt_tokens": None, "completion_tokens": None, "total_tokens": None}
+    book.record(book.ada, week_ago(14), model="gpt-4o", **MILLION)
+    book.record(book.ada, week_ago(), model="gpt-4o", status=500, **none)
+    book.record(book.ada, week_ago(), prompt_tokens=1_000_000, completion_tokens=0, total_tokens=1_000_000)
+    _, _, report = both(book)
+    assert [(line.name, line.cells[0]) for line in report.movers] == [("openai/gpt-4o-mini", "+$0.15")]
+
+
+def test_a_cost_below_half_a_cent_is_not_nothing(book):
+    book.record(book.ada, week_ago(), prompt_tokens=1_000, completion_tokens=0, total_tokens=1_000)
+    _, _, report = both(book)
+    assert report.figures[3].now == report.models[0].cells[-1] == "<$0.01"
+
+
 def test_days_are_those_of_the_zone(book):
     users.change(book.services.db, book.ada.id, tz="Pacific/Auckland")  # 26th, 03:30 there
     book.record(book.ada, timedelta(hours=4), total_tokens=777)

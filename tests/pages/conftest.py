@@ -1,9 +1,10 @@
 """A small installation with real files, and pages opened in it without a browser."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 import streamlit as st
@@ -65,12 +66,22 @@ def record(book: Services) -> Iterator[Callable[..., UsageRecord]]:
 
 @pytest.fixture
 def open_app(book: Services) -> Opener:
-    """Open the app (or a page by itself) as a user, or signed out, at an address."""
+    """Open the app (or a page by itself) as a user, or signed out, at an address; `state` is what the session has already."""
 
-    def opened(user: User | None = None, /, *, script: str = "app.py", page: str | None = None, **query: str | list[str]) -> AppTest:
+    def opened(
+        user: User | None = None,
+        /,
+        *,
+        script: str = "app.py",
+        page: str | None = None,
+        state: Mapping[str, object] = MappingProxyType({}),
+        **query: str | list[str],
+    ) -> AppTest:
         app = AppTest.from_file(str(ROOT / script), default_timeout=300)
         if user:
             app.session_state["own_session"] = sessions.start(book.db, user.id, now=NOW)
+        for name, said in state.items():
+            app.session_state[name] = said
         for name, value in query.items():
             app.query_params[name] = value
         app.run()

@@ -125,7 +125,7 @@ def test_a_click_goes_one_grain_deeper(ada, monkeypatch, grain, first, last, fin
     monkeypatch.setattr(explore_actions.st, "session_state", state)
     bucket = datetime(first.year, first.month, first.day, tzinfo=UTC)
     explore_actions.deeper(chosen(ada, range="90d", grain=grain), bucket, lambda: state.update(otherwise=True))
-    assert state == {"range": "custom", "from": first, "to": last, "grain": finer, filters.DAYS_CHOSEN: True}
+    assert state == {"range": "custom", "from": first, "to": last, "grain": finer}
 
 
 def test_a_click_on_an_hour_filters_by_what_was_clicked(ada, monkeypatch):
@@ -238,3 +238,10 @@ def test_signed_out_there_is_nothing(week, open_app):
 
 def test_the_page_opens_without_the_frame(week, ada, open_app):
     assert len(open_app(ada, script="pages/explore.py").dataframe) == 1
+
+
+def test_calls_that_all_failed_were_made_though_none_was_timed(ada, record, open_app):
+    record(ada, status=429, prompt_tokens=None, completion_tokens=None, total_tokens=None, usage_source="none")
+    said = text_of(explore(open_app, ada, metric="p50"))
+    assert "No time of a successful call was measured." in said
+    assert "Nothing matches" not in said

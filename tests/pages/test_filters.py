@@ -1,6 +1,6 @@
 """The filter bar: what an address means on each page that has it, and for whom."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -120,6 +120,34 @@ def test_words_of_people():
 
 def parsed(user, **values):
     return filters.parse(values, user, names.Names(), now=NOW, browser_zone=None)
+
+
+def controls(app) -> set[str | None]:
+    return {control.key for control in [*app.multiselect, *app.selectbox]}
+
+
+def test_closed_filters_are_those_that_say_something(ada, record, open_app):
+    record(ada)
+    said = {"vendor": ["openai"], "cmp": "off", "by2": "model", "tz": "Asia/Tokyo"}
+    assert controls(open_app(ada)) == set()
+    assert controls(open_app(ada, cmp="prev", tz="UTC", state={"grain": "auto", "model": []})) == {"cmp", "tz"}  # as the address says them
+    assert controls(open_app(ada, **said)) == controls(open_app(ada, state=said)) == {"vendor", "cmp", "by2", "tz"}
+    every = {"vendor", "model", "key", "status", "cmp", "grain", "by2", "tz"}
+    assert controls(open_app(ada, **said, state={"filters": True})) == controls(open_app(ada, state={"filters": True})) == every
+
+
+def test_what_was_said_before_its_control_was_drawn_comes_into_the_address(ada, record, open_app):
+    record(ada)
+    said = {
+        "vendor": ["openai"],
+        "grain": "hour",
+        "tz": "Asia/Tokyo",
+        "range": "custom",
+        "from": date(2026, 11, 2),
+        "to": date(2026, 11, 3),
+    }
+    address = open_app(ada, state=said).query_params
+    assert address.items() >= {"vendor": "openai", "grain": "hour", "tz": "Asia/Tokyo", "from": "2026-11-02", "to": "2026-11-03"}.items()
 
 
 def test_a_choice_differs_from_every_other(ada):

@@ -145,7 +145,7 @@ def test_another_users_calls_are_never_counted(book, ada, record, open_app):
     eve = users.add(book.db, "eve@example.org", now=NOW, plan="indie")
     record(eve, model="gpt-4o", vendor="openai", key_id="key_eve1")
     record(ada)
-    app = open_app(ada, by="key")
+    app = open_app(ada, by="key", state={"filters": True})
     assert app.metric[1].value == "1"
     assert "key_eve1" not in str(app.multiselect(key="key").options)
     assert headings(open_app(eve, model=["gpt-4o-mini"])) == ["Cost by vendor", "Every vendor"]
@@ -232,3 +232,11 @@ def test_a_fault_with_a_remedy_says_it(ada, record, open_app, monkeypatch):
 
     monkeypatch.setattr(explored, "answer", failing)
     assert "Try again; if it persists, run: byok doctor" in open_app(ada).error[0].value
+
+
+def test_times_of_calls_that_all_failed_are_said_not_to_be_measured(ada, record, open_app):
+    record(ada, status=429, prompt_tokens=None, completion_tokens=None, total_tokens=None, usage_source="none")
+    app = open_app(ada, metric="p95")
+    assert not app.error
+    assert "No time of a successful call was measured." in text_of(app)
+    assert not app.get("plotly_chart")

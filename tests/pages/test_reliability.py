@@ -47,6 +47,16 @@ def test_rates_kinds_and_hours_are_those_of_the_records(ada, record, open_app):
     assert week["data"][0]["customdata"][week["data"][0]["y"].index(yesterday)][14] == ["2", "2 of 3 calls failed"]
 
 
+def test_the_bar_of_a_period_that_runs_is_faint_and_says_so_far(ada, record, open_app):
+    a_bad_day(ada, record)
+    rate = figures(open_app(ada, page=PAGE))[0]
+    assert rate["data"][0]["marker"]["opacity"] == [1.0] * 6 + [0.55]
+    assert [(note["text"], note["yref"], note["y"]) for note in rate["layout"]["annotations"]] == [("so far", "y2", 7)]
+    over = figures(open_app(ada, page=PAGE, range="custom", **{"from": "2026-11-20", "to": "2026-11-21"}))[0]
+    assert set(over["data"][0]["marker"]["opacity"]) == {1.0}
+    assert "annotations" not in over["layout"]
+
+
 def test_hours_are_those_of_the_readers_zone(ada, record, open_app):
     record(ada, ago=timedelta(minutes=1), status=500, **FAILED)  # a Sunday, 14:29 in UTC
     _, _, week = figures(open_app(ada, page=PAGE, tz="Asia/Kolkata"))

@@ -7,9 +7,10 @@ import pytest
 
 from byok import services
 from byok.accounts import key_vault
+from byok.spikes.episodes import Episode, Spike
 from byok.store import unusual
 from byok.store.scope import Scope
-from byok.ui import spike_search
+from byok.ui import marks, spike_search
 from tests.pages.conftest import NOW
 from tests.pages.reading import figure_of, text_of
 
@@ -80,3 +81,12 @@ def test_spikes_are_of_all_keys_so_a_filter_of_keys_hides_them(runaway, open_app
 def test_a_quarter_of_an_hour_zone_and_hours_get_their_diamond_too(runaway, open_app):
     app = open_app(runaway, range="24h", grain="hour", tz="Asia/Kathmandu", metric="calls")
     assert len(diamonds(app)) == 1
+
+
+def test_so_far_stands_above_the_diamond_of_the_last_bar():
+    hours = [NOW - timedelta(hours=1), NOW]
+    peak = Spike(NOW, "usr_a1", "openai", "gpt-4o", "calls", 9.0, 1.0, 9.0, 0.9, "more")
+    spike = Episode("usr_a1", "openai", "gpt-4o", NOW, None, peak, (peak,))
+    plain = {"data": [], "layout": {"annotations": [{"text": "so far", "yshift": 9}]}}
+    assert marks.marked(plain, [spike], hours, [1.0, 9.0], mode="light")["layout"]["annotations"][0]["yshift"] > 9 + 11
+    assert marks.marked(plain, [], hours, [1.0, 9.0], mode="light") == plain

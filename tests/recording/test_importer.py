@@ -211,6 +211,14 @@ def test_a_file_that_is_none_of_ours_is_named_as_such(place, content):
     assert place.rows() == []
 
 
+def test_a_first_row_where_the_header_should_be_is_not_repeated(place):
+    path = place.root / "headless.csv"
+    path.write_text("2026-11-20T10:00:00Z,usr_ada1,key_one,openai,gpt-4o,chat,200,vendor\n")  # "vendor" is a column's name, too
+    with pytest.raises(FileUnreadable, match="it lacks columns") as refused:
+        place.book(path)
+    assert "ada1" not in refused.value.message
+
+
 HEADER = "ts,user_id,vendor,model,status,prompt_tokens"
 
 

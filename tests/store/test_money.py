@@ -113,6 +113,13 @@ def test_another_share_of_cached_input(spent, share, cached):
     assert row["what_if_usd"] == cost(TokenCounts(90_000, 900, cached_tokens=cached), price, NOW)
 
 
+def test_a_share_of_the_input_is_that_share_to_the_token(world, record):
+    """As binary fractions 0.7 of 90 is a bit less than 63."""
+    world.reader.append([record(NOW - timedelta(hours=1), vendor=OPUS[0], model=OPUS[1], prompt_tokens=90, completion_tokens=0)])
+    (row,) = money.what_if(world.engine, MINE, swaps={}, cached_share=0.7).rows
+    assert row["what_if_usd"] == cost(TokenCounts(90, 0, cached_tokens=63), catalogue.load().price_at(*OPUS, NOW), NOW)
+
+
 def test_a_what_if_of_an_unpriced_model_gives_it_a_cost_and_compares_nothing(spent):
     found = money.what_if(spent, MINE, swaps={("nobody", "unpriced-1"): MINI})
     (row,) = [row for row in found.rows if row["vendor"] == "nobody"]

@@ -71,6 +71,12 @@ def test_percentiles_are_those_of_the_dashboard(engine, run, measure, column):
     assert [row[column] for row in told] == [shown[column]]
 
 
+def test_no_cached_input_is_a_share_of_nothing_as_on_the_dashboard(world, record, run):
+    world.reader.append([record("2026-11-20T10:00:00+00:00", vendor="groq", model="m", cached_tokens=None)])
+    (told,) = run(pasted.as_sql(scope(vendors=("groq",)), measure="cached", grain="day", by=("model",), title="Cached"))
+    assert told["cached_share"] == 0
+
+
 @pytest.mark.parametrize("measure", pasted.MEASURES)
 def test_every_measure_runs(run, measure):
     assert run(pasted.as_sql(scope(), measure=measure, grain="day", by=("key_id",), title="x"))

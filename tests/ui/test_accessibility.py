@@ -70,16 +70,18 @@ def is_the_frameworks(rule: str, node: dict) -> bool:
 def test_no_page_has_a_serious_fault(site, browser, cookies, look):
     page = open_page(browser, look, cookies)
     opened(page, f"{site.url}/?range=30d")
-    found = {}
+    found, titles = {}, set()
     for name in PAGES:
         if name:
             turned_to(page, name)
+        titles.add(page.title())
         if bad := faults(page):
             found[name or "overview"] = bad
         if width_of(page) > look["viewport"]["width"]:
             found[name or "overview"] = ["scrolls sideways"]
     page.context.close()
     assert found == {}
+    assert len(titles) == len(PAGES), "tabs that look alike"
 
 
 def test_no_page_scrolls_sideways_on_a_phone(site, browser, cookies):

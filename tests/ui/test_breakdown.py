@@ -35,6 +35,19 @@ def test_a_seventh_alone_keeps_its_name():
     assert OTHER not in [part.name for part in breakdown(rows, DAYS, "calls", column="vendor").parts]
 
 
+def test_other_is_not_known_where_none_of_its_calls_has_a_price():
+    rows = [row(0, f"v{number}", 1, str(number)) for number in range(1, 10)]
+    rows += [row(1, "v1", 1, None), row(2, "v1", 1, None), row(2, "v2", 1)]
+    assert breakdown(rows, DAYS, "cost", column="vendor").parts[-1].values == (1 + 2 + 3, None, Decimal("0.5"))
+
+
+def test_what_is_free_is_known_though_the_cost_of_some_calls_is_not():
+    free, unpriced = breakdown(
+        [row(0, "free", 1, "0"), row(1, "free", 1, None), row(1, "unpriced", 1, None)], DAYS, "cost", column="vendor"
+    ).parts
+    assert free.known and not unpriced.known
+
+
 def test_the_repeated_hour_of_a_clock_change_stays_two_bars():
     berlin = ZoneInfo("Europe/Berlin")
     hours = buckets(datetime(2026, 10, 25, tzinfo=berlin), datetime(2026, 10, 25, 4, tzinfo=berlin), "hour", berlin)

@@ -193,6 +193,38 @@ def test_filters_stay_on_other_pages_and_a_download_has_what_they_name(site, vis
 
 
 @slow
+def test_filters_are_drawn_when_they_are_opened_and_what_they_say_stays(visit):
+    page = visit("/?range=30d")
+    drawn(page)
+    several, one = page.get_by_test_id("stMultiSelect"), page.get_by_test_id("stSelectbox")
+    assert several.count() == one.count() == 0
+    page.get_by_text("Filters", exact=True).click()
+    several.filter(has_text="Vendor").get_by_role("combobox").click()
+    page.get_by_role("option", name="anthropic").click()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="vendor anthropic").wait_for()
+    one.filter(has_text="Grain").get_by_role("combobox").click()
+    page.get_by_role("option", name="hour").click()
+    page.wait_for_url("**grain=hour*")
+    settle(page)
+    page.get_by_text("Filters", exact=True).click()
+    several.filter(has_text="Model").wait_for(state="detached")
+    assert (several.count(), one.count()) == (1, 1)
+    for name in ("Costs", "SQL", "Explore"):
+        page.get_by_role("link", name=name, exact=True).click()
+        page.get_by_role("heading", name=name, exact=True).wait_for()
+        settle(page)
+    assert {"vendor=anthropic", "grain=hour", "range=30d"} <= set(page.url.split("?")[1].split("&"))
+    page.get_by_role("button", name="vendor anthropic").click()
+    page.get_by_role("button", name="vendor anthropic").wait_for(state="detached")
+    settle(page)
+    assert "vendor=" not in page.url and "grain=hour" in page.url
+    page.get_by_role("link", name="Overview", exact=True).click()
+    drawn(page)
+    assert several.count() == 0
+
+
+@slow
 def test_sql_runs_by_a_click_only_and_its_file_is_what_it_shows(site, visit):
     page = visit("/sql?q=select+vendor%2C+count(*)+as+calls+from+usage+group+by+all+order+by+calls+desc")
     editor = page.get_by_role("textbox", name="Query")

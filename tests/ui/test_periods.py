@@ -5,7 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from byok.ui.periods import RANGES, buckets, grain_for, on_same_weekdays, period
+from byok.store.questions import start_of
+from byok.ui.periods import RANGES, buckets, grain_for, on_same_weekdays, period, written
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 11, 22, 14, 30, tzinfo=UTC)
@@ -85,6 +86,22 @@ def test_a_day_on_which_clocks_change_has_its_25_hours():
     hours = buckets(since, until, "hour", BERLIN)
     assert len(hours) == 25
     assert iso(*hours)[2:4] == ["2026-10-25T02:00:00+02:00", "2026-10-25T02:00:00+01:00"]
+
+
+@pytest.mark.parametrize(
+    ("day", "begin", "named"),
+    [
+        (4, ["01:00:00+10:30", "02:30:00+11:00", "03:00:00+11:00"], ["01:00:00+10:30", "02:00:00+11:00", "03:00:00+11:00"]),
+        (5, ["01:00:00+11:00", "01:30:00+10:30", "02:00:00+10:30"], ["01:00:00+11:00", "01:00:00+10:30", "02:00:00+10:30"]),
+    ],
+)
+def test_hours_begin_with_a_change_by_half_an_hour_and_are_named_as_in_the_api(day, begin, named):
+    zone = ZoneInfo("Australia/Lord_Howe")
+    since = datetime(2026, 10 if day == 4 else 4, day, tzinfo=zone)
+    hours = buckets(since, since + timedelta(days=1), "hour", zone)
+    assert [at[11:] for at in iso(*hours)][1:4] == begin
+    assert [written(at, "hour")[11:] for at in hours][1:4] == named
+    assert [start_of(written(at, "hour"), "hour", zone.key) for at in hours] == [at.astimezone(UTC) for at in hours]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Numbers, addresses and lines to paste: every example in the docstrings holds."""
 
 import doctest
+import re
 import shlex
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -31,6 +32,11 @@ def test_money_has_as_many_decimals_as_it_deserves(usd, written):
     assert in_words.money(usd) == written
 
 
+@pytest.mark.parametrize(("now", "before", "share"), [(-2, -1, -1), (-1, -2, 0.5), (1, -2, 1.5), (-1, 2, -1.5), (3, 2, 0.5), (1, 0, None)])
+def test_a_change_points_the_way_the_figure_went(now, before, share):
+    assert in_words.change(now, before) == share
+
+
 def test_money_is_told_alike_in_pages_messages_and_reasons():
     assert findings.amount("cost", 0.00042) == in_words.money(0.00042) == "$0.00042"
     said = why.sentence("cost", 12.5, 0.00042, datetime(2026, 11, 24, 13, tzinfo=UTC), "Europe/Berlin")
@@ -47,3 +53,10 @@ def test_the_export_line_names_the_whole_scope():
     scope = Scope("usr_a1", datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC), vendors=("openai",), statuses=(429, 500))
     line = links.export_call("http://127.0.0.1:8501", scope, "csv")
     assert "format=csv&since=2026-11-01T00:00:00Z&until=2026-11-02T00:00:00Z&vendor=openai&status=429&status=500" in line
+
+
+@pytest.mark.parametrize("name", ["http://evil.example/x", "now at HTTPS://evil.example", "(www.evil.example)"])
+def test_a_name_that_is_an_address_becomes_no_link(name):
+    shown = re.sub(r"\\(.)", r"\1", in_words.literal(name))  # Markdown that knows bare addresses looks for them behind its escapes
+    assert shown.replace("\N{WORD JOINER}", "") == name
+    assert not re.search(r"https?://|www\.", shown, re.IGNORECASE)

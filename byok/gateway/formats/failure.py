@@ -15,10 +15,13 @@ _BY_WORD = (  # the first line with a word that occurs in code, type or status d
     (502, ("servererror", "internal", "apierror", "badgateway", "upstream")),
     (400, ("invalid", "badrequest", "notfound", "notexist", "notsupport", "unsupported", "toolarge", "toosmall", "toolong", "length")),
     (400, ("contentfilter", "contentpolicy", "inspection", "moderation", "policy", "safety", "sensitive", "refus", "flagged")),
-    (400, ("empty", "parseerror", "failedtodownload")),
+    (400, ("empty", "parseerror", "failedtodownload", "validation")),
 )
 # What a mere "invalid" may mean, told by the message's beginning alone: further on it may quote the request.
-_BY_BEGINNING = ((401, ("apikeynotvalid", "apikeyexpired")), (402, ("yourcreditbalanceistoolow",)))
+_BY_BEGINNING = (
+    (401, ("apikeynotvalid", "apikeyexpired", "incorrectapikey", "invalidapikey", "invalidtoken")),
+    (402, ("yourcreditbalanceistoolow", "insufficientbalance")),
+)
 _BY_NUMBER = {400: 400, 401: 401, 402: 402, 404: 400, 408: 504, 413: 400, 422: 400, 429: 429, 503: 529, 504: 504, 524: 504, 529: 529}
 _BY_ERROR_CODE = {  # Z.AI: https://docs.z.ai/api-reference/api-code
     **dict.fromkeys((1000, 1001, 1002, 1003, 1004, 1110, 1111, 1112, 1121, 1220, 1311), 401),
@@ -43,6 +46,7 @@ class Told(msgspec.Struct):
     """The top-level members that tell of a failure in one format or another. A format's own struct extends this."""
 
     error: Any = None
+    errors: Any = None  # a list of them, as Cloudflare's
     base_resp: Any = None  # MiniMax
     x_groq: Any = None
     success: Any = None  # false in Z.AI's errors that have no `error`
@@ -69,6 +73,8 @@ def failure_of(told: Told) -> int | None:
         failure = error_status(told.error) or base_resp_status(told.base_resp) or error_status(mapping(told.x_groq).get("error"))
         if failure:
             return failure
+    if isinstance(told.errors, list) and told.errors:
+        return error_status(told.errors[0]) or 502
     if told.success is False or told.object == "error" or told.type == "error":
         return error_status(_flat(told))
     if (told.message or told.msg) and _tells_of_failure(told):
@@ -99,8 +105,7 @@ def error_status(error: object) -> int | None:
     numbers = [_as_number(told.get(name)) for name in _NUMBERS]
     words = " ".join(value for name in ("code", "type", "status") if isinstance(value := told.get(name), str))
     message = str(told.get("message", ""))
-    # The message is asked last: it is made for people, and may quote the request.
-    status = first_status(*map(_by_number, numbers)) or _by_word(words) or _by_word(message) or (401 if 403 in numbers else 502)
+    status = first_status(*map(_by_number, numbers)) or _worded(words, message) or (401 if 403 in numbers else 502)
     return _by_beginning(message) or status if status == 400 else status
 
 
@@ -166,6 +171,15 @@ def _by_number(code: int | None) -> int | None:
 def _by_word(text: str) -> int | None:
     plain = _plain(text)
     return next((status for status, words in _BY_WORD if any(word in plain for word in words)), None)
+
+
+def _worded(words: str, message: str) -> int | None:
+    """The message is asked last: it is made for people, and may quote the request. But `server_error` alone says less than most of them."""
+    status = _by_word(words)
+    if status not in (None, 502):
+        return status
+    told = _by_beginning(message) or _by_word(message)
+    return status if status and told == 400 else told or status
 
 
 def _by_beginning(text: str) -> int | None:

@@ -67,6 +67,17 @@ from byok.gateway.formats.failure import Told, base_resp_status, error_status, f
         ({"code": 400, "status": "INVALID_ARGUMENT", "message": "API key not valid. Please pass a valid API key."}, 401),
         ({"type": "invalid_request_error", "message": "Your credit balance is too low to access the Anthropic API."}, 402),
         ({"code": 400, "message": "Invalid value: 'API key not valid'"}, 400),  # it quotes the request
+        ({"message": "Insufficient Balance", "type": "unknown_error", "code": "invalid_request_error"}, 402),
+        ({"message": "Incorrect API key provided: …", "code": "invalid-argument"}, 401),
+        # a mere "server error" that means more
+        ({"type": "server_error", "message": "The server is currently overloaded with other requests. Sorry about that!"}, 529),
+        ({"type": "internal_server_error", "message": "over capacity"}, 529),
+        ({"type": "server_error", "message": "We're currently processing too many requests - please try again later."}, 429),
+        ({"type": "new_api_error", "message": "Invalid token"}, 401),
+        ({"type": "server_error", "message": "The server had an error while processing your request. Sorry about that!"}, 502),
+        ({"type": "api_error", "message": "Invalid response of the model"}, 502),  # not the caller's fault
+        ({"code": 500, "type": "server_error", "message": "overloaded"}, 502),  # a number says it
+        ({"message": "Input validation error: …"}, 400),
         # Z.AI's codes, which are not MiniMax's
         *[({"code": code}, 401) for code in ("1000", 1001, "1002", 1004, 1121, "1220", 1311)],
         *[({"code": code}, 400) for code in (1222, "1300")],
@@ -121,6 +132,8 @@ def test_base_resp_of_another_make_is_no_failure(odd: object):
         ({"code": "SomethingNew", "message": "…", "request_id": "r"}, 502),
         ({"status_code": 429, "message": "Slow down"}, 429),
         ({"http_code": "403", "msg": "…"}, 401),
+        ({"success": False, "errors": [{"code": 10000, "message": "Authentication error"}], "result": None}, 401),
+        ({"errors": ["boom"]}, 502),
     ],
 )
 def test_members_at_the_top_tell_of_a_failure(body: dict[str, object], status: int):
