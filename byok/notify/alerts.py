@@ -1,6 +1,7 @@
 """Who is told what, once: every rule looks at the last day, and what is new goes into the outbox. Causal and repeatable: looking again
 at the same hours tells nothing again, so a check that was killed is simply made anew."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -10,7 +11,7 @@ import structlog
 
 from byok import zones
 from byok.accounts import alert_rules
-from byok.accounts.alert_rules import Rule, Terms
+from byok.accounts.alert_rules import Metric, Rule, Terms
 from byok.errors import ByokError
 from byok.notify import budget_warnings, episodes, first_uses, quiet
 from byok.notify.findings import Finding, amount
@@ -32,14 +33,19 @@ SpikeKey = tuple[datetime, str, str, str]
 _FIELD = {"tokens": "total_tokens", "calls": "calls", "failed": "failed", "cost": "cost_usd"}
 
 
-def check(services: Services, spikes: Spikes, *, now: datetime, thorough: bool = True) -> int:
+def check(
+    services: Services, spikes: Spikes, *, now: datetime, thorough: bool = True, by_metric: Mapping[Metric | None, Spikes] | None = None
+) -> int:
     """Look at all rules and put what is new into the outbox; how many messages that were. `spikes` gives the rows of a scope.
 
+    `by_metric`: gives those of one metric alone, for the rules about it; without, such a rule hears of hours of which it is the strongest.
     `thorough`: also at what is dear to find and no hurry, first uses and where budgets lead.
     """
     every = [rule for rule in alert_rules.all_rules(services.db) if _may_look(rule)]
     rules = [rule for rule in every if not rule.paused]
-    put = _spikes(services, [rule for rule in rules if rule.terms.kind == "spike"], spikes, now)
+    put = 0
+    for metric, some in _by_metric(rule for rule in rules if rule.terms.kind == "spike").items():
+        put += _spikes(services, some, (by_metric or {}).get(metric, spikes), now)
     put += budget_warnings.check(services, every, now=now, held=quiet.until, ahead=thorough)
     if thorough:
         firsts = [rule for rule in rules if rule.terms.kind == "first_use"]
@@ -89,9 +95,14 @@ def _told(services: Services, rule: Rule, found: Sequence[Finding], now: datetim
     return put + episodes.close(services.db, rule, now=now, not_before=held)
 
 
+def _by_metric(rules: Iterable[Rule]) -> Mapping[Metric | None, list[Rule]]:
+    found: dict[Metric | None, list[Rule]] = defaultdict(list)
+    for rule in rules:
+        found[rule.terms.metric].append(rule)
+    return found
+
+
 def _spikes(services: Services, rules: Sequence[Rule], spikes: Spikes, now: datetime) -> int:
-    if not rules:
-        return 0
     everyone = any(rule.terms.all_users for rule in rules)
     owners = () if everyone else tuple(sorted({rule.owner.id for rule in rules}))
     since = _floor(now - TOLD_UNTIL)  # an hour that began before it has ended by then

@@ -25,7 +25,7 @@ class Notifications:
         self._settings = settings
         self._services = Services(settings)
         self._deliverer = Deliverer(self._services, source.spikes(self._services))
-        self._watch = source.watch(self._services)
+        self._watches = source.watches(self._services)
         self._recovering, self._recovered = threading.Lock(), False
         self._thorough_at = 0.0  # monotonic
 
@@ -53,7 +53,8 @@ class Notifications:
         thorough = time.monotonic() >= self._thorough_at
         if thorough:
             self._thorough_at = time.monotonic() + THOROUGH_EVERY_S
-        if alerts.check(self._services, self._watch, now=datetime.now(UTC), thorough=thorough):
+        watches = self._watches
+        if alerts.check(self._services, watches[None], now=datetime.now(UTC), thorough=thorough, by_metric=watches):
             self._deliver()
 
     def _prune(self) -> None:

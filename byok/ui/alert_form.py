@@ -6,13 +6,12 @@ from typing import Any
 import streamlit as st
 
 from byok import in_words, services
-from byok.accounts import alert_rules
-from byok.accounts.alert_rules import Terms
+from byok.accounts import alert_rules, users
+from byok.accounts.alert_rules import Metric, Terms
 from byok.accounts.users import User
 from byok.errors import ByokError
-from byok.notify import alerts, episodes, findings, listing
+from byok.notify import alerts, episodes, findings, listing, source
 from byok.spikes.episodes import Spike, named
-from byok.store import unusual
 from byok.store.scope import AnyScope, EveryonesScope, Scope
 from byok.ui import session
 from byok.ui.names import names_of
@@ -141,14 +140,16 @@ def _preview(user: User, terms: Terms) -> None:
     if isinstance(scope, EveryonesScope) and not _worth_waiting():
         return
     with st.spinner("Searching the last 30 days …"):
-        past = _past_spikes(scope)
+        past = _past_spikes(scope, terms.metric)
     found = [spike for spike, tokens in past if alerts.fits(terms, spike, tokens)]
     told = episodes.in_a_row(found)
     st.caption(f"In the last 30 days this rule would have told of **{in_words.plural(len(told), 'spike')}**.")
     for hours in told[:_MOST_SHOWN]:
         peak, zone = max(hours, key=lambda spike: (spike.score, spike.actual)), session.zone(user)
         times = f", {peak.times:,.1f}x" if peak.times is not None else ""
-        what = in_words.literal(f"{named(peak.vendor, peak.model)} · {findings.amount(peak.metric, peak.actual)}{times}")
+        about = users.by_id(services.current().db, peak.user_id) if peak.user_id != user.id else None
+        whose = f"{about.email} · " if about else ""
+        what = in_words.literal(f"{whose}{named(peak.vendor, peak.model)} · {findings.amount(peak.metric, peak.actual)}{times}")
         st.caption(f"{in_words.minute(peak.hour.astimezone(zone))} · {what}")
 
 
@@ -170,9 +171,9 @@ def _past(user: User, terms: Terms) -> AnyScope:
 
 # The cache is shared by all sessions; the scope, which says whose data it is, is its key.
 @st.cache_data(ttl=60, max_entries=64, show_spinner=False)
-def _past_spikes(scope: AnyScope) -> list[tuple[Spike, float]]:
+def _past_spikes(scope: AnyScope, metric: Metric | None) -> list[tuple[Spike, float]]:
     """Each with the tokens of its hour."""
-    found = unusual.spikes(services.current().engine, scope)
+    found = list(source.spikes(services.current(), metric=metric)(scope))
     tokens = alerts.tokens_of(services.current(), found)
     return [(spike, tokens[alerts.key_of(spike)]) for spike in found]
 

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from byok.accounts import alert_rules, users
 from byok.accounts.alert_rules import Terms
 from byok.errors import BadRequest
-from byok.notify import alerts, delivery, findings, outbox, quiet
+from byok.notify import alerts, delivery, findings, outbox, quiet, source
 from tests.notify.conftest import HOUR, NOW, spike
 
 
@@ -100,6 +100,17 @@ def test_a_rule_that_cannot_be_looked_at_keeps_no_other_from_being_told(book, mo
 def test_what_a_rule_is_about(book, terms, told):
     book.rule(book.ada, **terms)
     assert len(check(book, spike(book.ada))) == told
+
+
+@pytest.mark.parametrize("metric", ["tokens", "calls", "failed", "cost"])
+def test_a_rule_for_one_metric_hears_of_its_spikes_where_another_stands_out_more(book, metric):
+    counts = {"prompt_tokens": 5000, "completion_tokens": 0, "total_tokens": 5000}
+    book.record(book.ada, *(timedelta(hours=hours, minutes=5) for hours in range(1, 21 * 24)), **counts)
+    book.record(book.ada, *(timedelta(seconds=seconds) for seconds in range(1, 401)), **counts)
+    book.rule(book.ada, metric=metric)
+    alerts.check(book.services, source.spikes(book.services), now=book.now, by_metric=source.watches(book.services))
+    told = [findings.load(one.facts) for one in outbox.of_user(book.services.db, book.ada.id)]
+    assert [one.metric for one in told] == ([] if metric == "failed" else [metric])
 
 
 @pytest.mark.parametrize(("tokens", "told"), [(999, 0), (1000, 1)])

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from byok import in_words
 from byok.accounts import alert_rules, sessions, users
 from byok.accounts.alert_rules import Target, Terms
 from byok.accounts.key_vault import Secret
@@ -121,6 +122,20 @@ def test_what_the_rule_would_have_told(book, ada, open_app, record):
     app = open_app(ada, page=PAGE)
     app.number_input(key="rule-min-tokens").set_value(50_000_000).run()
     assert "would have told of **0 spikes**" in text_of(app)
+
+
+def test_an_admin_sees_whose_spikes_a_rule_for_all_would_have_told(book, ada, open_app, record):
+    use(book)
+    users.change(book.db, ada.id, admin=True)
+    bob = users.add(book.db, "bob@example.org", now=NOW - timedelta(days=100), plan="team")
+    for days in range(29):
+        for hour in range(24):
+            record(bob, ago=timedelta(days=days, hours=hour, minutes=40), prompt_tokens=5000, total_tokens=5000)
+    for minute in range(30):
+        record(bob, ago=timedelta(days=2, minutes=minute + 1), prompt_tokens=90_000, total_tokens=90_000)
+    app = open_app(users.by_id(book.db, ada.id), page=PAGE)
+    app.toggle(key="rule-all").set_value(True).run()
+    assert "of **1 spike**" in text_of(app) and in_words.literal("bob@example.org · openai/gpt-4o-mini") in text_of(app)
 
 
 @pytest.mark.parametrize(("least", "told"), [(0, "1 spike"), (3_000, "1 spike"), (4_000, "0 spikes")])
