@@ -99,6 +99,11 @@ def test_the_two_ports_must_differ():
     assert faults({"BYOK_GATEWAY_PORT": "9000", "BYOK_WEB_PORT": "9000"}) == ["BYOK_GATEWAY_PORT and BYOK_WEB_PORT must differ"]
 
 
+def test_a_file_with_the_mark_of_a_windows_editor_is_read():
+    Path("byok.toml").write_bytes(b"\xef\xbb\xbfgateway_port = 1111\r\n")
+    assert load({}).gateway_port == 1111
+
+
 def test_the_master_key_must_lie_outside_the_data():
     assert "BYOK_MASTER_KEY_FILE" in faults({"BYOK_DATA": "/srv/byok", "BYOK_MASTER_KEY_FILE": "/srv/byok/keys/../master.key"})[0]
 

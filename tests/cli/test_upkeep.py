@@ -288,7 +288,7 @@ def test_the_master_key_is_rotated_and_everything_goes_on(ada):
     file = Path(ada.env["BYOK_MASTER_KEY_FILE"])
     before = file.read_text()
     said = ada.ok("rotate-master-key")
-    assert "1 stored secrets wrapped" in said
+    assert "1 stored secret wrapped" in said
     assert file.read_text() != before
     assert file.read_text().strip() not in said
     assert ada.json("rotate-master-key", "--json")["rows"] == 1
