@@ -50,6 +50,7 @@ class _Event(msgspec.Struct):
 _FINE = ("message_start", "message_delta", "message_stop", "content_block_start", "content_block_stop", "ping", "message")
 _WITH_TOTALS = ("message_delta", "message_stop")
 _WRITTEN, _BY_AGE = "cache_creation_input_tokens", "cache_creation"
+_INPUT = ("input_tokens", "cache_read_input_tokens", _WRITTEN)
 _TOOLS = ("tool_use", "server_tool_use")
 _decode = msgspec.json.Decoder(_Event).decode
 
@@ -142,6 +143,8 @@ def _go_on_as(model: object, seen: Seen) -> None:
 
 def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> Mapping[str, Any]:
     known = {name: value for name, value in new.items() if value is not None}
+    if not any(known.get(name) for name in _INPUT):  # zeros alone say that there is nothing new, not that there was no input
+        known = {name: value for name, value in known.items() if name not in _INPUT or not old.get(name)}
     if _WRITTEN in known and known[_WRITTEN] != (old.get(_WRITTEN) or 0):
         old = {**old, _BY_AGE: None}  # which told of the older total
     elif _BY_AGE in known and _WRITTEN not in known and known[_BY_AGE] != old.get(_BY_AGE):
