@@ -59,6 +59,8 @@ class Costs(BaseModel):
     request_usd: Decimal | None
     saved_usd: Decimal | None = Field(description="What caching saved, less what writing the cache cost more.")
     usd_per_1000_calls: Decimal | None
+    cached_tokens: int
+    cache_write_tokens: int
     unpriced_calls: int
     total_calls: int
 
@@ -74,11 +76,14 @@ class WhatIf(BaseModel):
 
 
 class Forecast(BaseModel):
-    """In USD, tokens or calls; `low` and `high` enclose the month's end four times out of five. `basis` says from what, or why not."""
+    """In USD, tokens or calls; `low` and `high` enclose the month's end four times out of five. `basis` says from what, or why not.
+
+    `so_far` is null where calls were made and no cost of any is known.
+    """
 
     metric: str
     month: str
-    so_far: Decimal
+    so_far: Decimal | None
     middle: Decimal | None
     low: Decimal | None
     high: Decimal | None
