@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
-from byok.store.scope import AnyScope
+from byok.store.scope import AnyScope, words_of
 
 IN_SHELL = "$BYOK_TOKEN"  # the place of a token, not one
 ECHO_MODEL = "echo/echo-1"
@@ -59,7 +59,7 @@ def python_call(web_url: str, scope: AnyScope, group_by: Sequence[str]) -> str:
 def _parameters(scope: AnyScope) -> dict[str, str | Sequence[object]]:
     """A scope as parameters of the API."""
     query: dict[str, str | Sequence[object]] = {"since": _instant(scope.since), "until": _instant(scope.until)}
-    lists = (("vendor", scope.vendors), ("model", scope.models), ("key_id", scope.key_ids), ("status", scope.statuses))
+    lists = (("vendor", scope.vendors), ("model", scope.models), ("key_id", scope.key_ids), ("status", words_of(scope.statuses)))
     return query | {name: values for name, values in lists if values}
 
 

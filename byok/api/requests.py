@@ -30,7 +30,7 @@ class PeriodQuery(Query):
     vendor: _Several = Field(description="Only these vendors; repeatable.", examples=[["openai"]])
     model: _Several = Field(description="Only these models; repeatable.", examples=[["gpt-4o-mini"]])
     key_id: _Several = Field(description="Only calls with these vendor keys; repeatable.")
-    status: _Several = Field(description="Only these HTTP statuses; repeatable.", examples=[["429"]])
+    status: _Several = Field(description="Only these HTTP statuses, `success` or `failed`; repeatable.", examples=[["429"]])
 
 
 class UsageQuery(PeriodQuery):

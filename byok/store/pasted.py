@@ -64,7 +64,7 @@ def _bucket(grain: Grain, tz: str) -> str:
 
 
 def _statuses(statuses: Sequence[int]) -> str:
-    """Such as (status between 300 and 599 or status = 200)."""
+    """Such as (status between 300 and 999 or status = 200)."""
     spans: list[list[int]] = []
     for status in sorted(set(statuses)):
         if spans and status == spans[-1][1] + 1:

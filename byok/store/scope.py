@@ -14,6 +14,11 @@ _DATE = re.compile(r"^\d{4}-\d\d-\d\d$")
 _INSTANT = re.compile(r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?$")
 _PLUS_LOST = re.compile(r"(T[\d:.]+) (\d\d:?\d\d)$")  # a `+` in a query string that was not escaped
 _MOST_VALUES = 200
+# What stands for many statuses: a call is a success or has failed.
+STATUS_WORDS: Mapping[str, frozenset[int]] = {
+    "success": frozenset(range(200, 300)),
+    "failed": frozenset({*range(100, 200), *range(300, 1000)}),
+}
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,30 @@ def parse_group_by(values: Sequence[str], *, everyone: bool = False) -> tuple[st
     return tuple(dict.fromkeys(asked)) or ("vendor", "model")
 
 
+def statuses_of(words: Sequence[str]) -> tuple[int, ...]:
+    """The statuses that these words name, ascending. `InvalidParameter` for another word.
+
+    >>> statuses_of(["429", "200"])
+    (200, 429)
+    """
+    return tuple(sorted(frozenset[int]().union(*map(_status, words))))
+
+
+def is_status(word: str) -> bool:
+    """Whether a word names statuses."""
+    return word in STATUS_WORDS or re.fullmatch(r"[1-9]\d\d", word, re.ASCII) is not None
+
+
+def words_of(statuses: Sequence[int]) -> tuple[str, ...]:
+    """The fewest words that name these statuses.
+
+    >>> words_of(statuses_of(["failed", "503", "200"]))
+    ('failed', '200')
+    """
+    whole = {word: of_word for word, of_word in STATUS_WORDS.items() if of_word <= set(statuses)}
+    return (*whole, *(str(status) for status in statuses if not any(status in of_word for of_word in whole.values())))
+
+
 def _common(params: Mapping[str, Sequence[str]], tz: str, kept_since: datetime) -> dict[str, Any]:
     tz = _single(params, "tz") or tz
     zones.zone(tz)
@@ -124,7 +153,7 @@ def _common(params: Mapping[str, Sequence[str]], tz: str, kept_since: datetime) 
         "vendors": _texts(params, "vendor"),
         "models": _texts(params, "model"),
         "key_ids": _texts(params, "key_id"),
-        "statuses": tuple(_status(value) for value in _texts(params, "status")),
+        "statuses": statuses_of(_texts(params, "status")),
     }
 
 
@@ -149,7 +178,7 @@ def _texts(params: Mapping[str, Sequence[str]], name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(values))
 
 
-def _status(text: str) -> int:
-    if not re.fullmatch(r"[1-9]\d\d", text, re.ASCII):
-        raise InvalidParameter("status", "an HTTP status such as 200 or 429")
-    return int(text)
+def _status(text: str) -> frozenset[int]:
+    if not is_status(text):
+        raise InvalidParameter("status", f"an HTTP status such as 200 or 429, {' or '.join(STATUS_WORDS)}")
+    return STATUS_WORDS.get(text) or frozenset({int(text)})

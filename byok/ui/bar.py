@@ -9,8 +9,9 @@ import streamlit as st
 
 from byok import in_words, zones
 from byok.accounts.users import User
+from byok.store.scope import STATUS_WORDS
 from byok.ui import filters, measures, session
-from byok.ui.filters import BYS, LISTS, NO_BY, STATUS_WORDS
+from byok.ui.filters import BYS, LISTS, NO_BY
 from byok.ui.names import EVERYONE, Names, names_of
 from byok.ui.periods import COMPARED, FORMER, GRAINS, RANGES
 

@@ -1,7 +1,7 @@
 """The words of the filter bar and what they mean: the store's scope, made in this one place."""
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal, cast, get_args
@@ -12,7 +12,7 @@ import streamlit as st
 from byok import zones
 from byok.accounts.plans import keep_after
 from byok.accounts.users import User
-from byok.store.scope import AnyScope, EveryonesScope, Scope
+from byok.store.scope import AnyScope, EveryonesScope, Scope, is_status, statuses_of
 from byok.ui import measures, periods, session
 from byok.ui.names import EVERYONE, Names, names_of
 from byok.ui.periods import COMPARED, RANGES, Compared, Grain, Period
@@ -20,8 +20,6 @@ from byok.ui.periods import COMPARED, RANGES, Compared, Grain, Period
 By = Literal["vendor", "model", "key", "status", "user"]
 BYS: tuple[By, ...] = get_args(By)
 NO_BY = "none"
-# The words of the status filter that stand for many statuses; the others are the numbers themselves.
-STATUS_WORDS: Mapping[str, range] = {"success": range(200, 300), "failed": range(300, 600)}
 # One kind of entity, two names: the address says "key" and "user", the record "key_id" and "user_id".
 COLUMN_OF: Mapping[By, str] = {"vendor": "vendor", "model": "model", "key": "key_id", "status": "status", "user": "user_id"}
 LISTS = ("vendor", "model", "key", "status", "user")
@@ -133,7 +131,7 @@ def parse(values: Mapping[str, Any], user: User, names: Names, *, now: datetime,
         vendors=_texts(values.get("vendor")),
         models=_texts(values.get("model")),
         key_ids=tuple(names.key_id(word) for word in _texts(values.get("key"))),
-        statuses=_statuses(_texts(values.get("status"))),
+        statuses=statuses_of(list(filter(is_status, _texts(values.get("status"))))),
         everyone=everyone,
         user_ids=user_ids,
         kept_from=kept_from,
@@ -196,10 +194,3 @@ def _date(value: object) -> date | None:
 
 def _texts(value: object) -> tuple[str, ...]:
     return tuple(str(item) for item in value) if isinstance(value, list | tuple) else ()
-
-
-def _statuses(words: Sequence[str]) -> tuple[int, ...]:
-    found: set[int] = set()
-    for word in words:
-        found.update(STATUS_WORDS.get(word, [int(word)] if word.isdigit() else []))
-    return tuple(sorted(found))

@@ -9,6 +9,7 @@ import streamlit as st
 
 from byok import downloads, in_words
 from byok.accounts.users import User
+from byok.store.scope import words_of
 from byok.ui import session
 from byok.ui.filters import Filters
 from byok.ui.names import Names
@@ -76,7 +77,8 @@ def filename(chosen: Filters, fmt: str, *, names: Names | None = None, what: Seq
         words += ["by", *what]
     keys = [names.shown("key_id", key_id) if names else key_id for key_id in chosen.key_ids]
     words += [*chosen.vendors, *chosen.models, *keys, *(["everyone"] if chosen.everyone else [])]
-    words += [str(status) for status in chosen.statuses] if len(chosen.statuses) <= 3 else ["some-statuses"]
+    statuses = words_of(chosen.statuses)
+    words += statuses if len(statuses) <= 3 else ["some-statuses"]
     safe = "-".join(re.sub(r"[^A-Za-z0-9._-]+", "-", word) for word in words)
     return f"{safe[:_LONGEST_NAME].rstrip('-.')}.{fmt}"
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from byok.store.scope import words_of
 from byok.ui.explored import Answer, values_of
 from byok.ui.filters import Filters
 from byok.ui.measures import MEASURES
@@ -52,7 +53,7 @@ def about(chosen: Filters, names: Names, metric: str) -> dict[str, str]:
         "vendor": ", ".join(chosen.vendors),
         "model": ", ".join(chosen.models),
         "key": ", ".join(names.shown("key_id", key_id) for key_id in chosen.key_ids),
-        "status": ", ".join(map(str, chosen.statuses)) if len(chosen.statuses) < 20 else f"{chosen.statuses[0]} to {chosen.statuses[-1]}",
+        "status": ", ".join(words_of(chosen.statuses)),
         "user": ", ".join(names.shown("user_id", user_id) for user_id in chosen.user_ids) or ("everyone" if chosen.everyone else ""),
     }
     return {name: words for name, words in said.items() if words}

@@ -202,7 +202,7 @@ def test_the_question_in_sql(week, ada, open_app):
     link = link_to_sql(explore(open_app, ada, metric="failures", by="key", status=["failed"]))
     text = parse_qs(link.query_string)["q"][0]
     assert link.page == "sql"
-    assert "status between 300 and 599" in text
+    assert "(status between 100 and 199 or status between 300 and 999)" in text
     assert "group by all" in text
 
 

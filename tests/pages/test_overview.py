@@ -126,11 +126,12 @@ def test_the_running_bucket_is_marked(ada, record, open_app):
 
 @pytest.mark.parametrize(
     ("query", "calls"),
-    [({"vendor": ["openai"]}, "2"), ({"status": ["failed"]}, "1"), ({"model": ["gpt-4o"]}, "1"), ({"key": ["key_b"]}, "1")],
+    [({"vendor": ["openai"]}, "2"), ({"status": ["failed"]}, "2"), ({"model": ["gpt-4o"]}, "1"), ({"key": ["key_b"]}, "1")],
 )
 def test_the_address_filters(ada, record, open_app, query, calls):
     record(ada)
     record(ada, model="gpt-4o", status=503)
+    record(ada, vendor="gemini", model="gemini-2.5-flash", key_id="key_a", status=703)
     record(ada, vendor="gemini", model="gemini-2.5-flash", key_id="key_b")
     assert open_app(ada, **query).metric[1].value == calls
 

@@ -3,6 +3,7 @@
 import doctest
 import re
 import shlex
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -11,7 +12,7 @@ import pytest
 from byok import in_words, links
 from byok.notify import findings, reports
 from byok.spikes import why
-from byok.store.scope import Scope
+from byok.store.scope import Scope, statuses_of
 from byok.ui import charts, figure, periods, theme
 
 
@@ -52,6 +53,7 @@ def test_the_first_call_is_one_that_a_shell_takes():
 def test_the_export_line_names_the_whole_scope():
     scope = Scope("usr_a1", datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC), vendors=("openai",), statuses=(429, 500))
     line = links.export_call("http://127.0.0.1:8501", scope, "csv")
+    assert "&status=failed&status=200" in links.usage_call("http://x", replace(scope, statuses=statuses_of(["failed", "200"])), ("day",))
     assert "format=csv&since=2026-11-01T00:00:00Z&until=2026-11-02T00:00:00Z&vendor=openai&status=429&status=500" in line
 
 

@@ -53,6 +53,8 @@ def test_no_calls_are_an_empty_answer(shared_home):
         ("key_id=key_other1", 1),
         ("status=429", 1),
         ("status=429&status=200", 5),
+        ("status=failed", 1),
+        ("status=success", 4),
         ("vendor=nobody", 0),
         ("since=2026-11-20&until=2026-11-21", 5),
         ("since=2026-11-20T12:00:02Z", 3),
