@@ -91,6 +91,7 @@ def _of_one_user(kept: Path, size: int) -> Path:
             rows = pa.concat_tables([pq.read_table(path, partitioning=None).cast(SCHEMA) for path in paths]).sort_by("ts")
             for at, name, value in ((1, "user_id", USER.id), (2, "key_id", "key_one1")):
                 rows = rows.set_column(at, name, pa.repeat(value, rows.num_rows))
-            table.commit([write_month(table.directory, month, rows.cast(SCHEMA).to_batches())])
+            written = write_month(table.directory, month, rows.cast(SCHEMA).to_batches())
+            table.commit([written] if written else [])
     (root / "journal").mkdir()
     return root

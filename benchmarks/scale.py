@@ -133,8 +133,8 @@ def main() -> int:
     costs = measure()
     times = f"publishing {costs.publish_us:.1f} µs, merging {costs.merge_us:.1f} µs"
     print(f"Measured: {times}, {costs.record_bytes:.1f} bytes a record.\n")
-    names = ("Calls a day", "peak/s", "machines", "commits/s (tries lost)", "PUT, GET a day", "requests, USD a month", "keeper cores")
-    names += ("leader, h a day", "GB a day")
+    names = ("Calls a day", "peak/s", "machines", "commits/s (tries lost)", "PUT, GET a day", "requests, USD a month", "keeper cores",
+             "leader, h a day", "GB a day")  # fmt: skip
     print(f"| {' | '.join(names)} |\n{'|---' * len(names)}|")
     for calls in CALLS_A_DAY:
         found = plan(calls, costs)

@@ -116,7 +116,7 @@ def _print_knobs(corpus: dict[str, tuple[Labelled, Floats]]) -> None:
             found[knob, value] = _scored(corpus)
         setattr(series, knob, held)
         print(f"| {knob} |", ", ".join(f"{value:g}: {score(found[knob, value], labelled, 0.5):.1f}" for value in values), "|")
-    left_out = {}
+    left_out: dict[str, Floats] = {}
     for group in set(groups.values()):
         others = {name: item for name, item in labelled.items() if groups[name] != group}
         best = max(found, key=lambda setting: score(found[setting], others, 0.5))

@@ -190,7 +190,8 @@ def _only_one(lock: Path, stop: threading.Event) -> Iterator[bool]:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 if not waited:
-                    log.warning("standing_by", reason=os.strerror(error.errno or 0))
+                    held = isinstance(error, BlockingIOError)
+                    log.warning("standing_by", reason="another keeper works" if held else os.strerror(error.errno or 0))
                 waited = True
                 stop.wait(LOOK_AGAIN_S)
                 continue

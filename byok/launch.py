@@ -1,5 +1,6 @@
 """`byok up` in one go: look before starting, prepare the first admin (and the sample data), say what to open, start the three processes."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Mapping
@@ -32,9 +33,15 @@ def up(settings: Settings, environ: Mapping[str, str]) -> int:
     for port, name in ((settings.gateway_port, "BYOK_GATEWAY_PORT"), (settings.web_port, "BYOK_WEB_PORT")):
         listening.listen(settings.host, port, name).close()
     steps = _prepare(settings)
-    click.echo(first_steps.welcome(settings, steps))
+    _say(first_steps.welcome(settings, steps))
     children = {**environ, "BYOK_DATA": str(settings.data), **({"BYOK_DEMO": "true"} if settings.demo else {})}
-    return Supervisor(_programs(settings), children).run(on_ready=lambda: click.echo(first_steps.ready(steps, settings.dashboard_url)))
+    return Supervisor(_programs(settings), children).run(on_ready=lambda: _say(first_steps.ready(steps, settings.dashboard_url)))
+
+
+def _say(text: str) -> None:
+    """To whoever looks; it goes on without, where the disk of a redirected output is full."""
+    with contextlib.suppress(OSError):
+        click.echo(text)
 
 
 def demo_settings(settings: Settings, *, chosen: bool) -> Settings:

@@ -4,6 +4,7 @@ Closed means: a field that is not in `FIELDS` is dropped and its name counted in
 query string or a secret by accident. Exceptions are named by type and place; their messages may quote a request and are left out.
 """
 
+import contextlib
 import logging
 import os
 import re
@@ -12,7 +13,7 @@ import traceback
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -53,10 +54,26 @@ def setup(settings: Settings, process: str, *, level: str = "", stream: TextIO |
             _renderer(out),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(lowest),
-        logger_factory=structlog.WriteLoggerFactory(out),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Unfailing(out))),
         cache_logger_on_first_use=False,
     )
     _adopt_libraries(lowest)
+
+
+class _Unfailing:
+    """Where the log cannot be written (a full disk, a terminal that is gone) lines are lost, and nobody stops for it."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            return self._out.write(text)
+        return 0
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._out.flush()
 
 
 class _Named:

@@ -10,13 +10,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from structlog.testing import capture_logs
 
 from byok.accounts import jobs, plans, users
 from byok.erasures import kept_after, publish
 from byok.recording.journal import Journal
 from byok.recording.publisher import merge
 from byok.recording.reader import Reader
+from byok.recording.removal import Removal
+from byok.recording.rewriting import users_in
 from byok.recording.segments import QUARANTINE
+from byok.recording.table import Table
 from byok.retention import ClockSuspicious
 from tests.samples import NOON, usage_record
 from tests.soak.steps import ERASING, Step, _resolve
@@ -150,6 +154,20 @@ def test_an_erasure_takes_no_file_that_we_may_not_read(house, monkeypatch, why):
     assert house.rows() == {gone: 2, stays: 2}, "a file with a wrong owner or mode is whole"
     house.retention.finish(now=SOON)
     assert house.rows() == {stays: 2}
+
+
+def test_files_that_another_process_took_away_are_not_given_up_as_damaged(house, monkeypatch):
+    """A keeper that finishes an erasure beside the command that began it."""
+    for name in ("gone", "stays"):
+        house.store(house.add(name), [1, 2], model="gpt-4o")
+    stale = house.table.snapshot().files
+    merge(Table(house.root / "usage"))
+    house.table.sweep(older_than_s=-1)
+    late = [stale]
+    monkeypatch.setattr("byok.recording.removal.users_in", lambda files: users_in(late.pop() if late else files))
+    with capture_logs() as said:
+        assert Removal(house.table).users() == {"usr_gone1", "usr_stays1"}
+    assert said == []
 
 
 # -- late records --

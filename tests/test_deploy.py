@@ -104,6 +104,13 @@ def test_a_stream_and_a_body_are_neither_held_back_nor_laid_on_disk_by_the_proxy
     assert "$request_uri" not in re.findall(r"log_format.*", (DEPLOY / "nginx" / "byok.conf").read_text())[0]
 
 
+def test_the_proxy_s_log_of_calls_says_neither_who_nor_what():
+    text = (DEPLOY / "nginx" / "byok.conf").read_text()
+    (used,) = re.findall(r"access_log \S+ (\w+);", text.split("server {")[2])
+    (form,) = re.findall(rf"log_format {used} (.*);", text)
+    assert set(re.findall(r"\$\w+", form)) == {"$time_iso8601", "$request_method", "$status", "$body_bytes_sent", "$request_time"}
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 def test_systemd_takes_the_units(tmp_path):
     """A program that is not on this machine is its one excuse."""

@@ -107,6 +107,17 @@ def test_every_vendor_is_named():
     assert [name for name in BUILT_IN if not re.search(rf"\b{name}\b", guide) or not re.search(rf"\b{name}\b", readme)] == []
 
 
+def test_every_base_url_of_a_client_leads_to_a_call():
+    from byok.gateway.vendors import ONE_API_PATHS, native_route, vendors
+
+    rows = re.findall(r"^\| [^|]+ \| (?:none|`(/[^`]*)`[^|]*) \| `(/[^`]+)` \|$", (ROOT / "docs" / "guide.md").read_text(), re.M)
+    assert len(rows) >= 12
+    for base, path in rows:
+        vendor, _, rest = path[1:].partition("/")
+        assert path in ONE_API_PATHS or native_route(vendors(Settings())[vendor], f"/{rest}", "POST").booked
+        assert path.startswith(base)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
     targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text())

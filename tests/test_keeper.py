@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from apscheduler.schedulers.background import BackgroundScheduler
+from structlog.testing import capture_logs
 
 from byok import keeper
 from byok import settings as settings_room
@@ -30,6 +31,15 @@ def test_a_keeper_whose_accounts_go_away_while_it_starts_waits_for_them(tmp_path
     key.chmod(0o600)
     keeper._work(settings_room.load({"BYOK_DATA": str(tmp_path / "data"), "BYOK_MASTER_KEY_FILE": str(key)}), stop)
     assert len(tries) == 3
+
+
+def test_a_keeper_that_stands_by_says_for_whom(tmp_path, monkeypatch):
+    stop, lock = threading.Event(), tmp_path / "keeper.lock"
+    monkeypatch.setattr(keeper, "LOOK_AGAIN_S", 0)
+    monkeypatch.setattr(stop, "wait", lambda _: stop.set())
+    with keeper._only_one(lock, threading.Event()) as first, capture_logs() as said, keeper._only_one(lock, stop) as second:
+        assert (first, second) == (True, False)
+    assert [(line["event"], line["reason"]) for line in said] == [("standing_by", "another keeper works")]
 
 
 @pytest.mark.parametrize(("every", "rest"), [(1, 12), (2, 20), (8, 8), (12, 0), (24, 0)])

@@ -1,10 +1,12 @@
 """Logs: one JSON object per line, closed fields, nothing of a call's content."""
 
+import contextlib
 import errno
 import io
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -98,3 +100,11 @@ def test_setting_up_twice_does_not_repeat_lines(lines):
 def test_debug_is_silent_unless_asked_for(lines):
     structlog.get_logger().debug("detail")
     assert list(lines) == []
+
+
+def test_a_log_that_cannot_be_written_stops_nobody(lines):
+    with Path("/dev/full").open("w") as full:
+        logs.setup(settings.load({}), "gateway", stream=full)
+        structlog.get_logger().error("journal_cannot_write", lost=1)
+        with contextlib.suppress(OSError):
+            full.close()

@@ -99,8 +99,23 @@ def test_the_two_ports_must_differ():
     assert faults({"BYOK_GATEWAY_PORT": "9000", "BYOK_WEB_PORT": "9000"}) == ["BYOK_GATEWAY_PORT and BYOK_WEB_PORT must differ"]
 
 
+def test_a_file_with_the_mark_of_a_windows_editor_is_read():
+    Path("byok.toml").write_bytes(b"\xef\xbb\xbfgateway_port = 1111\r\n")
+    assert load({}).gateway_port == 1111
+
+
 def test_the_master_key_must_lie_outside_the_data():
     assert "BYOK_MASTER_KEY_FILE" in faults({"BYOK_DATA": "/srv/byok", "BYOK_MASTER_KEY_FILE": "/srv/byok/keys/../master.key"})[0]
+
+
+def test_the_master_key_must_lie_outside_the_data_also_behind_a_link(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "inside.key").touch()
+    (tmp_path / "link.key").symlink_to(data / "inside.key")
+    (tmp_path / "linked").symlink_to(data)
+    for directory, key in ((data, tmp_path / "link.key"), (data, tmp_path / "linked/new.key"), (tmp_path / "linked", data / "inside.key")):
+        assert "must lie outside" in faults({"BYOK_DATA": str(directory), "BYOK_MASTER_KEY_FILE": str(key)})[0]
 
 
 def test_a_setting_that_is_none_stops_the_start_in_the_file_and_is_named_in_the_environment():

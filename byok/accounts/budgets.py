@@ -36,7 +36,8 @@ _STOPS = (  # built once: the gateway asks it for every caller every few seconds
 class Figure(NamedTuple):
     """What is used up of a budget in a month: `spent` in its unit, up to `counted_at`; a new month begins at `month_ends`.
 
-    `carried` is the part of `spent` from before `carried_until`, of records that may be gone meanwhile.
+    `carried` is the part of `spent` from before `carried_until`, of records that may be gone meanwhile, `carried_unpriced` that of
+    `unpriced_calls`.
     """
 
     month: str
@@ -46,6 +47,7 @@ class Figure(NamedTuple):
     carried: int
     carried_until: datetime
     counted_at: datetime
+    carried_unpriced: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +188,11 @@ def note(db: Database, figures: Iterable[tuple[str, Figure]]) -> None:
 def carry(db: Database, user_id: str) -> None:
     """Before a user's records are erased: what was counted stays spent. Deleting a bill does not pay it."""
     mine = sa.select(budgets.c.id).where(budgets.c.user_id == user_id)
-    kept = {"carried": budget_figures.c.spent, "carried_until": budget_figures.c.counted_at}
+    kept = {
+        "carried": budget_figures.c.spent,
+        "carried_unpriced": budget_figures.c.unpriced_calls,
+        "carried_until": budget_figures.c.counted_at,
+    }
     with db.writing() as connection:
         connection.execute(sa.update(budget_figures).where(budget_figures.c.budget_id.in_(mine)).values(kept))
 

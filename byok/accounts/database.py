@@ -21,7 +21,7 @@ from sqlalchemy.pool import StaticPool
 from byok.accounts.errors import AccountsDriverMissing, AccountsTooNew, AccountsUnavailable
 from byok.accounts.tables import METADATA
 
-HEAD = "0008"  # the newest step in migrations/versions
+HEAD = "0009"  # the newest step in migrations/versions
 PATIENCE_MS = 10_000
 NOTE_PATIENCE_MS = 50
 _MIGRATION = "migration"

@@ -8,6 +8,7 @@ import hmac
 import os
 import secrets
 import stat
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -26,6 +27,7 @@ from byok.settings import Settings
 
 Purpose = Literal["vendor-key-wrap", "webhook-wrap", "jwt", "csrf", "sign-on", "unsubscribe", "check"]
 KEY_BYTES = 32
+_ACL_OWNER, _ACL_USER, _ACL_MASK = 0x01, 0x02, 0x10
 
 
 def load_master_key(settings: Settings) -> bytes:
@@ -46,11 +48,24 @@ def load_master_key(settings: Settings) -> bytes:
 def read_key_file(path: Path) -> bytes:
     """Return the 32 bytes of a file. Raises `MasterKeyInvalid` as `load_master_key` does."""
     with _faults_told(path):
-        mode = path.stat().st_mode
+        mode = stat.S_IMODE(path.stat().st_mode)
         text = path.read_text(encoding="ascii")
-    if stat.S_IMODE(mode) & 0o077:
-        raise MasterKeyInvalid(f"{path} can be read or written by others (mode {stat.S_IMODE(mode):04o})")
+        private = not mode & 0o077 or (not mode & 0o007 and _opens_to_us_alone(path))
+    if not private:
+        raise MasterKeyInvalid(f"{path} can be read or written by others (mode {mode:04o})")
     return decoded(text)
+
+
+def _opens_to_us_alone(path: Path) -> bool:
+    """Whether an access list lets nobody in but the owner and us. The mode's middle digit is then the list's mask: systemd's credentials
+    show 0440. Reference: https://man7.org/linux/man-pages/man5/acl.5.html"""
+    if not hasattr(os, "getxattr"):
+        return False
+    try:
+        entries = struct.iter_unpack("<HHI", os.getxattr(path, "system.posix_acl_access")[4:])
+    except OSError:  # it has none
+        return False
+    return all(tag in (_ACL_OWNER, _ACL_MASK) or (tag, who) == (_ACL_USER, os.geteuid()) or not rights for tag, rights, who in entries)
 
 
 def write_key_file(path: Path, key: bytes, *, replace: bool) -> None:

@@ -228,6 +228,7 @@ budget_figures = sa.Table(
     sa.Column("carried", sa.BigInteger, nullable=False),  # the part of `spent` from before `carried_until`: its records may be gone
     sa.Column("carried_until", Instant, nullable=False),
     sa.Column("counted_at", Instant, nullable=False),
+    sa.Column("carried_unpriced", sa.BigInteger, nullable=False, server_default="0"),  # the same part of `unpriced_calls`
 )
 
 alert_rules = sa.Table(

@@ -74,11 +74,14 @@ class WhatIf(BaseModel):
 
 
 class Forecast(BaseModel):
-    """In USD, tokens or calls; `low` and `high` enclose the month's end four times out of five. `basis` says from what, or why not."""
+    """In USD, tokens or calls; `low` and `high` enclose the month's end four times out of five. `basis` says from what, or why not.
+
+    `so_far` is null where calls were made and no cost of any is known.
+    """
 
     metric: str
     month: str
-    so_far: Decimal
+    so_far: Decimal | None
     middle: Decimal | None
     low: Decimal | None
     high: Decimal | None

@@ -42,11 +42,12 @@ Used = Mapping[str, Mapping[tuple[str, str], Sums]]  # by user, then by vendor a
 
 
 class _Open(NamedTuple):
-    """A budget in the running month: what was carried over, and from when on records are counted."""
+    """A budget in the running month: what was carried over (and calls without a known price), and from when on records are counted."""
 
     budget: Budget
     month: Month
     carried: int
+    unpriced: int
     since: datetime
     fades: bool  # whether its oldest records are about to go
 
@@ -114,28 +115,27 @@ class Counting:
     def _figure(self, one: _Open, used: Mapping[datetime, Used], now: datetime, fresh: bool, falls: bool) -> Figure:
         settled = _of_budget(one.budget, self._settled.get(one.since, {}))
         live = _of_budget(one.budget, used[self._from(one)])
-        carried, since = one.carried, one.since
-        before = one.budget.figure
+        carried, unpriced, since = one.carried, one.unpriced, one.since
+        before, counted = one.budget.figure, live
         if fresh and one.fades and self._cut is not None and one.since < self._cut:
-            carried, since = carried + _in_unit(one.budget, settled), self._cut
-            spent = carried + _in_unit(one.budget, live)
+            carried, unpriced, since = carried + _in_unit(one.budget, settled), unpriced + settled.unpriced_calls, self._cut
         else:
-            spent = carried + _in_unit(one.budget, settled.plus(live))
+            counted = settled.plus(live)
+        spent = carried + _in_unit(one.budget, counted)
         if before is not None and before.month == one.month.name and not falls:  # a price that was corrected may make it less
             spent = max(spent, before.spent)  # what was counted stays spent, also while a broken file hides it
-        unpriced = settled.plus(live).unpriced_calls
-        return Figure(one.month.name, one.month.ends, spent, unpriced, carried, since, now)
+        return Figure(one.month.name, one.month.ends, spent, unpriced + counted.unpriced_calls, carried, since, now, unpriced)
 
 
 def _opened(budget: Budget, owner: Owner, now: datetime) -> _Open:
     month, kept_from = month_of(now, owner.tz), keep_after(owner.retention_days, now)
     before = budget.figure if budget.figure is not None and budget.figure.month == month.name else None
     if before is None:
-        return _Open(budget, month, 0, month.begins, kept_from + BEFORE_IT_GOES > month.begins)
+        return _Open(budget, month, 0, 0, month.begins, kept_from + BEFORE_IT_GOES > month.begins)
     since = max(month.begins, before.carried_until)
     if kept_from > since:  # what was counted may be gone already: it is carried as it was
-        return _Open(budget, month, before.spent, max(since, before.counted_at), False)
-    return _Open(budget, month, before.carried, since, kept_from + BEFORE_IT_GOES > since)
+        return _Open(budget, month, before.spent, before.unpriced_calls, max(since, before.counted_at), False)
+    return _Open(budget, month, before.carried, before.carried_unpriced, since, kept_from + BEFORE_IT_GOES > since)
 
 
 def _of_budget(budget: Budget, used: Used) -> Sums:

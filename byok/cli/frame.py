@@ -51,7 +51,7 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         from byok.settings import load
 
-        with contextlib.nullcontext() if self.sees_to_signals else _ending_as_by_ctrl_c():
+        with _stopping_when_the_terminal_goes(), contextlib.nullcontext() if self.sees_to_signals else _ending_as_by_ctrl_c():
             _leave_no_core()
             ctx.obj = load(os.environ, data=ctx.meta.get(DATA))
             self.begin(ctx.obj)
@@ -79,6 +79,24 @@ def _ending_as_by_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _stopping_when_the_terminal_goes() -> Iterator[None]:
+    """SIGHUP is taken for SIGTERM; not under nohup, which has it ignored."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGHUP) is not signal.SIG_DFL:
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # shell and kernel both send one, and a second stop would be an impatient one
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    signal.signal(signal.SIGHUP, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 class StoreCommand(Command):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from byok import in_words
 from byok.cli.frame import StoreCommand, emails_of, show_json, utc_now
 from byok.errors import NotFound
 from byok.settings import Settings
@@ -131,7 +132,11 @@ def rotate_master_key(settings: Settings, new_key_file: Path | None, as_json: bo
     if as_json:
         show_json({"rows": done.rows, "finished_earlier_run": done.rows is None, "kek_id": done.kek_id, "scrubbed": scrubbed})
         return
-    said = "An earlier rotation is finished." if done.rows is None else f"{done.rows:,} stored secrets wrapped with the new master key."
+    said = (
+        "An earlier rotation is finished."
+        if done.rows is None
+        else f"{in_words.plural(done.rows, 'stored secret')} wrapped with the new master key."
+    )
     click.echo(f"{said} It is in {done.key_file}; keep a copy of it elsewhere.")
     if settings.master_key is not None:
         click.echo(f"Now set BYOK_MASTER_KEY_FILE={done.key_file}, unset BYOK_MASTER_KEY, and start everything again.")

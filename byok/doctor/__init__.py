@@ -22,6 +22,7 @@ def examine(settings: Settings, environ: Mapping[str, str], *, now: datetime, re
         ("data", lambda: machine.check_directories(settings)),
         ("disk", lambda: machine.check_disk(settings)),
         ("master key", lambda: accounts.check_master_key(settings)),
+        ("JWT secret", lambda: accounts.check_jwt_secret(settings)),
         ("accounts", lambda: accounts.check_accounts(settings)),
         ("budgets", lambda: accounts.check_budgets(settings, now)),
         ("sign-in service", lambda: accounts.check_sign_on(settings)),

@@ -46,6 +46,24 @@ def check_master_key(settings: Settings) -> Iterator[Finding]:
     yield Finding("master key", True, "opens this database" if used else "well formed")
 
 
+def check_jwt_secret(settings: Settings) -> Iterator[Finding]:
+    """That of a file: whoever reads it is every user to the API. The usual one is derived from the master key."""
+    from byok.accounts import api_tokens, master_key
+
+    if (file := settings.jwt_secret_file) is None:
+        return
+    has_key = settings.master_key is not None or settings.master_key_file.exists()
+    api_tokens.jwt_secret(settings, master_key.load_master_key(settings) if has_key else b"")
+    found = _only_ours(file, "JWT secret") or Finding("JWT secret", True, "well formed")
+    yield found._replace(ok=True)  # a container's secret may lie open, and be its own alone
+
+
+def _only_ours(file: Path, what: str) -> Finding | None:
+    """The fault that others can read a file with a secret, if they can."""
+    mode = stat.S_IMODE(file.stat().st_mode)
+    return fault(what, f"{file} can be read by others (mode {mode:04o})", f"chmod 600 {file}") if mode & 0o077 else None
+
+
 def check_accounts(settings: Settings) -> Iterator[Finding]:
     from byok.accounts import database, users
 
@@ -56,9 +74,8 @@ def check_accounts(settings: Settings) -> Iterator[Finding]:
         if not _is_sound(file):
             yield fault("accounts", f"{file} is damaged", f"{RESTORE}.")
             return
-        mode = stat.S_IMODE(file.stat().st_mode)
-        if mode & 0o077:
-            yield fault("accounts", f"{file} can be read by others (mode {mode:04o})", f"chmod 600 {file}")
+        if open_to_others := _only_ours(file, "accounts"):
+            yield open_to_others
     with database.open_database(settings.accounts_database) as db:
         everyone = users.all_users(db)
     admins = sum(user.admin and not user.disabled for user in everyone)
@@ -107,8 +124,8 @@ def check_sign_on(settings: Settings) -> Iterator[Finding]:
 
     what, file = "sign-in service", settings.oidc_client_secret_file
     client_secret(settings)
-    if file is not None and (mode := stat.S_IMODE(file.stat().st_mode)) & 0o077:
-        yield fault(what, f"{file} can be read by others (mode {mode:04o})", f"chmod 600 {file}")
+    if file is not None and (open_to_others := _only_ours(file, what)):
+        yield open_to_others
     if not is_safe_origin(settings.dashboard_url):
         yield fault(what, f"{settings.dashboard_url} is not https", "Put TLS in front and set BYOK_PUBLIC_URL: sign-ins could be read.")
     said = asyncio.run(Provider(settings).describe())

@@ -14,6 +14,7 @@ KEY_ID = b"x-byok-key"
 CREDENTIALS = (b"authorization", b"x-api-key", b"x-goog-api-key")
 
 _OURS = b"x-byok-"
+_STAY_HERE = (_OURS, b"x-forwarded-")
 _HOP_BY_HOP = frozenset(
     (
         b"connection",
@@ -29,8 +30,16 @@ _HOP_BY_HOP = frozenset(
     )
 )
 _OTHER_METHOD = frozenset((b"x-http-method-override", b"x-http-method", b"x-method-override"))  # one that nobody here has allowed
+# What proxies in front of us say of who calls: to a vendor all calls come from here.
+_OF_THE_CALLER = frozenset(
+    (
+        *(b"forwarded", b"via", b"x-real-ip", b"x-client-ip", b"x-cluster-client-ip", b"x-original-forwarded-for", b"true-client-ip"),
+        *(b"cf-connecting-ip", b"cf-connecting-ipv6", b"cf-ipcountry", b"fastly-client-ip", b"fly-client-ip", b"x-azure-clientip"),
+        b"x-envoy-external-address",
+    )
+)
 # `expect` was answered here; length and host are those of the new request.
-_NEVER_SENT = _HOP_BY_HOP | _OTHER_METHOD | {*CREDENTIALS, b"api-key", b"cookie", b"host", b"content-length", b"expect"}
+_NEVER_SENT = _HOP_BY_HOP | _OTHER_METHOD | _OF_THE_CALLER | {*CREDENTIALS, b"api-key", b"cookie", b"host", b"content-length", b"expect"}
 _USUAL_CONNECTION = (b"keep-alive", b"close")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # one such value would make the server refuse the whole answer
 _NEVER_RETURNED = _HOP_BY_HOP | {b"set-cookie", b"set-cookie2"}
@@ -56,9 +65,9 @@ def first(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
 
 
 def to_vendor(headers: Headers) -> Headers:
-    """The client's headers without credentials, cookies, hop-by-hop and our own."""
+    """The client's headers without credentials, cookies, hop-by-hop, our own, and what proxies in front of us added about the client."""
     dropped = _with_named_in_connection(headers, _NEVER_SENT)
-    return [pair for pair in headers if pair[0] not in dropped and not pair[0].startswith(_OURS)]
+    return [pair for pair in headers if pair[0] not in dropped and not pair[0].startswith(_STAY_HERE)]
 
 
 def of_answer(headers: Sequence[tuple[bytes, bytes]], request_id: bytes) -> AnswerHead:

@@ -104,10 +104,10 @@ def _decode_with_halves(body: bytes) -> _Head:
 
 
 def all_models(body: bytes) -> list[str | None]:
-    """Return every model that a JSON body may lead to: its `model`, fallbacks in `models`, and those of `tools` that call one.
+    """Return every model that a JSON body may lead to: its `model`, fallbacks in `models` and `fallbacks`, and `tools` that call one.
 
-    None stands for one that cannot be told: a `models` that is no list of names, or an agent or preset that brings its own model.
-    Raises `DuplicateKey`, in a tool, too.
+    None stands for one that cannot be told: a `models` that is no list of names, Anthropic's `fallbacks` of its own choice, or an agent or
+    preset that brings its own model. Raises `DuplicateKey`, in a tool and a fallback, too.
     """
     members = {name: body[begin:end] for name, (begin, end) in _members(body).items()}
     found: list[str | None] = [None for name in _BRING_A_MODEL if members.get(name, b"null") != b"null"]
@@ -115,10 +115,19 @@ def all_models(body: bytes) -> list[str | None]:
         found += _texts([_decoded(members["model"])])
     if "models" in members:
         found += _texts(_decoded(members["models"]))
-    for tool in _raw_list(members.get("tools", b"[]")):
-        if tool.startswith(b"{") and (place := _members(tool).get("model")) is not None:
-            found += _texts([_decoded(tool[slice(*place)])])
+    found += [_model_of(tool) for tool in _raw_list(members.get("tools", b"[]")) if tool.startswith(b"{") and "model" in _members(tool)]
+    if (fallbacks := members.get("fallbacks", b"null")) != b"null":
+        found += [_model_of(one) for one in _raw_list(fallbacks)] if fallbacks.startswith(b"[") else [None]
     return found
+
+
+def _model_of(entry: bytes) -> str | None:
+    """What an object names as its `model`; a name may stand alone."""
+    if entry.startswith(b"{"):
+        begin, end = _members(entry).get("model", (0, 0))
+        entry = entry[begin:end] or b"null"
+    name = _decoded(entry)
+    return name if isinstance(name, str) else None
 
 
 def _texts(value: Any) -> list[str | None]:

@@ -122,7 +122,7 @@ def of_last(services: Services, user: User, kind: Kind, *, now: datetime, spikes
     return compose(services, user, last_complete(kind, user.tz, now), now=now, spikes=spikes)
 
 
-def usd(value: Decimal | None) -> str:
+def usd(value: in_words.Number | None) -> str:
     """Money as reports write it.
 
     >>> usd(Decimal("1234.5")), usd(None)
@@ -248,7 +248,7 @@ def _ahead(services: Services, user: User, period: Period, now: datetime, kept_f
     guess = found.forecast
     if not found.days or guess.middle is None or guess.low is None or guess.high is None:
         return ()
-    so_far, middle, low, high = (in_words.cents(value) for value in (guess.so_far, guess.middle, guess.low, guess.high))
+    so_far, middle, low, high = (usd(value) for value in (found.so_far, guess.middle, guess.low, guess.high))
     return (f"{found.month:%B} so far {so_far}; at its end {middle}, four times out of five between {low} and {high}.",)
 
 

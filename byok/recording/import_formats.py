@@ -23,7 +23,7 @@ _PATTERN = re.compile(r"[\[*?]")  # to DuckDB `usage[1].csv` is the file `usage1
 _LONGEST_HEADER = 65_536
 _LARGEST_CELL = 131_072  # bytes; a record's text has 128 at most
 _LENGTHS = {"VARCHAR": "strlen", "BLOB": "octet_length"}
-_REPEATED = re.compile(r""" ?("[^"]*"|'[^']*')|, but got .*""")  # of DuckDB's words: a path, a cell
+_REPEATED = re.compile(r""""[^"]*"|'[^']*'|(?<=, but got ).*""")  # of DuckDB's words: a path, a cell
 _NESTED = ("STRUCT", "MAP", "UNION", "VARIANT")
 
 
@@ -73,7 +73,7 @@ def check_longest(path: Path, longest: int) -> None:
 
 def said(error: Exception) -> str:
     """What is wrong with the file, in DuckDB's words, without what they repeat of it."""
-    return _REPEATED.sub("", str(error).split("\n", 1)[0]).strip().rstrip(".")[:200]
+    return _REPEATED.sub("…", str(error).split("\n", 1)[0]).strip().rstrip(".")[:200]
 
 
 def check_columns(path: Path, names: Collection[str]) -> None:

@@ -125,7 +125,7 @@ class Journal:
 
     def _open(self) -> _OpenSegment:
         """Lock the new segment before it can be seen: one without a lock would count as sealed."""
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self.directory / segments.name(self._writer, self._number)
         hidden = path.with_suffix(segments.HIDDEN)
         fd = os.open(hidden, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)

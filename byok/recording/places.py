@@ -208,6 +208,6 @@ class LocalPlace:
 @contextlib.contextmanager
 def locked(directory: Path) -> Iterator[None]:
     """Hold the writers' lock of a directory; waits for another process that holds it."""
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with disk.locked(directory / _LOCK, make=True):
         yield

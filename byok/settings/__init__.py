@@ -40,6 +40,11 @@ class VendorEntry(BaseModel):
     leave: Literal["cancel", "drain"] = "cancel"  # what happens upstream when the client leaves
 
 
+def _lies_in(file: Path, directory: Path) -> bool:
+    """Whether a file is in a directory by its name, or by where links lead."""
+    return file.is_relative_to(directory) or file.resolve().is_relative_to(directory.resolve())
+
+
 class Settings(BaseSettings):
     """The installation's settings; frozen, passed on by the faces, never read from a global."""
 
@@ -223,7 +228,7 @@ class Settings(BaseSettings):
     def _fits_together(self) -> "Settings":
         if self.gateway_port == self.web_port:
             raise ValueError("BYOK_GATEWAY_PORT and BYOK_WEB_PORT must differ")
-        if self.master_key is None and self.master_key_file.is_relative_to(self.data):
+        if self.master_key is None and _lies_in(self.master_key_file, self.data):
             raise ValueError("BYOK_MASTER_KEY_FILE must lie outside BYOK_DATA: a copy of the data would hold the key to it")
         if bool(self.oidc_issuer) != bool(self.oidc_client_id):
             raise ValueError("BYOK_OIDC_ISSUER and BYOK_OIDC_CLIENT_ID belong together: set both or none")

@@ -25,7 +25,7 @@ def base_urls(environ: Mapping[str, str]) -> dict[str, str]:
 def from_file(path: Path, known: Collection[str], faults: list[str]) -> dict[str, Any]:
     """What the file says of them; nothing if there is none. What is wrong with the file is added to `faults`."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors begin a file with a mark
     except FileNotFoundError:
         return {}
     except tomllib.TOMLDecodeError as error:

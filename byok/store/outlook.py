@@ -1,5 +1,6 @@
 """Where a month is going: the engine's daily sums of a scope, and the forecast over them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -20,7 +21,8 @@ _COLUMNS = {"cost": "cost_usd", "tokens": "total_tokens", "calls": "calls"}
 class Outlook:
     """A month in the scope's zone, from its first day up to the day `until`: what it came to so far, and will.
 
-    `days` are the sums of the month's days that had calls (USD, tokens or calls); `unpriced_calls` of this month are in no cost.
+    `days` are the sums of the month's days that had calls (USD, tokens or calls); `unpriced_calls` of this month are in no cost. `so_far`
+    is their exact sum; None where calls were made and no cost of any is known.
     """
 
     metric: Metric
@@ -30,11 +32,12 @@ class Outlook:
     days: dict[date, float]
     forecast: Forecast
     unpriced_calls: int
+    so_far: Decimal | int | None
 
     def facts(self) -> dict[str, Any]:
         """The shape that the API and `byok forecast --json` give; amounts in USD have nine places, others are whole."""
         found = self.forecast
-        amounts = {"so_far": found.so_far, "middle": found.middle, "low": found.low, "high": found.high}
+        amounts = {"so_far": self.so_far, "middle": found.middle, "low": found.low, "high": found.high}
         return {
             "metric": self.metric,
             "month": f"{self.month:%Y-%m}",
@@ -44,7 +47,7 @@ class Outlook:
             "unpriced_calls": self.unpriced_calls,
         }
 
-    def _amount(self, value: float | None) -> Decimal | int | None:
+    def _amount(self, value: Decimal | float | None) -> Decimal | int | None:
         if value is None:
             return None
         return Decimal(str(value)).quantize(Decimal("1e-9")) if self.metric == "cost" else round(value)
@@ -72,8 +75,14 @@ def outlook(engine: Engine, scope: AnyScope, *, now: datetime, metric: Metric = 
     else:
         past = {day: value for day, value in values.items() if day >= since}
         found = forecast.month_end(list(past), list(past.values()), today=today, until=until, elapsed=_elapsed(now, today, scope.tz))
-    unpriced = sum(row["unpriced_calls"] for day, row in sums.items() if day >= month)
-    return Outlook(metric, month, today, until, of_month, found, unpriced)
+    rows_of_month = [row for day, row in sums.items() if day >= month]
+    unpriced = sum(row["unpriced_calls"] for row in rows_of_month)
+    return Outlook(metric, month, today, until, of_month, found, unpriced, _so_far([row[_COLUMNS[metric]] for row in rows_of_month]))
+
+
+def _so_far(amounts: Sequence[Decimal | int | None]) -> Decimal | int | None:
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known) if known or not amounts else None
 
 
 def _first_whole_day(earliest: date, tz: str, kept_from: datetime | None) -> date:

@@ -84,7 +84,7 @@ def _small_print(found: Outlook, chosen: Filters) -> str:
 
 def _nothing_priced(found: Outlook) -> bool:
     """Whether there are calls, but none of which any cost is known: that is not $0.00."""
-    return found.metric == "cost" and bool(found.unpriced_calls) and not found.forecast.so_far
+    return found.so_far is None
 
 
 def _day(day: date) -> str:

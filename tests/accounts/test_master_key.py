@@ -1,6 +1,8 @@
 import base64
 import multiprocessing
+import os
 import stat
+import struct
 from typing import get_args
 
 import pytest
@@ -59,6 +61,27 @@ def test_a_key_that_others_can_read_is_refused(settings, mode):
     settings.master_key_file.chmod(mode)
     with pytest.raises(MasterKeyInvalid, match=f"{mode:04o}"):
         load_master_key(settings)
+
+
+OWNER, USER, GROUP, MASK, OTHERS, NOBODY_NAMED = 0x01, 0x02, 0x04, 0x10, 0x20, 0xFFFFFFFF
+
+
+@pytest.mark.skipif(not hasattr(os, "setxattr"), reason="only Linux has these")
+@pytest.mark.parametrize(("reader", "group", "well"), [(os.geteuid(), 0, True), (os.geteuid() + 1, 0, False), (os.geteuid(), 4, False)])
+def test_a_key_that_an_access_list_gives_to_us_alone_is_taken_as_systemd_gives_it(settings, reader, group, well):
+    key, read = load_master_key(settings), 4
+    entries = [(OWNER, read, NOBODY_NAMED), (USER, read, reader), (GROUP, group, NOBODY_NAMED), (MASK, read, NOBODY_NAMED)]
+    packed = b"".join(struct.pack("<HHI", *entry) for entry in (*entries, (OTHERS, 0, NOBODY_NAMED)))
+    try:
+        os.setxattr(settings.master_key_file, "system.posix_acl_access", struct.pack("<I", 2) + packed)
+    except OSError:
+        pytest.skip("this file system has no access lists")
+    assert settings.master_key_file.stat().st_mode & 0o777 == 0o440
+    if well:
+        assert load_master_key(settings) == key
+    else:
+        with pytest.raises(MasterKeyInvalid, match="0440"):
+            load_master_key(settings)
 
 
 def test_a_key_in_the_environment_needs_no_file(tmp_path):

@@ -133,6 +133,22 @@ def test_what_a_short_plan_no_longer_keeps_stays_counted(office, record):
         office.world.now += timedelta(hours=5)
 
 
+def test_calls_without_a_price_stay_counted_when_a_short_plan_no_longer_keeps_them(office, record):
+    office.keep(users.change(office.db, BOB, plan="free"))
+    made, total = put(office, BOB, usd=Decimal(10)), 0
+    office.at("2026-11-01T06:00:00+00:00")
+    while office.world.now.day < 12:
+        total += 1
+        office.world.reader.append([record(office.world.now, BOB, model="unknown-1")])
+        office.count()
+        assert figured(office, made).figure.unpriced_calls == total
+        office.world.now += timedelta(hours=5)
+    budgets.carry(office.db, BOB)
+    office.world.reader.tail = office.world.reader.tail.slice(0, 0)  # erased
+    office.count()
+    assert figured(office, made).figure.unpriced_calls == total
+
+
 def test_a_plan_that_is_made_shorter_takes_nothing_back(office, record):
     office.world.reader.publish([record("2026-11-02T00:00:00Z", **MTOK)])
     made = put(office, tokens=10**9)

@@ -1,6 +1,7 @@
 """A process imports only what it uses."""
 
 import resource
+import signal
 import subprocess
 import sys
 
@@ -19,6 +20,21 @@ print(*(name for name in ("pandas", "jinja2", "css_inline", "sqlglot", "pyspark"
 
 def test_the_keeper_starts_without_pandas_and_what_only_some_need():
     assert subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, check=True).stdout.split() == []
+
+
+@pytest.mark.parametrize("nohup", [False, True])
+def test_a_terminal_that_is_closed_stops_a_process_in_order_but_under_nohup(installation, nohup):
+    run = [sys.executable, "-m", "byok", "keeper", "--data", str(installation.data)]
+    set_up = (lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) if nohup else None
+    with subprocess.Popen(run, env=installation.env, stderr=subprocess.PIPE, text=True, preexec_fn=set_up) as keeper:
+        assert keeper.stderr and "started" in keeper.stderr.readline()
+        keeper.send_signal(signal.SIGHUP)
+        if nohup:
+            with pytest.raises(subprocess.TimeoutExpired):
+                keeper.wait(2)
+            keeper.terminate()
+        assert keeper.wait(30) == 0
+        assert "stopped" in keeper.stderr.read()
 
 
 CRASHED = """

@@ -288,7 +288,7 @@ def test_the_master_key_is_rotated_and_everything_goes_on(ada):
     file = Path(ada.env["BYOK_MASTER_KEY_FILE"])
     before = file.read_text()
     said = ada.ok("rotate-master-key")
-    assert "1 stored secrets wrapped" in said
+    assert "1 stored secret wrapped" in said
     assert file.read_text() != before
     assert file.read_text().strip() not in said
     assert ada.json("rotate-master-key", "--json")["rows"] == 1
@@ -348,3 +348,22 @@ def test_doctor_says_when_budgets_are_not_counted(ada):
         budgets.note(db, [(budget_id, figure)])
         again = {finding.what: finding for finding in doctor.examine(place, ada.env, now=now + timedelta(minutes=3))}
         assert again["budgets"].ok
+
+
+def test_the_doctor_looks_at_the_file_with_the_jwt_secret(installation, tmp_path):
+    secret = tmp_path / "jwt.secret"
+    env = {"BYOK_JWT_SECRET_FILE": str(secret)}
+
+    def said() -> str:
+        return installation.run("doctor", env=env).stdout
+
+    assert "FAULT  JWT secret" in said() and "No such file" in said()
+    for text, mode, found in (
+        ("short", 0o600, "FAULT  JWT secret"),
+        ("a secret of more than 32 characters", 0o640, "ok     JWT secret     {secret} can be read by others (mode 0640)"),
+        ("a secret of more than 32 characters", 0o600, "ok     JWT secret     well formed"),
+    ):
+        secret.write_text(text)
+        secret.chmod(mode)
+        assert found.format(secret=secret) in said()
+    assert "JWT secret" not in installation.run("doctor").stdout

@@ -106,6 +106,11 @@ ESCAPES: list[tuple[str, dict[str, Any] | bytes]] = [
     ("/openai/v1/responses", {"prompt": {"id": "pmpt_1"}}),
     ("/openai/v1/responses", {"model": "gpt-4o-mini", "tools": [{"type": "image_generation", "model": "gpt-image-1"}]}),
     ("/anthropic/v1/messages", {"model": "gpt-4o-mini", "tools": [{"type": "advisor", "model": "claude-opus-4-5"}]}),
+    ("/anthropic/v1/messages", {"model": "gpt-4o-mini", "fallbacks": [{"model": "gpt-4o-mini"}, {"model": "claude-opus-4-5"}]}),
+    ("/anthropic/v1/messages", {"model": "gpt-4o-mini", "fallbacks": "default"}),
+    ("/anthropic/v1/messages", {"model": "gpt-4o-mini", "fallbacks": [{"max_tokens": 1}]}),
+    ("/anthropic/v1/messages", {"model": "gpt-4o-mini", "fallbacks": {"model": "gpt-4o-mini"}}),
+    ("/openai/v1/chat/completions", {"model": "gpt-4o-mini", "fallbacks": ["gpt-4o"]}),
     ("/gemini/v1beta/models/gemini-2.5-flash:generateContent", {"model": "gpt-4o-mini"}),
     ("/gemini/v1beta/models/gpt-4o-mini:generateContent", {"model": "models/gemini-2.5-flash"}),
     ("/gemini/v1beta/models/gpt-4o-mini:batchGenerateContent", {"batch": {}}),
@@ -133,6 +138,7 @@ def test_no_other_way_leads_to_another_model(mini: httpx.Client, vendor: Loopbac
         b'{"model":"gpt-4o","mod\\u0065l":"gpt-4o-mini"}',
         b'{"model":"gpt-4o-mini","models":["gpt-4o"],"models":["gpt-4o-mini"]}',
         b'{"model":"gpt-4o-mini","tools":[{"model":"gpt-4o","model":"gpt-4o-mini"}]}',
+        b'{"model":"gpt-4o-mini","fallbacks":[{"model":"gpt-4o","model":"gpt-4o-mini"}]}',
     ],
 )
 def test_two_readings_of_a_body_are_refused(mini: httpx.Client, vendor: LoopbackVendor, body: bytes) -> None:
@@ -157,7 +163,9 @@ def test_a_vendor_key_of_the_caller_s_own_is_no_way_around(mini: httpx.Client) -
     ("path", "body"),
     [
         ("/openai/v1/chat/completions", {"model": "gpt-4o-mini-2024-07-18"}),
-        (CHAT, {"model": "openai/gpt-4o-mini", "models": ["gpt-4o-mini"]}),
+        (CHAT, {"model": "openai/gpt-4o-mini", "models": ["gpt-4o-mini"], "fallbacks": [{"model": "gpt-4o-mini"}, "gpt-4o-mini"]}),
+        (CHAT, {"model": "gpt-4o-mini", "fallbacks": None}),
+        (CHAT, {"model": "gpt-4o-mini", "fallbacks": []}),
         (CHAT, {"model": "gpt-4o-mini", "tools": [{"type": "function", "function": {"parameters": {"model": "gpt-4o"}}}], "agent": None}),
         ("/openai/v1/responses/input_tokens", {"model": "gpt-4o-mini"}),
     ],

@@ -121,6 +121,24 @@ def test_a_redirect_is_relayed_and_not_followed(house: Any, client: httpx.Client
     assert house.records()[0].status == 302
 
 
+def test_no_vendor_learns_who_called(client: httpx.Client, vendor: LoopbackVendor) -> None:
+    """A proxy in front of us, such as the nginx of deploy/, says so to us."""
+    names = [
+        "X-Forwarded-For",
+        "X-Forwarded-Host",
+        "X-Forwarded-Proto",
+        "Forwarded",
+        "Via",
+        "X-Real-IP",
+        "True-Client-IP",
+        "CF-Connecting-IP",
+    ]
+    client.post(CHAT, json=QUESTION, headers=dict.fromkeys(names, "203.0.113.9") | {"x-request-id": "mine"})
+    sent = dict(vendor.seen[0].headers)
+    assert "203.0.113.9" not in sent.values()
+    assert sent["x-request-id"] == "mine"
+
+
 def test_hop_by_hop_headers_and_cookies_stay_here_both_ways(client: httpx.Client, vendor: LoopbackVendor) -> None:
     returned = [JSON, ("set-cookie", "a=b"), ("keep-alive", "timeout=5"), ("connection", "x-inner"), ("x-inner", "1"), ("x-byok-fake", "1")]
     vendor.script = Reply(headers=returned, body=ANSWER)

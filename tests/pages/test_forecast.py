@@ -1,6 +1,7 @@
 """The line under the Overview that says where the month will end."""
 
 from datetime import date, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -19,7 +20,8 @@ def a_month(ada, record):
 
 def outlook_of(found: Forecast, *, metric="cost", days=None, unpriced=0) -> Outlook:
     days = {date(2026, 11, 3): 40.0} if days is None else days
-    return Outlook(metric, date(2026, 11, 1), date(2026, 11, 20), date(2026, 12, 1), days, found, unpriced)
+    so_far = Decimal(str(found.so_far)) if found.so_far or not unpriced else None
+    return Outlook(metric, date(2026, 11, 1), date(2026, 11, 20), date(2026, 12, 1), days, found, unpriced, so_far)
 
 
 PATH = tuple(Step(date(2026, 11, 20) + timedelta(days=n), 40 + 2.0 * n, 40 + n, 40 + 3.0 * n) for n in range(11))

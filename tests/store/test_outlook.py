@@ -39,6 +39,17 @@ def test_the_month_so_far_and_its_end(month):
     assert facts["so_far"] == Decimal("3.150000000")
 
 
+def test_what_the_month_came_to_is_exact_and_not_known_where_no_cost_is(world, record):
+    huge = [record(NOW - timedelta(hours=n), prompt_tokens=10**13 + n, completion_tokens=1) for n in range(1, 40)]
+    world.reader.append(huge)
+    exact = sum(Decimal(row["prompt_tokens"]) * Decimal("0.00000015") + Decimal("0.0000006") for row in huge)
+    assert outlook(world.engine, hers(), now=NOW).facts()["so_far"] == exact
+    world.reader.append([record(NOW - timedelta(hours=1), vendor="groq", model="unknown-1")])
+    nothing = outlook(world.engine, hers(vendors=("groq",)), now=NOW)
+    assert (nothing.facts()["so_far"], nothing.unpriced_calls) == (None, 1)
+    assert outlook(world.engine, hers(vendors=("xai",)), now=NOW).facts()["so_far"] == 0
+
+
 def test_tokens_and_calls_have_their_own(month):
     assert outlook(month.engine, hers(), now=NOW, metric="tokens").forecast.so_far == 21_000_015
     assert outlook(month.engine, hers(), now=NOW, metric="calls").facts()["so_far"] == 22

@@ -33,6 +33,7 @@ class _Delta(msgspec.Struct):
 
 class _Block(msgspec.Struct):
     type: Any = None
+    to: Any = None  # of a `fallback`: who goes on, as the first model declined
 
 
 class _Event(msgspec.Struct):
@@ -49,6 +50,7 @@ class _Event(msgspec.Struct):
 _FINE = ("message_start", "message_delta", "message_stop", "content_block_start", "content_block_stop", "ping", "message")
 _WITH_TOTALS = ("message_delta", "message_stop")
 _WRITTEN, _BY_AGE = "cache_creation_input_tokens", "cache_creation"
+_INPUT = ("input_tokens", "cache_read_input_tokens", _WRITTEN)
 _TOOLS = ("tool_use", "server_tool_use")
 _decode = msgspec.json.Decoder(_Event).decode
 
@@ -61,10 +63,13 @@ def read_event(data: bytes, seen: Seen) -> None:
         if delta is not None and (text := delta.text or delta.thinking or delta.partial_json):
             seen.count(text)
         return
-    if event.content_block is not None and event.content_block.type in _TOOLS:
-        seen.count(None)
     message = mapping(event.message)
     _read_model(event.model or message.get("model"), seen)
+    if (block := event.content_block) is not None:
+        if block.type in _TOOLS:
+            seen.count(None)
+        elif block.type == "fallback":
+            _go_on_as(mapping(block.to).get("model"), seen)
     if event.type not in _FINE or event.error or event.base_resp:
         seen.failure = failure_in(data) or seen.failure
     seen.ended = seen.ended or event.type in ("message_stop", "error")
@@ -72,6 +77,8 @@ def read_event(data: bytes, seen: Seen) -> None:
     if usage:
         told = number(usage.get("output_tokens")) is not None  # without it, the output is still the guess of the beginning
         seen.report(_merged(seen.usage or {}, usage), final=seen.final or (told and event.type in _WITH_TOTALS), covers=told)
+        for step in _iterations(usage, "fallback_message"):
+            _go_on_as(step.get("model"), seen)
 
 
 def read_answer(body: bytes, seen: Seen) -> None:
@@ -96,7 +103,7 @@ def counts(usage: Mapping[str, Any]) -> TokenCounts:
     """
     read, written = number(usage.get("cache_read_input_tokens")), _written(usage)
     uncached, completion = number(usage.get("input_tokens")), number(usage.get("output_tokens"))
-    for iteration in _compactions(usage):
+    for iteration in _iterations(usage, "compaction"):
         read = add(read, number(iteration.get("cache_read_input_tokens")))
         written = add(written, _written(iteration))
         uncached = add(uncached, number(iteration.get("input_tokens")))
@@ -128,8 +135,16 @@ def _read_model(model: object, seen: Seen) -> None:
         seen.model = model
 
 
+def _go_on_as(model: object, seen: Seen) -> None:
+    """Another model answers than the one that the stream began with."""
+    if isinstance(model, str) and model:
+        seen.model = model
+
+
 def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> Mapping[str, Any]:
     known = {name: value for name, value in new.items() if value is not None}
+    if not any(known.get(name) for name in _INPUT):  # zeros alone say that there is nothing new, not that there was no input
+        known = {name: value for name, value in known.items() if name not in _INPUT or not old.get(name)}
     if _WRITTEN in known and known[_WRITTEN] != (old.get(_WRITTEN) or 0):
         old = {**old, _BY_AGE: None}  # which told of the older total
     elif _BY_AGE in known and _WRITTEN not in known and known[_BY_AGE] != old.get(_BY_AGE):
@@ -141,11 +156,11 @@ def _written(usage: Mapping[str, Any]) -> int | None:
     return largest(number(usage.get(_WRITTEN)), written_by_age(usage.get(_BY_AGE)))
 
 
-def _compactions(usage: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _iterations(usage: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
     iterations = usage.get("iterations")
     if not isinstance(iterations, list):
         return []
-    return [step for step in map(mapping, iterations[:1000]) if step.get("type") == "compaction"]
+    return [step for step in map(mapping, iterations[:1000]) if step.get("type") == kind]
 
 
 FORMAT = Format(

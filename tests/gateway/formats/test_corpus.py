@@ -29,6 +29,10 @@ def read(exchange: dict[str, Any], route: Route, encoding: str) -> Outcome:
     return reading.outcome()
 
 
+# The corpus names the model that a stream begins with; this one's own `fallback` and `iterations` name the one that answered and is billed.
+ANSWERED = {"66411e60ec0a03c2": "claude-opus-4-8"}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_every_exchange_is_counted_as_billed(recorded: list[tuple[dict[str, Any], Route]], encoding: str):
@@ -43,9 +47,8 @@ def test_every_exchange_is_counted_as_billed(recorded: list[tuple[dict[str, Any]
         else:
             right = outcome.usage_source in ("none", "estimated") and outcome.counts.prompt_tokens is None
         if exchange["status"] == 200:
-            right = (
-                right and bool(outcome.failure_status) == bool(exchange["error_in_body"]) and outcome.model == exchange["response_model"]
-            )
+            model = ANSWERED.get(exchange["id"], exchange["response_model"])
+            right = right and bool(outcome.failure_status) == bool(exchange["error_in_body"]) and outcome.model == model
         if not right:
             wrong.append((exchange["vendor"], exchange["id"], outcome))
     assert booked > 400
