@@ -59,6 +59,8 @@ class Costs(BaseModel):
     request_usd: Decimal | None
     saved_usd: Decimal | None = Field(description="What caching saved, less what writing the cache cost more.")
     usd_per_1000_calls: Decimal | None
+    cached_tokens: int
+    cache_write_tokens: int
     unpriced_calls: int
     total_calls: int
 

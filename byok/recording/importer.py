@@ -26,6 +26,7 @@ CHUNK_ROWS = 500_000
 _NUMBERS = tuple(column.name for column in COLUMNS if column.type in ("bigint", "integer", "smallint"))
 _COUNTS = tuple(name for name in _NUMBERS if name != "status")
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")  # types that need no second look
+_MOST = 2**53 - 1  # of a count: what the gateway takes from a vendor at most, and what sums have room for
 _MISSING_KEY = "key_imported"
 _REFUSED = "refused"
 _LONGEST_TEXT = 128  # beyond what any record's text may have: a small file can name a cell of megabytes in every row
@@ -190,7 +191,7 @@ class _Source:
     def _refused(self) -> str:
         doubtful = [name for name in _NUMBERS if name in self._types and self._types[name] not in _WHOLE]
         unreadable = [f"(raw_{name} is not null and coalesce({name} <> try_cast(raw_{name} as double), true))" for name in doubtful]
-        negative = [f"coalesce({name} < 0, false)" for name in _COUNTS]
+        beyond = [f"coalesce({name} not between 0 and {_MOST}, false)" for name in _COUNTS]
         wrong = [
             "coalesce(ts not between timestamptz '2000-01-01 00:00:00Z' and timestamptz '9998-12-31 00:00:00Z', true)",
             "user_id is null",
@@ -200,9 +201,9 @@ class _Source:
             f"not regexp_full_match(coalesce(key_id, '{_MISSING_KEY}'), 'key_[A-Za-z0-9_]{{1,64}}|passthrough')",
             "coalesce(status not between 100 and 999, true)",
             "coalesce(greatest(latency_ms, ttft_ms) > 2147483647, false)",
-            "coalesce(prompt_tokens::hugeint + completion_tokens > 9007199254740991, false)",
+            f"coalesce(prompt_tokens::hugeint + completion_tokens > {_MOST}, false)",
         ]
-        return " or ".join([*unreadable, *negative, *wrong])
+        return " or ".join([*unreadable, *beyond, *wrong])
 
     def _run(self, query: str) -> duckdb.DuckDBPyConnection:
         try:

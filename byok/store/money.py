@@ -123,7 +123,8 @@ def _totals(rows: list[dict[str, Any]]) -> dict[str, Any]:
     totals: dict[str, Any] = {"total_calls": sum(row["calls"] for row in rows)}
     for name in ("cost_usd", *PARTS, "saved_usd"):
         totals[name] = sum((row[name] for row in priced), Decimal(0)).quantize(NANO) if priced or not rows else None
-    totals["unpriced_calls"] = sum(row["unpriced_calls"] for row in rows)
+    for name in ("cached_tokens", "cache_write_tokens", "unpriced_calls"):
+        totals[name] = sum(row[name] for row in rows)
     totals["usd_per_1000_calls"] = _per_thousand(totals["cost_usd"], totals["total_calls"] - totals["unpriced_calls"])
     return totals
 

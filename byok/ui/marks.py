@@ -77,6 +77,9 @@ def told(user: User, episodes: Sequence[Episode] | None, chosen: Filters) -> Non
         st.caption(in_words.literal(f"◆ {at:%a} {in_words.day(at)}, {at:%H:%M} · {_name(episode)}: {episode.peak.why}"))
     if len(episodes) > _MOST_SENTENCES:
         st.caption(f"And {len(episodes) - _MOST_SENTENCES:,} more spikes in this period.")
+    own = "each user's own clock" if chosen.everyone else f"your own clock ({user.tz})"
+    if episodes and (chosen.everyone or user.tz != chosen.zone.key):
+        st.caption(f"What is usual at which hour goes by {own}, all other times on this page by that of {chosen.zone.key}.")
 
 
 @st.fragment(run_every=_AGAIN)

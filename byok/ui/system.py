@@ -72,11 +72,12 @@ def files() -> None:
 
 
 def prices() -> None:
-    """How many there are, and of when."""
-    rows = questions.price_list(services.current().engine)
-    begins = [row["valid_from"] for row in rows if row["valid_from"]]
-    since = f", the newest in force since {in_words.day(max(begins), year=True)}" if begins else ""
-    st.markdown(f"{in_words.plural(len(rows), 'model')} with a price{since}.")
+    """How many models have one, and of when the newest is."""
+    book, today = services.current(), session.now().date()
+    priced = len(questions.price_list(book.engine))
+    dated = [price.since for model in book.engine.catalogue.models() for price in model.prices if price.since and price.since <= today]
+    newest = f"; the newest price is dated {max(dated):%Y-%m-%d}" if dated else ""
+    st.markdown(f"{in_words.plural(priced, 'model')} with a price{newest}.")
     st.caption("`byok prices list` names each with its source; `byok prices check` compares them with those of the package genai-prices.")
 
 

@@ -14,3 +14,12 @@ def test_what_if_says_what_was_paid_and_what_would_have_been(ada: Installation) 
     assert (row["to_model"], Decimal(str(row["difference_usd"]))) == ("gpt-4o-mini", Decimal("-3.29"))
     refused = ada.run("what-if", "ada@example.org", "--replace", "gpt-4o")
     assert (refused.exit_code, "vendor/model=vendor/model" in refused.stderr) == (1, True)
+
+
+def test_a_count_beyond_belief_keeps_nobody_from_asking(ada: Installation) -> None:
+    """Vendors are believed up to 2^53."""
+    ts = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    counts = {"prompt_tokens": 2**53 - 2, "completion_tokens": 1, "total_tokens": 2**53 - 1}
+    ada.import_rows({"ts": ts, "user_id": ada.user_id("ada@example.org"), "vendor": "openai", "model": "gpt-4o", **counts})
+    (row,) = ada.json("what-if", "ada@example.org", "--cached-share", "1", "--json")["what_if"]
+    assert (row["calls"], row["total_tokens"]) == (1, 2**53 - 1)

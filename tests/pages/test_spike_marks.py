@@ -67,6 +67,12 @@ def test_the_chart_does_not_wait_for_its_marks_and_what_was_found_is_remembered(
     assert len(asked) == 1
 
 
+def test_where_the_page_has_another_zone_it_says_whose_clock_the_usual_hours_go_by(runaway, open_app):
+    words = "What is usual at which hour goes by your own clock (UTC), all other times on this page by that of Asia/Kathmandu."
+    assert words in text_of(open_app(runaway, range="7d", grain="day", tz="Asia/Kathmandu"))
+    assert "your own clock" not in text_of(open_app(runaway, range="7d", grain="day", tz="UTC"))
+
+
 def test_without_a_spike_there_is_no_diamond(ada, record, open_app):
     record(ada)
     app = open_app(ada)

@@ -116,6 +116,8 @@ def test_missing_optional_columns_are_null_and_a_total_is_made_of_its_parts(plac
         {"endpoint": "telepathy"},
         {"usage_source": "rumour"},
         {"prompt_tokens": -1},
+        {"total_tokens": 2**53, "prompt_tokens": None},
+        {"cached_tokens": 2**62},
         {"status": 7},
         {"key_id": "sk-proj-secret"},
         {"user_id": None},

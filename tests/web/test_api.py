@@ -291,6 +291,8 @@ def test_costs_are_split_into_parts_that_add_up_and_name_their_prices(shared_hom
     parts = ("input_usd", "cached_usd", "written_usd", "output_usd", "request_usd")
     for row in [*body["costs"], body]:
         assert (row["cost_usd"] is None and row["output_usd"] is None) or sum(row[name] for name in parts) == row["cost_usd"]
+    for name in ("cached_tokens", "cache_write_tokens"):
+        assert body[name] == sum(row[name] for row in body["costs"])
     assert [row["price_sources"] for row in body["costs"]] == [["as stated by the product's owner (2026-06-06)"]] * 2 + [[]]
     assert body["costs"][0]["usd_per_1000_calls"] is not None
     assert "price_sources" not in get(shared_home, "/costs?group_by=day")[1]["costs"][0]

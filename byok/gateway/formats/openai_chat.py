@@ -53,6 +53,8 @@ class _Top(msgspec.Struct):
 
 class _Chunk(_Top):
     choices: list[_Choice] | None = None
+    type: Any = None  # of the events of transcriptions and speech
+    delta: Any = None
 
 
 _decode_chunk = msgspec.json.Decoder(_Chunk).decode
@@ -68,6 +70,8 @@ def read_event(data: bytes, seen: Seen) -> None:
     chunk = _decode(data)
     choices = chunk.choices or ()
     finished = False
+    if chunk.type is not None and str(chunk.type).endswith((".text.delta", ".audio.delta")):
+        seen.count(chunk.delta)
     for choice in choices:
         _count(choice, seen)
         finished = finished or bool(choice.finish_reason)

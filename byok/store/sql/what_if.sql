@@ -5,7 +5,7 @@ with swapped as (
             coalesce(m.to_vendor, u.vendor) as vendor,
             coalesce(m.to_model, u.model) as model,
             case when $cached_share::double is null then u.cached_tokens
-                else floor(u.prompt_tokens::decimal(18, 0) * $cached_share::decimal(10, 9))::bigint end as cached_tokens,
+                else floor(u.prompt_tokens::decimal(27, 0) * $cached_share::decimal(10, 9))::bigint end as cached_tokens,
             case when $cached_share::double is null then u.cache_write_tokens end as cache_write_tokens
         ),
         u.vendor as was_vendor, u.model as was_model, u.cost_usd as was_usd
