@@ -1,5 +1,6 @@
 """What the web process says in JSON: exact numbers, and one body for every error."""
 
+import errno
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Context, Decimal
@@ -16,6 +17,7 @@ from byok.errors import BadRequest, ByokError, TooManyRequests
 _NANO = Decimal("1e-9")
 _WIDE = Context(prec=60)  # sums of decimal(18,9) outgrow the default 28 digits
 log = structlog.get_logger("byok.web")
+_OF_FILES = {errno.EACCES, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EROFS}
 NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
@@ -119,9 +121,11 @@ async def our_fault(_: Request, fault: Exception) -> ExactJson:
 
 
 async def file_fault(request: Request, fault: Exception) -> ExactJson:
-    """Starlette's handler for a disk that refuses; which file it was is for the operator."""
+    """Starlette's handler for OSError: a disk that refuses, or else (a connection, a time-out) something unforeseen. What it was is for
+    the operator."""
     log.error("request_failed", method=request.method, exc_info=fault)
-    return error(FilesUnavailable())
+    of_files = isinstance(fault, OSError) and (fault.filename is not None or fault.errno in _OF_FILES)
+    return error(FilesUnavailable() if of_files else Internal())
 
 
 async def internal_fault(_: Request, __: Exception) -> ExactJson:

@@ -51,3 +51,12 @@ def test_files_that_cannot_be_read_are_a_503_without_their_place(home: Home, mon
     answered = home.client.get("/usage", headers=home.ada.bearer)
     assert (answered.status_code, answered.json()["error"]["code"]) == (503, "files_unavailable")
     assert "usage" not in answered.text
+
+
+def test_a_time_out_is_no_fault_of_a_file(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr("byok.recording.reader.Reader.view", refuse)
+    answered = home.client.get("/usage", headers=home.ada.bearer)
+    assert (answered.status_code, answered.json()["error"]["code"]) == (500, "internal")
