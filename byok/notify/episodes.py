@@ -49,7 +49,7 @@ def tell(db: Database, rule: Rule, found: Iterable[Finding], *, now: datetime, n
         told = _told_near(connection, rule, ordered)
         for one in ordered:
             if one.user_id in known:
-                put += _tell_one(connection, rule, one, told[series_of(one)], now, not_before)
+                put += _tell_one(connection, rule, one, told, now, not_before)
     return put
 
 
@@ -111,10 +111,17 @@ def _told_near(connection: Connection, rule: Rule, found: Sequence[Finding]) -> 
     return told
 
 
-def _tell_one(connection: Connection, rule: Rule, one: Finding, told: list[_Told], now: datetime, not_before: datetime | None) -> int:
-    """`told`: what is remembered of its series; brought up to date."""
+def _tell_one(
+    connection: Connection, rule: Rule, one: Finding, told: Mapping[Series, list[_Told]], now: datetime, not_before: datetime | None
+) -> int:
+    """`told`: what is remembered near it; brought up to date."""
     near = _pause(one)
-    fitting = [row for row in told if row.began_at <= one.hour + near and row.last_at >= one.hour - near]
+    fitting = [
+        (series, row)
+        for series in _told_of(one)
+        for row in told[series]
+        if row.began_at <= one.hour + near and row.last_at >= one.hour - near
+    ]
     if not fitting:
         facts = one.dump()
         values: dict[str, Any] = {
@@ -129,9 +136,9 @@ def _tell_one(connection: Connection, rule: Rule, one: Finding, told: list[_Told
             "told_at": now,
         }
         seq = connection.execute(sa.insert(alert_episodes).values(**values).returning(alert_episodes.c.seq)).scalar_one()
-        told.append(_Told(seq, one.hour, one.hour, one.level, facts))
+        told[series_of(one)].append(_Told(seq, one.hour, one.hour, one.level, facts))
         return _put(connection, rule, seq, "alert", one, now, not_before)
-    before = max(fitting, key=lambda row: row.began_at)
+    series, before = max(fitting, key=lambda found: (found[0] == series_of(one), found[1].began_at))
     changed: dict[str, Any] = {
         "began_at": min(before.began_at, one.hour),
         "last_at": max(before.last_at, one.hour),
@@ -142,8 +149,13 @@ def _tell_one(connection: Connection, rule: Rule, one: Finding, told: list[_Told
     if after == before:
         return 0
     connection.execute(sa.update(alert_episodes).where(alert_episodes.c.seq == before.seq).values(**changed))
-    told[told.index(before)] = after
+    told[series][told[series].index(before)] = after
     return _put(connection, rule, after.seq, "alert", one, now, not_before) if after.level != before.level else 0
+
+
+def _told_of(one: Finding) -> set[Series]:
+    """Whose episodes it may belong to: a running hour may stand out over all models first, and in one of them minutes later."""
+    return {series_of(one), (one.user_id, one.vendor, ""), (one.user_id, "", "")} if one.kind == "spike" else {series_of(one)}
 
 
 def _put(connection: Connection, rule: Rule, seq: int, what: str, one: Finding, now: datetime, not_before: datetime | None) -> int:

@@ -189,7 +189,7 @@ def test_every_open_stream_ends_and_has_its_row_when_the_gateway_is_told_to_stop
     assert client.stored() == 50
 
 
-STEPS = re.search(r"```sh\n(mkdir -p backup/usage\n.*?)```", (PROJECT / "docs" / "operations.md").read_text(), re.S)
+STEPS = re.search(r"```sh\n(umask 077 .*?)```", (PROJECT / "docs" / "operations.md").read_text(), re.S)
 
 
 def test_a_backup_taken_in_full_run_is_restored_with_every_call_once(install, tmp_path):

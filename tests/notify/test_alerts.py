@@ -138,6 +138,25 @@ def test_hours_in_a_row_are_one_episode_that_is_told_to_be_over(book):
     assert check(book, *hours, again) == [("alert", again.hour, book.ada.id, "alert")], "after a quiet hour it is told anew"
 
 
+@pytest.mark.parametrize("coarse", [{"vendor": "openai", "model": ""}, {"vendor": "", "model": ""}])
+def test_a_loop_that_stood_out_over_all_models_first_is_told_once(book, coarse):
+    book.rule(book.ada)
+    assert len(check(book, spike(book.ada, **coarse))) == 1
+    assert check(book, spike(book.ada), spike(book.ada, model="gpt-4o")) == []
+    book.later(hours=1)
+    assert check(book, spike(book.ada, -1, score=0.95), spike(book.ada)) == []
+    book.later(hours=1)
+    assert check(book, spike(book.ada, -1), spike(book.ada)) == [], "it goes on, and may do so in the next hour"
+    book.later(hours=1)
+    assert [kind for kind, *_ in check(book)] == ["resolved"]
+
+
+def test_what_begins_an_hour_after_a_loop_over_all_models_is_another(book):
+    book.rule(book.ada)
+    assert len(check(book, spike(book.ada, 2, vendor="", model=""))) == 1
+    assert [kind for kind, *_ in check(book, spike(book.ada))].count("alert") == 1
+
+
 def test_what_was_over_before_it_was_told_is_not_told_twice(book):
     """After a keeper that stood still, or of a rule that is new: the one message speaks of the past."""
     book.rule(book.ada)

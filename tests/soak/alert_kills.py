@@ -143,7 +143,7 @@ def main_of_child(root: str, origin: str, user_id: str, hour: datetime, step: st
     """`byok keeper` until killed; at `step` by its own hand. Only what it finds comes from a file, and its intervals are short."""
     delivery.SPACING_S, keeping.DELIVER_EVERY_S = 0.0, 0.05
 
-    def from_file(*_: object) -> Callable[[object], list[Spike]]:
+    def from_file(*_: object, **__: object) -> Callable[[object], list[Spike]]:
         ready.set()
         return lambda _: list(spikes(Path(root) / "spikes", user_id, hour))
 
