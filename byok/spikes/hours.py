@@ -1,7 +1,8 @@
 """Hours of many series at once, only those in which something happened, and what each of them usually does at that hour of the week.
 
 Local time decides what "the same hour" is. A local hour that a clock change repeats counts as the mean of its two, one that it skips is no
-sample. Days on which a user called nothing at all (holidays) are no samples either: nobody's return from holidays is a spike.
+sample. Days on which a user called nothing at all (holidays) are no samples either: nobody's return from holidays is a spike. But where a
+user never calls on that day of the week, silent days are usual: a loop that runs away on a Saturday stands out.
 """
 
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ Floats = NDArray[np.float64]
 WEEK_H, DAY_H = 168, 24
 HISTORY_WEEKS = 8
 FEWEST_HISTORY_H = 14 * DAY_H
+NEAR_DAYS = 3  # a silent day was no holiday if the user called so shortly before or after it
 SPAN = 1 << 24  # more hours than any calendar has; series * SPAN + hour is one number per series and hour
 
 
@@ -99,10 +101,19 @@ class Samples:
             lengths[zones == number] = zone.length(local[zones == number])
         usable = lengths > 0
         if not self._gaps:
-            usable &= (local >= self._first[at][:, None]) & _isin(self.hours.days, user * SPAN + local // DAY_H)
+            usable &= local >= self._first[at][:, None]
+            usable &= self._no_holidays(user * SPAN + local // DAY_H, usable)
         place, there = _find(self._keys, series * SPAN + local)
         share = np.where(there, 1 / np.maximum(lengths, 1), 0.0)
         return {name: sums[place] * share for name, sums in self._sums.items()} if len(self._keys) else {}, usable
+
+
+    def _no_holidays(self, days: Ints, known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which of the days count, [hour, step]: those with calls; of an hour that has none among the `known` ones, those near some."""
+        called = _isin(self.hours.days, days)
+        never = ~(called & known).any(axis=1)
+        called[never] = _near(self.hours.days, days[never])
+        return called
 
 
 def middle(samples: Floats, usable: NDArray[np.bool_]) -> Floats:
@@ -125,6 +136,12 @@ def mean_but_highest(samples: Floats, usable: NDArray[np.bool_]) -> Floats:
 def _find(keys: Ints, wanted: Ints) -> tuple[Ints, NDArray[np.bool_]]:
     place: Any = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
     return place, keys[place] == wanted if len(keys) else np.zeros(wanted.shape, bool)
+
+
+def _near(days: Ints, wanted: Ints) -> NDArray[np.bool_]:
+    """Whether any of these days lies within `NEAR_DAYS` of each of the `wanted`."""
+    place = np.minimum(np.searchsorted(days, wanted - NEAR_DAYS), max(len(days) - 1, 0))
+    return days[place] <= wanted + NEAR_DAYS if len(days) else np.zeros(wanted.shape, bool)
 
 
 def _isin(keys: Ints, wanted: Ints) -> NDArray[np.bool_]:

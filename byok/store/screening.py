@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from byok.spikes.hours import HISTORY_WEEKS, WEEK_H, Ints
+from byok.spikes.hours import HISTORY_WEEKS, NEAR_DAYS, WEEK_H, Ints
 from byok.spikes.judging import Sensitivity, could_be, might_be
 from byok.store import questions
 from byok.store.arranging import HOUR_S, Series, hours_within, of_all_kinds
@@ -25,7 +25,7 @@ from byok.store.recollection import KEPT, Known
 from byok.store.scope import AnyScope, EveryonesScope
 from byok.zones import EARLIEST
 
-HISTORY = timedelta(weeks=HISTORY_WEEKS, days=1)
+HISTORY = timedelta(weeks=HISTORY_WEEKS, days=1 + NEAR_DAYS)
 WHOLE_HISTORY = 2 * HISTORY  # the hours that an hour is compared with are compared themselves, to know how far they are from usual
 _SHORT = timedelta(days=2)  # of a longer period nearly all same hours would be read to screen it
 _MEMORY = timedelta(weeks=HISTORY_WEEKS)

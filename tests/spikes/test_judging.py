@@ -5,18 +5,20 @@ import pytest
 
 from byok import zones
 from byok.spikes import judging
-from byok.spikes.hours import WEEK_H, Clock, Hours, clock, days_of
+from byok.spikes.hours import NEAR_DAYS, WEEK_H, Clock, Hours, clock, days_of
 
 SERIES, SPAN_H, ASKED_H = 60, 17 * WEEK_H, 3
 END = 495_600  # in July 2026
 
 
 def world(seed: int, end: int, zone: str) -> tuple[Hours, list[Clock]]:
-    """Series of all kinds of busy, some young, some with days off, a third of them with an hour that stands out."""
+    """Series of all kinds of busy, some young, some with days off or never called on the last one's day of the week, a third of them with an
+    hour that stands out."""
     rng = np.random.default_rng(seed)
     calls = rng.poisson(rng.choice([0.03, 0.3, 2, 9], (SERIES, 1)) * (1 + np.sin(np.arange(SPAN_H) / 24 * 2 * np.pi)), (SERIES, SPAN_H))
     calls[np.arange(SPAN_H) < rng.choice([0, 0, SPAN_H - 60 * 24, SPAN_H - 20 * 24, SPAN_H - 10 * 24], (SERIES, 1))] = 0
     calls[:, rng.integers(0, SPAN_H // 24) * 24 :][:, :48] = 0
+    calls[np.ix_(np.arange(SERIES) // 2 % 3 == 1, np.arange(SPAN_H) // 24 % 7 == 6)] = 0
     calls[np.arange(SERIES) % 3 == 0, SPAN_H - rng.integers(1, ASKED_H + 1)] += rng.integers(5, 200)
     series, at = np.nonzero(calls)
     count = calls[series, at].astype(float)
@@ -62,7 +64,7 @@ def test_each_step_finds_what_the_next_one_does(end, zone):
     for seed in range(2):
         hours, clocks = world(seed, end, zone)
         since = end - ASKED_H
-        cut = of(hours, hours.hour >= since - 8 * WEEK_H - 24)
+        cut = of(hours, hours.hour >= since - 8 * WEEK_H - 24 * (1 + NEAR_DAYS))
         gaps = with_gaps(hours, since)
         sensitivity = judging.Sensitivity()
         told = places(hours, judging.judge(hours, clocks, hours.hour >= since, sensitivity).at)

@@ -115,6 +115,13 @@ def test_holidays_do_not_make_the_return_a_spike(world, record):
     assert spikes_of(world) == []
 
 
+@pytest.mark.parametrize(("calls", "told"), [(5, []), (200, [END])])
+def test_a_loop_is_told_on_a_day_of_the_week_without_calls_a_few_calls_are_not(world, record, calls, told):
+    office = [row for row in steady(record, 60) if row["ts"].weekday() < 5]
+    world.reader.publish(office + burst(record, END, calls))  # a Sunday
+    assert [spike.hour for spike in spikes_of(world)] == told
+
+
 def test_a_lower_sensitivity_finds_less(world, record):
     world.reader.publish(steady(record, 60) + burst(record, END - timedelta(days=20), 60) + burst(record, END - timedelta(days=35), 60))
     world.now = END
