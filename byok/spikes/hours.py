@@ -141,7 +141,7 @@ def _find(keys: Ints, wanted: Ints) -> tuple[Ints, NDArray[np.bool_]]:
 def _near(days: Ints, wanted: Ints) -> NDArray[np.bool_]:
     """Whether any of these days lies within `NEAR_DAYS` of each of the `wanted`."""
     place = np.minimum(np.searchsorted(days, wanted - NEAR_DAYS), max(len(days) - 1, 0))
-    return days[place] <= wanted + NEAR_DAYS if len(days) else np.zeros(wanted.shape, bool)
+    return np.abs(days[place] - wanted) <= NEAR_DAYS if len(days) else np.zeros(wanted.shape, bool)
 
 
 def _isin(keys: Ints, wanted: Ints) -> NDArray[np.bool_]:
