@@ -107,7 +107,6 @@ class Samples:
         share = np.where(there, 1 / np.maximum(lengths, 1), 0.0)
         return {name: sums[place] * share for name, sums in self._sums.items()} if len(self._keys) else {}, usable
 
-
     def _no_holidays(self, days: Ints, known: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which of the days count, [hour, step]: those with calls; of an hour that has none among the `known` ones, those near some."""
         called = _isin(self.hours.days, days)

@@ -12,8 +12,8 @@ END = 495_600  # in July 2026
 
 
 def world(seed: int, end: int, zone: str) -> tuple[Hours, list[Clock]]:
-    """Series of all kinds of busy, some young, some with days off or never called on the last one's day of the week, a third of them with an
-    hour that stands out."""
+    """Series of all kinds of busy, some young, some with days off or silent on the last one's day of the week, a third with an hour that
+    stands out."""
     rng = np.random.default_rng(seed)
     calls = rng.poisson(rng.choice([0.03, 0.3, 2, 9], (SERIES, 1)) * (1 + np.sin(np.arange(SPAN_H) / 24 * 2 * np.pi)), (SERIES, SPAN_H))
     calls[np.arange(SPAN_H) < rng.choice([0, 0, SPAN_H - 60 * 24, SPAN_H - 20 * 24, SPAN_H - 10 * 24], (SERIES, 1))] = 0
