@@ -141,7 +141,7 @@ def verdict(world: World, kills: int) -> tuple[list[Key], list[Key], list[Key]]:
 
 def main_of_child(root: str, origin: str, user_id: str, hour: datetime, step: str, ready: Any) -> None:
     """`byok keeper` until killed; at `step` by its own hand. Only what it finds comes from a file, and its intervals are short."""
-    delivery.SPACING_S, keeping.DELIVER_EVERY_S = 0.0, 0.05
+    delivery.SPACING_S, keeping.DELIVER_EVERY_S, outbox.WAITS_S = 0.0, 0.05, (1,)
 
     def from_file(*_: object, **__: object) -> Callable[[object], list[Spike]]:
         ready.set()
