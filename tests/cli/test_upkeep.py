@@ -280,6 +280,13 @@ def test_doctor_hints_at_a_setting_with_a_typo(installation):
     assert "did you mean BYOK_GATEWAY_PORT?" in done.stdout
 
 
+def test_doctor_names_an_address_of_no_vendor(installation):
+    done = installation.run("doctor", env=free_ports() | {"BYOK_OPNAI_BASE_URL": "http://127.0.0.1:1/v1"})
+    assert done.exit_code == 0
+    assert "BYOK_OPNAI_BASE_URL does nothing" in done.stdout
+    assert "did you mean openai?" in done.stdout
+
+
 # ---- rotate-master-key ----
 
 
