@@ -121,10 +121,11 @@ def _begin(settings: Settings, process: str) -> None:
     import structlog
 
     from byok import logs, supervisor
+    from byok.gateway.vendors import useless_addresses
     from byok.settings import unknown_names
 
     logs.setup(settings, process)
     supervisor.stop_when_orphaned(os.environ)
-    for line in unknown_names(os.environ):
+    for line in [*unknown_names(os.environ), *useless_addresses(settings)]:
         structlog.get_logger().warning("setting_unknown", reason=line)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]

@@ -67,6 +67,7 @@ class Reader:
 
     def __init__(self, usage_dir: Path | RemoteStore, journal_dir: Path) -> None:
         self._table = Table(usage_dir)
+        self.shared = self._table.place.shared  # then what lies here are copies, which come and go
         self._journal_dir = journal_dir
         self._followed: dict[tuple[str, int], _Followed] = {}
         self._view: View | None = None
