@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from byok import doctor, settings
-from byok.accounts import budgets, jobs
+from byok.accounts import budgets, jobs, key_vault
 from byok.accounts.database import open_database
 from byok.recording.segments import QUARANTINE
 from tests.web.sign_on import Service
@@ -157,6 +157,14 @@ def test_doctor_names_secrets_that_do_not_open(ada):
     with sqlite3.connect(ada.data / "accounts.db") as raw:
         raw.execute("update vendor_keys set sealed_secret = zeroblob(64)")
     assert faults(ada)["master key"].startswith("1 stored secret damaged, not to be opened: key_")
+
+
+def test_doctor_names_keys_that_their_vendor_refuses(ada):
+    key = ada.ok("key", "add", "ada@example.org", "--vendor", "openai", stdin="sk-test-1234567890abcdef").split()[-1]
+    assert "1 stored, none known to be refused" in ada.ok("doctor")
+    with open_database(settings.load(ada.env).accounts_database) as db:
+        key_vault.note_refused(db, key, now=datetime(2026, 11, 26, 12, tzinfo=UTC))
+    assert f"1 key refused by the vendor: {key} (openai, since 2026-11-26 12:00Z)" in ada.ok("doctor")
 
 
 def test_doctor_names_records_of_nobody_and_zones_that_are_unknown_here(aged):
