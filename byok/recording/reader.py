@@ -50,9 +50,16 @@ class _Followed:
             return
         lines = segments.read_lines(segment.path, self.end)
         records, odd = records_of(lines.good)
-        if records.num_rows:
-            self.parts.append(records)
+        self._add(records)
         self.end, self.bad = lines.end, self.bad + len(lines.bad) + len(odd)
+
+    def _add(self, records: pa.Table) -> None:
+        """Keep parts few, each larger than the next: a table in as many pieces as it was looked at times is slow to read."""
+        if not records.num_rows:
+            return
+        while self.parts and self.parts[-1].num_rows <= records.num_rows:
+            records = pa.concat_tables([self.parts.pop(), records]).combine_chunks()
+        self.parts.append(records)
 
 
 class Reader:
@@ -60,6 +67,7 @@ class Reader:
 
     def __init__(self, usage_dir: Path | RemoteStore, journal_dir: Path) -> None:
         self._table = Table(usage_dir)
+        self.shared = self._table.place.shared  # then what lies here are copies, which come and go
         self._journal_dir = journal_dir
         self._followed: dict[tuple[str, int], _Followed] = {}
         self._view: View | None = None

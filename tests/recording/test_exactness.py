@@ -97,3 +97,17 @@ def test_answers_are_exact_while_everything_moves(tmp_path: Path, monkeypatch: p
     assert set(house.rows()) <= {ada, free} and users.by_id(house.db, ada)
     engine.close()
     house.db.close()
+
+
+def test_the_tail_is_in_few_pieces_however_often_it_was_looked_at(tmp_path: Path) -> None:
+    """Every question reads them all: a thousand pieces of one record took most of a second a page."""
+    journal, reader = Journal(tmp_path / "journal"), Reader(tmp_path / "usage", tmp_path / "journal")
+    try:
+        for number in range(200):
+            assert journal.append(usage_record(number))
+            view = reader.view()
+            assert view.tail.num_rows == number + 1
+            assert view.tail["ts"].num_chunks <= 9  # one more at most whenever the records double, and one without any
+        assert view.tail["prompt_tokens"].to_pylist() == [100 + number for number in range(200)]
+    finally:
+        journal.close()
