@@ -81,7 +81,7 @@ $(BIN)/python:
 $(INSTALLED): requirements.lock pyproject.toml | $(BIN)/python
 	@echo "Installing what requirements.lock names into .venv (the first time takes a minute or two) ..."
 	@$(PIP) install $(LEAN) --require-hashes -r requirements.lock
-	@$(BIN)/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "byok.pth").write_text("$(CURDIR)\n")'
+	@$(BIN)/python -c 'import os, pathlib, sysconfig as s; pathlib.Path(p := s.get_path("purelib"), "byok.pth").write_text(os.path.relpath(".", p) + "\n")'
 	@printf '#!/bin/sh\nexec "%s" -m byok "$$@"\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/byok && chmod +x $(BIN)/byok
 	@$(BIN)/python -W ignore -c 'import $(IMPORTED)'
 	@echo "Installed: make up starts everything, make demo the same with sample usage, .venv/bin/byok --help lists the commands."

@@ -11,6 +11,7 @@ import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from byok.errors import BadRequest, ByokError, TooManyRequests
 
@@ -18,6 +19,7 @@ _NANO = Decimal("1e-9")
 _WIDE = Context(prec=60)  # sums of decimal(18,9) outgrow the default 28 digits
 log = structlog.get_logger("byok.web")
 _OF_FILES = {errno.EACCES, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EROFS}
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
@@ -133,7 +135,7 @@ async def internal_fault(_: Request, __: Exception) -> ExactJson:
     return error(Internal())
 
 
-async def http_fault(_: Request, fault: Exception) -> ExactJson:
+async def http_fault(request: Request, fault: Exception) -> ExactJson:
     """Starlette's handler for what its own routing and parsing refuse."""
     if isinstance(fault.__cause__, ByokError):  # ours, wrapped by a parser
         return error(fault.__cause__)
@@ -142,6 +144,16 @@ async def http_fault(_: Request, fault: Exception) -> ExactJson:
         return error(UnknownPath())
     if status == 405:
         answer = error(MethodNotAllowed())
-        answer.headers["allow"] = (getattr(fault, "headers", None) or {}).get("Allow", "")
+        answer.headers["allow"] = ", ".join(_methods(request))
         return answer
     return error(BadRequest("The request could not be read.", remedy="Send JSON, as GET /docs describes it."))
+
+
+def _methods(request: Request) -> list[str]:
+    """What this path answers to, whichever of its routes does: Starlette names the methods of the first one only."""
+
+    def answers(method: str) -> bool:
+        asked = {**request.scope, "method": method}
+        return any(route.matches(asked)[0] is Match.FULL for route in request.app.routes)
+
+    return [method for method in _METHODS if answers(method)]

@@ -38,13 +38,22 @@ def money(usd: Number | None) -> str:
     return f"{sign}${amount:,.0f}"
 
 
-def cents(usd: Number) -> str:
-    """USD with cents whatever the amount, so that amounts stand in columns; what is less than half a cent is not nothing.
+def dollars(usd: Number) -> str:
+    """The same with the unit in letters, for lines that a terminal or a client shows.
 
-    >>> cents(Decimal("12345.5")), cents(Decimal("0.004")), cents(0)
+    >>> dollars(50), dollars(Decimal("-0.0042"))
+    ('50.00 USD', '-0.0042 USD')
+    """
+    return f"{money(usd).replace('$', '')} USD"
+
+
+def cents(usd: Number) -> str:
+    """USD with cents whatever the amount, so that amounts stand in columns; what is no more than half a cent is not nothing.
+
+    >>> cents(Decimal("12345.5")), cents(Decimal("0.005")), cents(0)
     ('$12,345.50', '<$0.01', '$0.00')
     """
-    return "<$0.01" if 0 < usd < _HALF_A_CENT else f"${usd:,.2f}"
+    return "<$0.01" if 0 < usd <= _HALF_A_CENT else f"${usd:,.2f}"
 
 
 def count(number: Number | None) -> str:
@@ -82,14 +91,14 @@ def percent(share: float | None, places: int | None = None) -> str:
     ('50 %', '1.2 %', '<0.1 %', '1,234 %', '—')
     >>> percent(1), percent(0.9951), percent(0.99996)
     ('100 %', '99.5 %', '>99.9 %')
-    >>> percent(0.0123, 0), percent(0.5, 1)
-    ('1 %', '50.0 %')
+    >>> percent(0.0123, 0), percent(0.5, 1), percent(0.996, 0), percent(0.0004, 1)
+    ('1 %', '50.0 %', '>99 %', '<0.1 %')
     """
     if share is None:
         return DASH
     value = share * 100
     if places is not None:
-        return f"{value:,.{places}f} %"
+        return _fixed(value, places)
     if 0 < abs(value) < 0.1:
         return "<0.1 %"
     if 99.5 <= value < 100:  # almost all is not all
@@ -97,15 +106,25 @@ def percent(share: float | None, places: int | None = None) -> str:
     return f"{value:,.0f} %" if abs(value) >= 10 or value == 0 else f"{value:.1f} %"
 
 
+def _fixed(value: float, places: int) -> str:
+    """So many decimals, but what is not nothing is never written as 0, and what is not all never as 100."""
+    rounded, step = round(value, places), 10**-places
+    if rounded == 0 < value:
+        return f"<{step:.{places}f} %"
+    return f">{100 - step:.{places}f} %" if rounded == 100 > value else f"{value:,.{places}f} %"
+
+
 def seconds(ms: Number | None) -> str:
     """A duration in seconds, from milliseconds.
 
-    >>> seconds(412), seconds(12_300), seconds(125_000), seconds(None)
-    ('0.41 s', '12.3 s', '125 s', '—')
+    >>> seconds(3), seconds(412), seconds(12_300), seconds(125_000), seconds(None)
+    ('0.003 s', '0.41 s', '12.3 s', '125 s', '—')
     """
     if ms is None:
         return DASH
     value = float(ms) / 1000
+    if 0 < value < 0.01:
+        return f"{value:.3f} s"
     return f"{value:.2f} s" if value < 10 else f"{value:.1f} s" if value < 100 else f"{value:,.0f} s"
 
 
@@ -134,13 +153,17 @@ def change(now: Number | None, before: Number | None) -> float | None:
 
 
 def signed_percent(share: float) -> str:
-    """A change as the delta of a card: a leading ASCII sign, which is what turns the arrow.
+    """A change as the delta of a card: a leading ASCII sign, which is what turns the arrow. Only what is gone has lost 100 %.
 
     >>> signed_percent(0.123), signed_percent(-0.5), signed_percent(24)
     ('+12 %', '-50 %', '+2,400 %')
+    >>> signed_percent(-0.996), signed_percent(-0.99996), signed_percent(0.0002)
+    ('-99.6 %', '-99.9 %', '+<0.1 %')
     """
-    value = share * 100
-    return f"{value:+,.0f} %" if abs(value) >= 10 else f"{value:+.1f} %"
+    sign, value = "-" if share < 0 else "+", abs(share) * 100
+    if share < 0 and 99.5 <= value < 100:
+        return f"-{min(value, 99.9):.1f} %"
+    return f"{sign}{value:,.0f} %" if value >= 10 else f"{sign}<0.1 %" if 0 < value < 0.05 else f"{sign}{value:.1f} %"
 
 
 def ago(span: timedelta) -> str:

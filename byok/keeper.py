@@ -27,6 +27,7 @@ from byok.notify.keeping import Job, Notifications
 from byok.recording import segments
 from byok.recording.publisher import merge, merge_hot
 from byok.recording.table import Table
+from byok.recurrence import Recurrence
 from byok.retention import PURGED_WITHIN, Retention
 from byok.settings import Settings
 
@@ -150,28 +151,36 @@ def _scheduled(jobs: Mapping[str, Sequence[Job]], leading: Leading) -> Backgroun
 
 
 def _guarded(name: str, job: Callable[[], object]) -> Callable[[], None]:
-    """A fault (a full disk, a suspicious clock) ends this run of the job, not the keeper."""
+    """A fault (a full disk, a suspicious clock) ends this run of the job, not the keeper. While it lasts it is told now and then."""
+    faults = Recurrence()
 
     def run_once() -> None:
         try:
             job()
         except ByokError as error:
-            log.warning("job_refused", job=name, code=error.code, reason=error.message)
+            if count := faults.again(error):
+                log.warning("job_refused", job=name, code=error.code, reason=error.message, count=count)
         except Exception as error:
-            log.error("job_failed", job=name, exc_info=error)
+            if count := faults.again(error):
+                log.error("job_failed", job=name, exc_info=error, count=count)
+        else:
+            if count := faults.over():
+                log.info("job_works_again", job=name, count=count)
 
     return run_once
 
 
 def _as_soon_as(opened: Callable[[], T], stop: threading.Event, away: type[Exception]) -> T | None:
     """What is on the accounts database, as soon as that can be used; None when the stop came first. Raises `AccountsTooNew`."""
+    faults = Recurrence()
     while not stop.is_set():
         try:
             return opened()
         except AccountsTooNew:
             raise
         except away as error:
-            log.error("accounts_unavailable", exc_info=error)
+            if count := faults.again(error):
+                log.error("accounts_unavailable", exc_info=error, count=count)
             stop.wait(LOOK_AGAIN_S)
     return None
 

@@ -228,3 +228,9 @@ def test_the_probes_that_route_do_not_ask_for_what_all_share():
 def test_no_secret_lies_in_an_example():
     secret = re.compile(r"(password|secret_access_key|AWS_SECRET\w*)\s*[:=]\s*[\"']?[A-Za-z0-9+]{8,}|://\w+:[^@/\s]+@", re.IGNORECASE)
     assert [path.name for path in TEXTS if secret.search(path.read_text())] == []
+
+
+def test_what_the_page_reconcile_takes_goes_through_the_proxy():
+    taken = int(re.findall(r"maxUploadSize = (\d+)", (DEPLOY.parent / ".streamlit" / "config.toml").read_text())[0])
+    web = (DEPLOY / "nginx" / "byok.conf").read_text().split("server {")[3]
+    assert int(re.findall(r"client_max_body_size (\d+)m;", web)[0]) > taken

@@ -11,6 +11,8 @@ from structlog.testing import capture_logs
 from byok import keeper
 from byok import settings as settings_room
 from byok.accounts.errors import AccountsTooNew, AccountsUnavailable
+from byok.recording.places import StoreAway
+from byok.recurrence import Recurrence
 
 
 def test_a_keeper_whose_accounts_go_away_while_it_starts_waits_for_them(tmp_path, monkeypatch):
@@ -70,3 +72,39 @@ def test_a_keeper_does_not_wait_for_a_database_of_a_newer_version_to_grow_old():
 
     with pytest.raises(AccountsTooNew):
         keeper._as_soon_as(opened, threading.Event(), Exception)
+
+
+def test_a_fault_that_lasts_is_told_when_it_begins_every_ten_minutes_and_when_it_is_over(monkeypatch):
+    now, faults = [0.0], iter([OSError(28, "full")] * 300 + [StoreAway("timeout")] + [None] * 2)
+    monkeypatch.setattr(keeper, "Recurrence", lambda: Recurrence(clock=lambda: now[0]))
+
+    def job() -> None:
+        now[0] += 5
+        if (fault := next(faults)) is not None:
+            raise fault
+
+    run_once = keeper._guarded("publish", job)
+    with capture_logs() as said:
+        for _ in range(303):
+            run_once()
+    assert [(line["event"], line["count"]) for line in said] == [
+        ("job_failed", 1),
+        ("job_failed", 120),
+        ("job_failed", 120),
+        ("job_refused", 1),
+        ("job_works_again", 301),
+    ]
+
+
+def test_a_keeper_that_waits_for_the_accounts_does_not_say_so_every_second(monkeypatch):
+    monkeypatch.setattr(keeper, "LOOK_AGAIN_S", 0)
+    tries = iter(range(50))
+
+    def opened() -> int:
+        if (tried := next(tries)) < 49:
+            raise AccountsUnavailable("it was stopped")
+        return tried
+
+    with capture_logs() as said:
+        assert keeper._as_soon_as(opened, threading.Event(), Exception) == 49
+    assert [line["event"] for line in said] == ["accounts_unavailable"]

@@ -233,3 +233,65 @@ def test_issuer_and_client_belong_together():
         [fault] = faults({name: SIGN_ON[name]})
         assert "belong together" in fault
     assert unknown_names({"BYOK_OIDC_ISUER": "x"}) == ["BYOK_OIDC_ISUER is no setting; did you mean BYOK_OIDC_ISSUER?"]
+
+
+@pytest.mark.parametrize("name", ["web_port", "gateway_workers", "publish_every_s", "upstream_timeout_s", "max_body_mb"])
+def test_true_is_no_number(name: str):
+    toml(f"{name} = true")
+    assert faults({}) == [f"BYOK_{name.upper()}: must be a number, not true or false"]
+
+
+@pytest.mark.parametrize(
+    "text", ['data = ""', 'master_key_file = ""', 'master_key_file = "~nobody-here/key"', 'accounts_url = "sqlite:///"']
+)
+def test_a_path_that_leads_nowhere_is_a_fault(text: str):
+    toml(text)
+    [fault] = faults({})
+    assert fault.startswith(f"BYOK_{text.split()[0].upper()}: ")
+
+
+def test_a_setting_that_is_said_twice_is_a_fault():
+    toml("web_port = 1111\nbyok_web_port = 2222\n")
+    assert faults({}) == ["byok.toml: byok_web_port says again what web_port says; leave one of them out"]
+
+
+@pytest.mark.parametrize("value", ["http://*", "http://a b", "https://*.example.org", "http://."])
+def test_a_pattern_is_no_origin(value: str):
+    assert "must list hosts" in faults({"BYOK_SLACK_HOSTS": value})[0]
+
+
+@pytest.mark.parametrize("value", ["", "127.0.0.1:8080", "http://127.0.0.1", "[::1]"])
+def test_a_listening_address_stands_alone(value: str):
+    toml(f'host = "{value}"')
+    assert "BYOK_HOST: must be an address" in faults({})[0]
+
+
+def test_domains_have_commas_between():
+    assert "BYOK_OIDC_DOMAINS: must list domains" in faults({"BYOK_OIDC_DOMAINS": "example.org example.net"})[0]
+    assert load({"BYOK_OIDC_DOMAINS": "example.org, bücher.example"}).oidc_domains == "example.org, bücher.example"
+
+
+def test_an_empty_variable_replaces_no_address():
+    assert load({"BYOK_OPENAI_BASE_URL": ""}).vendor_base_urls == {}
+
+
+def test_variables_that_do_nothing_are_named():
+    environ = {"byok_web_port": "1", "BYOK_openai_BASE_URL": "http://x", "BYOK_VENDORS": "lab"}
+    assert unknown_names(environ) == [
+        "BYOK_VENDORS is no setting",
+        "BYOK_openai_BASE_URL is no setting; did you mean BYOK_OPENAI_BASE_URL?",
+        "byok_web_port is no setting; did you mean BYOK_WEB_PORT?",
+    ]
+
+
+def test_a_setting_below_a_vendor_is_told_where_it_belongs():
+    toml('[vendors.lab]\nbase_url = "http://10.0.0.7/v1"\nweb_port = 9000\n')
+    [fault] = faults({})
+    assert fault.startswith("vendors.lab.web_port: a vendor has no such entry")
+    assert "go above it" in fault
+
+
+def test_no_vendor_of_ones_own_is_called_echo():
+    toml('[vendors.echo]\nbase_url = "http://10.0.0.7/v1"\n')
+    [fault] = faults({})
+    assert "cannot be called 'echo'" in fault

@@ -213,7 +213,7 @@ def _check(terms: Terms, target: Target) -> None:
         _insist(terms.metric is not None and terms.window in get_args(Window), "threshold", "a metric, and hour or day as its window")
     if terms.kind == "silence":
         _insist(terms.silent_hours is not None and 1 <= terms.silent_hours <= 168, "silence", "1 to 168 hours")
-    if terms.kind in ("first_use", "budget"):
+    if terms.kind in ("silence", "first_use", "budget"):
         _insist(terms.metric is None, "metric", "left out: this rule has none")
     _insist(terms.kind != "budget" or terms.model is None, "model", "left out: budgets are for vendors and keys")
     _insist(target.channel in get_args(Channel), "channel", " or ".join(get_args(Channel)))

@@ -81,6 +81,14 @@ class Budget:
         spent = self.spent(now)
         return None if spent is None else float(spent) / float(self.limit)
 
+    def percent(self, now: datetime) -> int | None:
+        """The same in whole per cents, rounded down: exact, as a float is not."""
+        return None if self.figure is None or self.spent(now) is None else 100 * self.figure.spent // self.amount
+
+    def used_up(self, now: datetime) -> bool:
+        """Whether all of it is used up: just then a hard one stops calls."""
+        return (self.percent(now) or 0) >= 100
+
 
 class Owner(NamedTuple):
     """What is to be known of the user of a budget: his zone cuts the months."""

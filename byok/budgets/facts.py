@@ -20,7 +20,7 @@ def of(budget: Budget, *, now: datetime) -> dict[str, Any]:
         "by_admin": budget.by_admin,
         "spent": budget.spent(now),
         "share": None if share is None else round(share, 4),
-        "used_up": share is not None and share >= 1,
+        "used_up": budget.used_up(now),
         "unpriced_calls": counted.unpriced_calls if counted else None,
         "month": counted.month if counted else None,
         "month_ends": counted.month_ends if counted else None,

@@ -22,7 +22,8 @@ class BudgetWarning(NamedTuple):
     """`key` is the same for the same occasion (budget, its amount, month, level): a warning goes out once per key.
 
     `subject` says in words what the budget is for, `percent` how much is used up, `reached_on` when it will be at the present pace (None:
-    not this month, not known, or it has been). `level` is the per cent reached; `ahead`: fewer, but most likely all at the month's end.
+    not this month, not known, or it has been); `lasts`: it most likely will not be this month. `level` is the per cent reached; `ahead`:
+    fewer, but most likely all at the month's end.
     """
 
     key: str
@@ -32,6 +33,7 @@ class BudgetWarning(NamedTuple):
     percent: int
     month: str
     reached_on: date | None
+    lasts: bool = False
 
 
 def due(
@@ -52,20 +54,21 @@ def due(
     found = budgets.every(db)
     labels = engine.labels_of({budget.key_id for budget in found if budget.key_id})
     for budget in found:
-        share, owner = budget.share(now), owners.get(budget.user_id)
-        if share is None or owner is None or budget.figure is None or (of is not None and budget.user_id not in of):
+        percent, owner = budget.percent(now), owners.get(budget.user_id)
+        if percent is None or owner is None or budget.figure is None or (of is not None and budget.user_id not in of):
             continue
-        level: Level = 100 if share >= 1 else 80 if share >= 0.8 else "ahead"
-        if level == "ahead" and not (ahead and share >= _WORTH_ASKING * _gone(now, owner)):
+        level: Level = 100 if percent >= 100 else 80 if percent >= 80 else "ahead"
+        if level == "ahead" and not (ahead and (budget.share(now) or 0) >= _WORTH_ASKING * _gone(now, owner)):
             continue
         key = f"{budget.id}:{budget.figure.month}:{budget.metric}:{budget.amount}:{level}"
         if key in sent:
             continue
         going = None if level == 100 else outlook_of(engine, budget, owner, now=now)
-        if level == "ahead" and not (going and going.forecast.low and going.forecast.low >= float(budget.limit)):
+        if level == "ahead" and not (going and going.forecast.low and going.forecast.low >= _left_for(going, budget, now)):
             continue
         reached = reached_on(going, budget, now=now) if going else None
-        yield BudgetWarning(key, budget, subject(budget, labels), level, int(share * 100), budget.figure.month, reached)
+        lasts = going is not None and going.forecast.enough and reached is None
+        yield BudgetWarning(key, budget, subject(budget, labels), level, percent, budget.figure.month, reached, lasts)
 
 
 def _gone(now: datetime, owner: Owner) -> float:
@@ -104,4 +107,10 @@ def reached_on(found: Outlook, budget: Budget, *, now: datetime) -> date | None:
     spent = budget.spent(now)
     if spent is not None and spent >= budget.limit:
         return None
-    return found.forecast.reaches(float(budget.limit), today=found.today)
+    return found.forecast.reaches(_left_for(found, budget, now), today=found.today)
+
+
+def _left_for(found: Outlook, budget: Budget, now: datetime) -> float:
+    """The budget less what was spent on records that are gone meanwhile: what is left for those of which the outlook knows."""
+    gone = (budget.spent(now) or 0) - (found.so_far or 0)
+    return float(budget.limit - max(gone, 0))

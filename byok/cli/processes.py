@@ -57,10 +57,10 @@ def web(settings: Settings) -> None:
 
     Example: byok web
     """
+    _stand_back()
     from byok import web
 
     _begin(settings, "web")
-    _stand_back()
     web.run(settings)
 
 
@@ -71,12 +71,12 @@ def keeper(settings: Settings) -> None:
 
     Example: byok keeper
     """
+    _stand_back()
     if settings.engine == "duckdb":
         sys.meta_path.insert(0, _WithoutPandas())
     from byok import keeper
 
     _begin(settings, "keeper")
-    _stand_back()
     keeper.run(settings)
 
 
@@ -106,7 +106,10 @@ def _finish_deletions(settings: Settings) -> None:
 
 
 def _stand_back() -> None:
-    """Where processors are short the gateway goes first: calls wait for no page and no search, and nothing here wakes up in their place."""
+    """Where processors are short the gateway goes first: calls wait for no page and no search, and nothing here wakes up in their place.
+
+    Before anything is imported: it counts for the calling thread and those that it starts, and libraries start some at once.
+    """
     with contextlib.suppress(OSError):
         os.nice(BEHIND_THE_GATEWAY)
     if hasattr(os, "SCHED_BATCH"):
@@ -118,10 +121,11 @@ def _begin(settings: Settings, process: str) -> None:
     import structlog
 
     from byok import logs, supervisor
+    from byok.gateway.vendors import useless_addresses
     from byok.settings import unknown_names
 
     logs.setup(settings, process)
     supervisor.stop_when_orphaned(os.environ)
-    for line in unknown_names(os.environ):
+    for line in [*unknown_names(os.environ), *useless_addresses(settings)]:
         structlog.get_logger().warning("setting_unknown", reason=line)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]

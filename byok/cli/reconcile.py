@@ -1,5 +1,6 @@
 """`byok reconcile`: a vendor's own export beside what the gateway saw."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import click
@@ -54,8 +55,8 @@ def reconcile(settings: Settings, file: Path, email: str | None, key_ids: tuple[
         click.echo(f"{found.days_gone} days of the export are left out: their records are not all kept any more.", err=True)
 
 
-def _amount(value: object, kind: str) -> str:
-    return f"{value:,.0f}" if kind == "usage" else f"{value:,.4f}"
+def _amount(value: Decimal, kind: str) -> str:
+    return f"{value:,.0f}" if kind == "usage" else in_words.dollars(value).removesuffix(" USD")
 
 
 def _share(captured: float | None) -> str:

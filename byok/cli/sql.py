@@ -1,5 +1,6 @@
 """`byok sql`: the operator's own DuckDB over everything, or one user's question in the locked process that the SQL page uses."""
 
+import itertools
 import re
 import sys
 from collections.abc import Iterator
@@ -73,23 +74,32 @@ def _answer(services: "Services", query: str, email: str | None, kind: str) -> N
 
 
 def _everything(services: "Services", query: str) -> "pa.RecordBatchReader | None":
-    """The operator's answer, batch by batch; None for a statement that has none."""
+    """The operator's answer, batch by batch; None for a statement that has none. A broken file is left out, and said."""
     import duckdb
 
-    from byok.store import questions
-    from byok.store.scope import EveryonesScope
-    from byok.zones import EARLIEST, LATEST
-
-    engine, known = services.engine, len(services.engine.quarantined)
+    engine = services.engine
     try:
-        found = _connection(engine, query).sql(query)
-        return None if found is None else found.to_arrow_reader(_BATCH_ROWS)
-    except duckdb.IOException:
-        questions.summary(engine, EveryonesScope(EARLIEST, LATEST))  # a question of ours finds the broken file and leaves it out
-        if len(engine.quarantined) == known:
-            raise
-    click.echo("incomplete: a usage file is broken and was left out; byok doctor names it", err=True)
-    return _connection(engine, query).sql(query).to_arrow_reader(_BATCH_ROWS)
+        answer = _begun(engine, query)
+    except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException):
+        raise  # of the query, not of a file
+    except duckdb.Error as error:
+        engine.mend(error)
+        answer = _begun(engine, query)
+    if engine.quarantined:
+        click.echo("incomplete: a usage file is broken and was left out; byok doctor names it", err=True)
+    return answer
+
+
+def _begun(engine: "Engine", query: str) -> "pa.RecordBatchReader | None":
+    """The answer with its first batch read: until then no file may have been looked at."""
+    import pyarrow as pa
+
+    found = _connection(engine, query).sql(query)
+    if found is None:
+        return None
+    batches = found.to_arrow_reader(_BATCH_ROWS)
+    first = next(batches, None)
+    return pa.RecordBatchReader.from_batches(batches.schema, batches if first is None else itertools.chain([first], batches))
 
 
 def _connection(engine: "Engine", query: str) -> "DuckDBPyConnection":

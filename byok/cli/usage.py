@@ -94,7 +94,8 @@ def what_if(
     names = ("vendor", "model", "to_vendor", "to_model", "calls", *amounts, "unpriced_calls")
     show_table(names, [[row[name] for name in names] for row in found.rows], right=range(4, len(names)))
     was, would_be, change = (found.totals[name] for name in amounts)
-    click.echo(f"{was:,.2f} USD was, {would_be:,.2f} USD would have been: {change:+,.2f} USD.")
+    sign = "+" if change > 0 else ""
+    click.echo(f"{in_words.dollars(was)} was, {in_words.dollars(would_be)} would have been: {sign}{in_words.dollars(change)}.")
     click.echo(NOTE)
 
 

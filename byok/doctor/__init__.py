@@ -24,6 +24,7 @@ def examine(settings: Settings, environ: Mapping[str, str], *, now: datetime, re
         ("master key", lambda: accounts.check_master_key(settings)),
         ("JWT secret", lambda: accounts.check_jwt_secret(settings)),
         ("accounts", lambda: accounts.check_accounts(settings)),
+        ("vendor keys", lambda: accounts.check_vendor_keys(settings)),
         ("budgets", lambda: accounts.check_budgets(settings, now)),
         ("sign-in service", lambda: accounts.check_sign_on(settings)),
         ("notifications", lambda: accounts.check_notifications(settings)),

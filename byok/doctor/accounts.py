@@ -100,6 +100,23 @@ def _is_sound(file: Path) -> bool:
     return False
 
 
+def check_vendor_keys(settings: Settings) -> Iterator[Finding]:
+    """Those that their vendor answered with 401 when they were last tried, as the gateway noted it: no vendor is asked."""
+    from byok.accounts import database, key_vault
+
+    if not exist(settings):
+        return
+    with database.open_database(settings.accounts_database) as db:
+        found = key_vault.of_everyone(db)
+    if refused := [key for key in found if key.refused_at is not None]:
+        named = ", ".join(f"{key.id} ({key.vendor}, since {key.refused_at:%Y-%m-%d %H:%M}Z)" for key in refused[:5])
+        said = f"{in_words.plural(len(refused), 'key')} refused by the vendor: {named}{', …' if len(refused) > 5 else ''}"
+        remedy = "byok key list says whose; add a new one (byok key add), make it the default, and revoke the old one."
+        yield Finding("vendor keys", True, said, remedy)  # a user's concern: the installation works
+    elif found:
+        yield Finding("vendor keys", True, f"{len(found)} stored, none known to be refused by its vendor")
+
+
 def check_budgets(settings: Settings, now: datetime) -> Iterator[Finding]:
     from byok.accounts import budgets, database
 

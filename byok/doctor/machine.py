@@ -10,6 +10,7 @@ from pathlib import Path
 
 from byok import listening
 from byok.doctor.finding import Finding, fault
+from byok.gateway.vendors import useless_addresses
 from byok.settings import Settings, unknown_names
 from byok.supervisor import answers_ready
 
@@ -35,7 +36,7 @@ def check_installation(requirements: Path) -> Iterator[Finding]:
 
 
 def check_settings(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
-    strangers = unknown_names(environ)
+    strangers = [*unknown_names(environ), *useless_addresses(settings)]
     yield Finding("settings", True, "; ".join(["make sense", *strangers]), "Check these names." if strangers else "")
     if settings.master_key is not None:
         yield Finding("settings", True, "BYOK_MASTER_KEY is in the environment", "Safer in a file: BYOK_MASTER_KEY_FILE.")

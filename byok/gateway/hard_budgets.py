@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
+from byok import in_words
 from byok.accounts.budgets import NANO, Stop
 from byok.errors import ByokError
 
@@ -13,7 +14,7 @@ class BudgetExceeded(ByokError):
     status, code, final = 429, "budget_exceeded", True
 
     def __init__(self, stop: Stop) -> None:
-        amount = f"{stop.amount * NANO:,.2f} USD" if stop.metric == "usd" else f"{stop.amount:,} tokens"
+        amount = in_words.dollars(stop.amount * NANO) if stop.metric == "usd" else f"{stop.amount:,} tokens"
         where = stop.vendor or "all vendors"
         key = " with this key" if stop.key_id else ""
         who = "ask an admin to raise it" if stop.by_admin else "raise or remove it on the Keys page or with: byok budget set EMAIL"

@@ -3,6 +3,7 @@
 Sources: the vendors' API references, as far as each entry's paths show; `stream_usage` only for those known to accept `stream_options`.
 """
 
+import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -101,22 +102,40 @@ def vendors(settings: Settings) -> dict[str, Vendor]:
     """Return all vendors by name: the built-in ones with the operator's addresses, and the operator's own."""
     table = {vendor.name: vendor for vendor in _TABLE}
     for name, entry in settings.vendors.items():
-        if name != ECHO:
-            root = urlsplit(entry.base_url).path.rstrip("/")
-            own = _openai_like(
-                name,
-                entry.base_url,
-                root=root,
-                responses=f"{root}/responses",
-                messages=f"{root}/messages",  # as vLLM, llama.cpp, LM Studio and others have
-                stream_usage=entry.stream_usage,
-            )
-            table[name] = replace(own, leave=entry.leave)
+        root = urlsplit(entry.base_url).path.rstrip("/")
+        own = _openai_like(
+            name,
+            entry.base_url,
+            root=root,
+            responses=f"{root}/responses",
+            messages=f"{root}/messages",  # as vLLM, llama.cpp, LM Studio and others have
+            stream_usage=entry.stream_usage,
+        )
+        table[name] = replace(own, leave=entry.leave)
     for name, base_url in settings.vendor_base_urls.items():
-        known = table.get(name) or table.get(name.replace("_", "-"))
-        if known is not None and known.name != ECHO:
+        if (known := _addressed(table, name)) is not None:
             table[known.name] = replace(known, base_url=base_url, default_base_url=known.base_url)
     return table
+
+
+def useless_addresses(settings: Settings) -> list[str]:
+    """The settings BYOK_<VENDOR>_BASE_URL that name no vendor whose address can be replaced, each with the nearest: worth a warning."""
+    table = vendors(settings)
+    return [_no_vendor(name, table) for name in sorted(settings.vendor_base_urls) if _addressed(table, name) is None]
+
+
+def _addressed(table: Mapping[str, Vendor], name: str) -> Vendor | None:
+    """The vendor whose address BYOK_<NAME>_BASE_URL replaces: a variable's name has no dash, and echo no address."""
+    found = table.get(name) or table.get(name.replace("_", "-"))
+    return found if found is not None and found.name != ECHO else None
+
+
+def _no_vendor(name: str, table: Mapping[str, Vendor]) -> str:
+    said = f"BYOK_{name.upper()}_BASE_URL does nothing: "
+    if name == ECHO:
+        return said + "echo is built in and has no address"
+    near = difflib.get_close_matches(name, table, 1)
+    return said + f"no vendor is called {name}" + (f"; did you mean {near[0]}?" if near else "; [vendors.NAME] in byok.toml adds one")
 
 
 def native_route(vendor: Vendor, path: str, method: str) -> Route:

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from byok import zones
 from byok.accounts import budgets
 from byok.accounts.alert_rules import Rule
 from byok.accounts.budgets import Budget, Owner
@@ -108,7 +109,9 @@ def _finding(warning: BudgetWarning, owner: Owner, now: datetime) -> Finding:
     metric, level = ("cost" if budget.metric == "usd" else "tokens"), ("alert" if warning.level == 100 else "warn")
     figures = (spent, limit, spent / limit, 1.0, level)
     span = month.ends.astimezone(UTC) - month.begins.astimezone(UTC)
-    why = " ".join((f"Budget for {warning.subject}, {warning.percent:,} % used up.", *_outlook(warning, month.ends)))
+    why = " ".join(
+        (f"Budget for {warning.subject}, {warning.percent:,} % used up.", *_outlook(warning, month.ends.astimezone(zones.zone(owner.tz))))
+    )
     return Finding("budget", budget.user_id, budget.vendor or "", "", metric, month.begins.astimezone(UTC), span, *figures, why)
 
 
@@ -116,7 +119,7 @@ def _outlook(warning: BudgetWarning, ends: datetime) -> list[str]:
     if warning.level == 100:
         return [f"Calls that it covers are refused until {_day(ends.date())}."] if warning.budget.hard else []
     if warning.reached_on is None:
-        return ["At this pace it lasts until the month ends."]
+        return ["At this pace it lasts until the month ends."] if warning.lasts else []
     refused = "; then calls that it covers are refused" if warning.budget.hard else ""
     return [f"At this pace it is used up on {_day(warning.reached_on)}{refused}."]
 

@@ -4,6 +4,7 @@ Words are made when a message is sent, from facts of ours; whatever a user named
 """
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -119,7 +120,7 @@ def _first_use(found: Finding, when: str, _: bool) -> _Said:
 
 
 def _budget(found: Finding, when: str, _: bool) -> _Said:
-    (spent, limit), percent = _amounts(found), f"{int(100 * (found.times or 0)):,} %"
+    (spent, limit), percent = _amounts(found), f"{math.floor(round(100 * (found.times or 0), 9)):,} %"
     title = f"Budget{f' for {found.vendor}' if found.vendor else ''}: {percent} used up"
     rows = (("For", found.vendor or "all vendors"), ("When", when), ("Used up", spent), ("Budget", limit))
     return title, f"{spent} of {limit} in {when}.", rows

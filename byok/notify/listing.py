@@ -47,6 +47,10 @@ def terms(
     kinds: list[Kind] = [kind for kind, meant in named.items() if meant] or ["spike"]
     if len(kinds) > 1:
         raise BadRequest("A rule is for a threshold, silence, first uses or budgets: for one of them.", remedy="Make two rules.")
+    if window != "hour" and not fixed:
+        raise BadRequest("A window is of a threshold, and none is named.", remedy="Name an amount (`--above`, `alert_at`), or no window.")
+    if sensitivity != "every" and kinds != ["spike"]:
+        raise BadRequest("A sensitivity is of spikes, and this rule is for something else.", remedy="Leave it out, or make two rules.")
     begin, _, end = (quiet or "").partition("-")
     return Terms(
         kind=kinds[0],

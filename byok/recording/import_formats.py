@@ -21,6 +21,8 @@ _COUNT = "select count(distinct line) from broken where scan_id = (select max(sc
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_ ]{0,39}")
 _PATTERN = re.compile(r"[\[*?]")  # to DuckDB `usage[1].csv` is the file `usage1.csv`
 _LONGEST_HEADER = 65_536
+_LONGEST_LINE = 16 << 20  # bytes; beyond 32 MB DuckDB passes over a line of CSV in silence
+_PIECE = 1 << 20
 _LARGEST_CELL = 131_072  # bytes; a record's text has 128 at most
 _LENGTHS = {"VARCHAR": "strlen", "BLOB": "octet_length"}
 _REPEATED = re.compile(r""""[^"]*"|'[^']*'|(?<=, but got ).*""")  # of DuckDB's words: a path, a cell
@@ -47,9 +49,12 @@ def relation(path: Path) -> str:
     if head.startswith(b"PAR1"):
         return f"read_parquet({name}, hive_partitioning = false)"
     if head[:1] in (b"{", b"["):
+        if head[:1] == b"{":
+            _check_line_lengths(path)
         columns = ", ".join(f"{column}: 'varchar'" for column in COLUMN_NAMES)
         layout = "'newline_delimited', ignore_errors = true" if head[:1] == b"{" else "'array'"
         return f"read_json({name}, format = {layout}, columns = {{{columns}}})"
+    _check_line_lengths(path)
     return _csv(path, name)
 
 
@@ -113,6 +118,16 @@ def _csv(path: Path, name: str) -> str:
     columns = ", ".join(f"{column}: 'varchar'" for column in names)
     layout = f"auto_detect = false, header = true, skip = {above}, delim = '{delimiter}', quote = '\"', escape = '\"', nullstr = ''"
     return f"read_csv({name}, columns = {{{columns}}}, {layout}, {_KEPT})"
+
+
+def _check_line_lengths(path: Path) -> None:
+    """Raise `FileUnreadable` for a line beyond all reason, told by pieces of the file in which no line ends."""
+    without = 0
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            without = 0 if b"\n" in piece or b"\r" in piece else without + len(piece)
+            if without > _LONGEST_LINE:
+                raise FileUnreadable(path, f"it has a line of more than {_LONGEST_LINE >> 20} MB")
 
 
 def _header(path: Path) -> tuple[int, list[str], str]:

@@ -137,7 +137,7 @@ class _Source:
     def __init__(self, path: Path, db: duckdb.DuckDBPyConnection, reader: str, vendors: Collection[str]) -> None:
         self._path, self._db, self._vendors = path, db, sorted(vendors)
         self._reader = reader
-        self._types = {name: str(kind) for name, kind, *_ in self._run(f"describe select * from {reader}").fetchall()}  # noqa: S608
+        self._types = {name.lower(): str(kind) for name, kind, *_ in self._run(f"describe select * from {reader}").fetchall()}  # noqa: S608
         import_formats.check_columns(path, self._types)
         import_formats.check_kinds(path, self._types)
         if reader.startswith("read_parquet"):

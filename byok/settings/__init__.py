@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from byok.api_paths import API_PATHS, SIGN_IN
@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="BYOK_", frozen=True, extra="ignore")
 
     data: kinds.AbsolutePath = Field(Path("data"), description="Where journal, usage table, accounts and exports live.")
-    host: str = Field("127.0.0.1", description="Address that gateway and web listen on.")
+    host: kinds.Host = Field("127.0.0.1", description="Address that gateway and web listen on.")
     gateway_port: int = Field(8080, ge=1, le=65535, description="Port of the gateway.")
     web_port: int = Field(8501, ge=1, le=65535, description="Port of dashboard and API.")
     gateway_workers: int = Field(1, ge=1, le=64, description="Gateway processes that share the port.")
@@ -126,7 +126,7 @@ class Settings(BaseSettings):
     oidc_join: Annotated[Literal["invited", "anyone"], kinds.IN_ANY_CASE] = Field(
         "invited", description="invited: only whom an admin has sent a link; anyone: whoever that service lets in gets an account."
     )
-    oidc_domains: kinds.CommaSeparated = Field(
+    oidc_domains: kinds.Domains = Field(
         "", description="Comma-separated domains; if set, only a verified e-mail of one of them gets an account."
     )
     oidc_plan: Annotated[Literal["free", "indie", "team", "enterprise"], kinds.IN_ANY_CASE] = Field(
@@ -204,6 +204,14 @@ class Settings(BaseSettings):
         """The entries of `trusted_proxies`."""
         return kinds.entries(self.trusted_proxies)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _numbers(cls, value: object, field: ValidationInfo) -> object:
+        """In TOML `true` is no number, though Python counts it as 1."""
+        if isinstance(value, bool) and cls.model_fields[field.field_name or ""].annotation in (int, float):
+            raise ValueError("must be a number, not true or false")
+        return value
+
     @field_validator("vendor_base_urls")
     @classmethod
     def _base_urls(cls, value: dict[str, str]) -> dict[str, str]:
@@ -218,6 +226,8 @@ class Settings(BaseSettings):
         for name, entry in value.items():
             if not re.fullmatch(r"[a-z][a-z0-9_-]{0,30}", name):
                 raise ValueError(f"the name {name!r} of a vendor must match ^[a-z][a-z0-9_-]{{0,30}}$")
+            if name == "echo":
+                raise ValueError("a vendor cannot be called 'echo': the built-in one answers here; choose another name")
             if name in _OUR_PATHS:
                 raise ValueError(f"a vendor cannot be called {name!r}: the gateway answers /{name} itself")
             if not is_http(entry.base_url):
@@ -278,4 +288,6 @@ def _fault(error: Any) -> str:
     name = f"BYOK_{str(where[0]).upper()}"
     if where[0] in ("vendors", "vendor_base_urls"):
         name = ".".join(str(part) for part in where)
+    if error["type"] == "extra_forbidden":
+        message = "a vendor has no such entry; what stands below [vendors.NAME] is that vendor's, so other settings go above it"
     return f"{name}: {message}"

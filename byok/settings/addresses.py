@@ -1,7 +1,10 @@
 """What an address that an operator writes may look like."""
 
+import ipaddress
 import re
 from urllib.parse import SplitResult, urlsplit
+
+_HOST = re.compile(r"[\w.-]*\w[\w.-]*")
 
 
 def is_http(url: str) -> bool:
@@ -9,7 +12,15 @@ def is_http(url: str) -> bool:
     parts = _parts(url)
     if parts is None or parts.scheme not in ("http", "https"):
         return False
-    return bool(parts.hostname) and not parts.username and not parts.query and not parts.fragment
+    return is_host(parts.hostname or "") and not parts.username and not parts.query and not parts.fragment
+
+
+def is_host(name: str) -> bool:
+    """Whether it is a host's name, in any script, or an IP address: no pattern, and nothing beside it."""
+    try:
+        return bool(_HOST.fullmatch(name) or ipaddress.ip_address(name))
+    except ValueError:
+        return False
 
 
 def is_origin(url: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
-from byok.settings.addresses import is_http, is_origin, is_safe_origin, is_smtp
+from byok.settings.addresses import is_host, is_http, is_origin, is_safe_origin, is_smtp
 
 SQLITE = "sqlite:///"
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.IGNORECASE)
@@ -42,8 +42,30 @@ def _joined(by: str) -> Callable[[object], object]:
     return joined
 
 
+def _said(value: object) -> object:
+    """Not an empty word: as a path that would be the working directory."""
+    if value == "":
+        raise ValueError("must not be empty; leave it out for the default")
+    return value
+
+
 def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path.expanduser()))
+    try:
+        return Path(os.path.abspath(path.expanduser()))
+    except RuntimeError:
+        raise ValueError("begins with ~ and a name that no user here has") from None
+
+
+def _listening(host: str) -> str:
+    if not is_host(host):
+        raise ValueError("must be an address (0.0.0.0, ::) or a host's name alone; ports have settings of their own")
+    return host
+
+
+def _domains(text: str) -> str:
+    if not all(is_host(entry) for entry in entries(text)):
+        raise ValueError("must list domains (example.org), with commas between")
+    return text
 
 
 def _public_url(url: str) -> str:
@@ -104,8 +126,8 @@ def _label(text: str) -> str:
 
 
 def _database(url: str) -> str:
-    if url and not url.startswith((SQLITE, "postgresql+psycopg://")):
-        raise ValueError("must begin with postgresql+psycopg:// or sqlite:///")
+    if url == SQLITE or (url and not url.startswith((SQLITE, "postgresql+psycopg://"))):
+        raise ValueError("must begin with postgresql+psycopg://, or with sqlite:/// and a file's path")
     return url
 
 
@@ -121,10 +143,12 @@ def _store(url: str) -> str:
 
 IN_ANY_CASE = BeforeValidator(_lower)
 
-AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+AbsolutePath = Annotated[Path, BeforeValidator(_said), AfterValidator(_absolute)]
 CommaSeparated = Annotated[str, BeforeValidator(_joined(","))]
 DatabaseUrl = Annotated[str, AfterValidator(_database)]
+Domains = Annotated[CommaSeparated, AfterValidator(_domains)]
 Issuer = Annotated[str, AfterValidator(_issuer)]
+Host = Annotated[str, AfterValidator(_listening)]
 Label = Annotated[str, AfterValidator(_label)]
 MailServer = Annotated[SecretStr, AfterValidator(_mail_server)]
 Networks = Annotated[CommaSeparated, AfterValidator(_networks)]

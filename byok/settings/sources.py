@@ -19,7 +19,7 @@ def from_environment(environ: Mapping[str, str], known: Collection[str]) -> dict
 
 def base_urls(environ: Mapping[str, str]) -> dict[str, str]:
     """The addresses that BYOK_<VENDOR>_BASE_URL give, by vendor in lower case."""
-    return {match[1].lower(): value for name, value in environ.items() if (match := _BASE_URL.fullmatch(name))}
+    return {match[1].lower(): value for name, value in environ.items() if value and (match := _BASE_URL.fullmatch(name))}
 
 
 def from_file(path: Path, known: Collection[str], faults: list[str]) -> dict[str, Any]:
@@ -36,8 +36,12 @@ def from_file(path: Path, known: Collection[str], faults: list[str]) -> dict[str
         return {}
     values: dict[str, Any] = {}
     addresses: dict[str, str] = {}
+    said: dict[str, str] = {}
     for key, value in table.items():
         name = key.lower().removeprefix("byok_")
+        if name in said:
+            faults.append(f"{path}: {key} says again what {said[name]} says; leave one of them out")
+        said[name] = key
         if match := re.fullmatch(r"([a-z0-9_]+)_base_url", name):
             addresses[match[1]] = value
         elif name in known:
@@ -48,10 +52,10 @@ def from_file(path: Path, known: Collection[str], faults: list[str]) -> dict[str
 
 
 def unknown_names(environ: Mapping[str, str], known: Collection[str]) -> list[str]:
-    """BYOK_ variables that are none of the `known` settings, each with the nearest name."""
-    variables = [_variable(name) for name in known]
-    ours = sorted(name for name in environ if name.startswith("BYOK_") and name not in variables and not _BASE_URL.fullmatch(name))
-    return [_no_setting(name, name, variables) for name in ours]
+    """BYOK_ variables that are none of the `known` settings, each with the nearest name; in small letters they are none either."""
+    variables = [_variable(name) for name in known if name not in _TABLES]
+    ours = sorted(name for name in environ if name.upper().startswith("BYOK_") and name not in variables)
+    return [_no_setting(name, name.upper(), variables) for name in ours if not _BASE_URL.fullmatch(name)]
 
 
 def _variable(name: str) -> str:
@@ -59,5 +63,5 @@ def _variable(name: str) -> str:
 
 
 def _no_setting(said: str, name: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(name, known, 1)
+    near = [name] if _BASE_URL.fullmatch(name) else difflib.get_close_matches(name, known, 1, cutoff=0.75)
     return f"{said} is no setting" + (f"; did you mean {near[0]}?" if near else "")

@@ -1,6 +1,8 @@
 """Which of the hours of many series are spikes, and how strong: causal, vectorised, one strongest metric per hour and series."""
 
+import os
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -32,6 +34,7 @@ _SMALLEST_SPREAD = 0.25  # of a logarithm: nobody's hours are steadier than a qu
 _NOISE: Mapping[Metric, float] = {"tokens": 3.0, "calls": 3.0, "failed": 4.0, "cost": 3.0}  # as many calls are never a difference
 _LEAST = 1e-12  # for what is not known
 _TAIL, _TAIL_AT = 0.95, 1.645  # of the differences this share is smaller, and how many spreads that is
+_TOGETHER = 32  # series that are looked at in one go: their hours and what these are compared with take 12 MB
 _AS_STRONG = 0.02  # scores that near are equal, and the first of the metrics is told: tokens before their cost
 
 
@@ -109,18 +112,18 @@ def could_be(hours: Hours, clocks: list[Clock], asked: NDArray[np.bool_], sensit
     at = np.flatnonzero(asked & _above_a_floor(hours, sensitivity))
     usuals = np.where(samples.age(at) >= _AROUND[-1], _usual(samples, at), 0.0)  # nothing is known of those that look young
     found = _far(hours, at, usuals, lambda at: _noise(hours, at), sensitivity)
-    known = samples.began(found.at) <= _memory_begins(hours.local[found.at])
-    enough_far = sensitivity.enough_far
-    strong = [not known[column] or _could_be_strong(hours, found, column, enough_far) for column in range(len(found.at))]
-    left: Ints = found.at[np.array(strong, dtype=bool)]
+    young = samples.began(found.at) > _memory_begins(hours.local[found.at])
+    left: Ints = found.at[young | _strong_by_some(hours, found, ~young, enough=sensitivity.enough_far)]
     return left
 
 
-def _could_be_strong(hours: Hours, found: _Candidates, column: int, enough_far: float) -> bool:
-    return any(
-        _strength(hours, int(found.at[column]), METRICS[row], found.noise[row, column], enough=enough_far) >= enough_far
-        for row in np.flatnonzero(found.far[:, column])
-    )
+def _strong_by_some(hours: Hours, found: _Candidates, asked: NDArray[np.bool_], *, enough: float) -> NDArray[np.bool_]:
+    """Which of the candidates `asked` for are at least so strong by one of the metrics that are far."""
+    strong = np.zeros(len(found.at), bool)
+    for row, metric in enumerate(METRICS):
+        left = np.flatnonzero(asked & found.far[row] & ~strong)
+        strong[left] = _strengths(hours, found.at[left], metric, found.noise[row, left], np.full(len(left), enough)) >= enough
+    return strong
 
 
 def _candidates(hours: Hours, samples: Samples, asked: NDArray[np.bool_], sensitivity: Sensitivity) -> _Candidates:
@@ -198,33 +201,56 @@ def _scores(hours: Hours, samples: Samples, found: _Candidates, *, enough_far: f
     scores = np.zeros(found.usual.shape)
     if not len(found.at):
         return scores
+    far = _spreads_away(hours, samples, found)
+    for row, metric in enumerate(METRICS):
+        best = scores.max(axis=0)
+        left = np.flatnonzero((far[row] >= enough_far) & (1 - 0.5 ** far[row] >= best))  # else it could not become the strongest
+        strong = _strengths(hours, found.at[left], metric, found.noise[row, left], far[row, left])
+        scores[row, left] = 1 - 0.5 ** np.minimum(far[row, left], strong)
+    return scores
+
+
+def _spreads_away(hours: Hours, samples: Samples, found: _Candidates) -> Floats:
+    """How many of its series' own spreads above usual each candidate is, [metric, place], as shares of `_HALF_AT`; 0 where not far."""
+    away = np.zeros(found.usual.shape)
     first_hour = hours.hour[found.at].min() - HISTORY_WEEKS * WEEK_H
     places = np.flatnonzero(np.isin(hours.series, hours.series[found.at]) & (hours.hour >= first_hour))
     expected = _usual(samples, places)
     starts = _memory_starts(hours, found.at)
-    for column, place in enumerate(found.at):
-        memory = slice(starts[column], place)
+    for row, column in zip(*np.nonzero(found.far), strict=True):
+        memory = slice(starts[column], found.at[column])
         known = slice(*np.searchsorted(places, (memory.start, memory.stop)))
-        best = 0.0
-        for row in np.flatnonzero(found.far[:, column]):
-            noise = found.noise[row, column]
-            away = np.log((found.actual[row, column] + noise) / (found.usual[row, column] + noise))
-            far = away / _spread(hours.values[METRICS[row]][memory], expected[row, known], noise) / _HALF_AT
-            if far >= enough_far and 1 - 0.5**far >= best:  # else it could not become the strongest
-                scores[row, column] = 1 - 0.5 ** min(far, _strength(hours, int(place), METRICS[row], noise, enough=far))
-                best = max(best, scores[row, column])
-    return scores
+        noise = found.noise[row, column]
+        ratio = np.log((found.actual[row, column] + noise) / (found.usual[row, column] + noise))
+        away[row, column] = ratio / _spread(hours.values[METRICS[row]][memory], expected[row, known], noise) / _HALF_AT
+    return away
 
 
-def _strength(hours: Hours, place: int, metric: Metric, noise: float, *, enough: float) -> float:
-    """How unusual the hour is by `last_hour.strength`, in the series' local hours of the eight weeks and a day up to it."""
+def _strengths(hours: Hours, places: Ints, metric: Metric, noise: Floats, enough: Floats) -> Floats:
+    """How unusual these hours are by `last_hour.strengths`, in their series' local hours of the eight weeks and a day up to them."""
+    found = np.zeros(len(places))
+    begins = np.maximum(_memory_begins(hours.local[places]), hours.local[np.searchsorted(hours.series, hours.series[places])])
+    lengths = hours.local[places] - begins + 1
+
+    def look(which: Ints) -> None:
+        before = np.stack([_hour_by_hour(hours, places[at], metric, length=lengths[at]) for at in which])
+        found[which] = last_hour.strengths(before, noise[which], enough=enough[which])
+
+    alike = [np.flatnonzero(lengths == length) for length in np.unique(lengths)]
+    groups = [which for rows in alike for which in np.split(rows, range(_TOGETHER, len(rows), _TOGETHER))]
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # sorting, which is nearly all of it, needs no interpreter
+        list(threads.map(look, groups))
+    return found
+
+
+def _hour_by_hour(hours: Hours, place: int, metric: Metric, *, length: int) -> Floats:
+    """What the series of an hour did in so many local hours up to it."""
+    values = np.zeros(length)
     first = np.searchsorted(hours.series, hours.series[place])
-    local = hours.local[first : place + 1]
-    begin = int(_memory_begins(local[-1]))
-    values = np.zeros(local[-1] - max(begin, local[0]) + 1)
-    within = local >= begin
-    np.add.at(values, local[within] - local[-1] - 1, hours.values[metric][first : place + 1][within])
-    return last_hour.strength(values, noise, enough=enough)
+    local = hours.local[first : place + 1] - hours.local[place] + length - 1
+    within = local >= 0
+    np.add.at(values, local[within], hours.values[metric][first : place + 1][within])
+    return values
 
 
 def _memory_begins(local: Ints) -> Ints:
@@ -239,5 +265,5 @@ def _spread(values: Floats, expected: Floats, noise: float) -> float:
     away = away[~np.isnan(away)]
     if len(away) < DAY_H:
         return 2 * _SMALLEST_SPREAD
-    half, high = series.quantile(away, 0.5), series.quantile(away, _TAIL)
+    half, high = (float(series.quantile(away, share)) for share in (0.5, _TAIL))
     return float(max(_SMALLEST_SPREAD, (high - min(half, 0)) / _TAIL_AT))

@@ -94,11 +94,14 @@ def _habit(at: Ints, deviations: Floats) -> Floats:
     return np.where(np.isfinite(reached), np.maximum(reached, 0), np.inf)
 
 
-def often_reached(peaks: Floats) -> float | None:
-    """What days with these peaks reached once a fortnight or oftener; None if none of them says anything."""
-    earlier = np.sort(peaks)
-    known = len(earlier) - int(np.searchsorted(earlier, -np.inf, side="right"))
-    return float(earlier[-min(known // ONCE_IN_DAYS + OFTEN, known)]) if known else None
+def often_reached(peaks: Floats) -> Floats | None:
+    """What days with these peaks, [..., day], reached once a fortnight or oftener; None if none of them says anything.
+
+    Of all series the same days say nothing.
+    """
+    earlier = np.sort(peaks, axis=-1)
+    known = int(np.isfinite(peaks).sum(axis=-1).max(initial=0))
+    return earlier[..., -min(known // ONCE_IN_DAYS + OFTEN, known)] if known else None
 
 
 def _same_time(at: Ints, values: Floats, lags_s: Ints, *, fewest_lags: int) -> Floats:
@@ -151,13 +154,14 @@ def following_row(row: int) -> int:
 def _quantile_at(row: int, at: Ints, values: Floats, share: float) -> float:
     before: NDArray[np.float64] = values[np.searchsorted(at, at[row] - MEMORY_S) : row]
     before = before[~np.isnan(before)]
-    return quantile(before, share) if len(before) else np.nan
+    return float(quantile(before, share)) if len(before) else np.nan
 
 
-def quantile(values: Floats, share: float) -> float:
-    """As `np.quantile`, which takes ten times as long for a few hundred values."""
-    place = share * (len(values) - 1)
-    low = int(place)
-    high = min(low + 1, len(values) - 1)
+def quantile(values: Floats, share: float) -> Floats:
+    """As `np.quantile` over the last axis, which takes ten times as long for a few hundred values."""
+    last = values.shape[-1] - 1
+    low = int(share * last)
+    high = min(low + 1, last)
     ordered = np.partition(values, (low, high))
-    return float(ordered[low] + (place - low) * (ordered[high] - ordered[low]))
+    found: Floats = ordered[..., low] + (share * last - low) * (ordered[..., high] - ordered[..., low])
+    return found

@@ -102,7 +102,7 @@ class Engine:
         self._days: tuple[dict[str, int], pa.Table] | None = None
         self._aside: Aside | None = None
         self._answers: Answers | None = None
-        self._repriced = 0
+        self._opened = 0
         self._database, self._remembered, self._held = self._open()
 
     @property
@@ -197,6 +197,14 @@ class Engine:
             self._database.close()
         self._spill.close()
 
+    def _view(self) -> View:
+        """What the reader sees now. Where a file of it was damaged or put back meanwhile, nothing that was read before counts any more."""
+        view = self._reader.view()
+        changed = set() if self._reader.shared else self._broken.changed(file.path for file in view.files)
+        if changed and any(file.path in changed for file in self._reader.view().files):  # else: merged away just now
+            self._reopen()
+        return view
+
     def _table(self, words: Words) -> pa.Table:
         def answer(desk: Desk, seating: Seating) -> pa.Table:
             sql = words.say(known=seating.known)
@@ -231,6 +239,7 @@ class Engine:
                 "allow_persistent_secrets": "false",
             },
         )
+        self._opened += 1
         if self._aside is not None:
             self._aside.soon(self._warm_up)
         sit_down = partial(Desk, database, self._prices, self._reader.fetch)
@@ -241,7 +250,7 @@ class Engine:
         """What `work` returns at a desk over a view, and that desk, still taken. A file fault is mended and tried over the newest."""
         self._reprice()
         for attempt in range(_TRIES):
-            view = wanted.over if wanted.over and not attempt else self._reader.view()
+            view = wanted.over if wanted.over and not attempt else self._view()
             seating = None
             try:
                 if view is not wanted.over:
@@ -262,7 +271,7 @@ class Engine:
                 if self._alike and isinstance(error, _UNLIKE):
                     self._alike = False
                 elif not (seating and seating.known and isinstance(error, duckdb.CatalogException)):  # else: the database was opened anew
-                    self._mend(error, view)
+                    self.mend(error, view)
         raise StoreUnreadable
 
     def _seating(self, view: View, wanted: Wanted) -> Seating:
@@ -295,11 +304,11 @@ class Engine:
         if self._answers is None or not isinstance(scope, Scope):
             return None
         self._reprice()
-        view, kept = self._reader.view(), tables.kept(self._days_kept(scope.user_id), self._now())
+        view, kept = self._view(), tables.kept(self._days_kept(scope.user_id), self._now())
         if not kept.num_rows:
             return None
         asked = answers.asked_for(scope, view, kept["keep_after"][0].as_py(), how)
-        return None if asked is None else ((view.stamp, self._repriced, frozenset(self._broken.paths())), asked)
+        return None if asked is None else ((view.stamp, self._opened, frozenset(self._broken.paths())), asked)
 
     def _rows_held(self, view: View, scope: AnyScope | None, seating: Seating) -> pa.Table | None:
         """One user's rows, if they are in memory; else they will be for the next question."""
@@ -364,8 +373,9 @@ class Engine:
             known = self._days = (retention, tables.days_kept(retention))
         return known[1]
 
-    def _mend(self, error: duckdb.Error, view: View) -> None:
-        """Find out why a question failed: return if another try can succeed, else raise."""
+    def mend(self, error: duckdb.Error, view: View | None = None) -> None:
+        """Find out why a question failed: return if another try can succeed (a broken file is left out from now on), else raise."""
+        view = view or self._reader.view()
         if isinstance(error, _NO_FILES_FAULT):
             raise error
         if isinstance(error, _CRASHES):
@@ -384,7 +394,6 @@ class Engine:
             with self._lock:
                 self._idle.clear()
                 self._catalogue, self._prices = found, tables_now
-                self._repriced += 1
                 self._database, self._remembered, self._held = self._open()
 
     def _reopen(self) -> None:

@@ -1,7 +1,6 @@
 """The budgets of a user: how much of each is used up, set, remove. One that an admin has set can be seen only."""
 
 from dataclasses import replace
-from datetime import date
 from decimal import Decimal, InvalidOperation
 
 import streamlit as st
@@ -13,6 +12,7 @@ from byok.accounts.users import User
 from byok.budgets.warnings import outlook_of, reached_on
 from byok.errors import ByokError
 from byok.gateway.vendors import ECHO, vendors
+from byok.store.outlook import Outlook
 from byok.ui import session
 from byok.ui.filters import Filters
 from byok.ui.names import key_words
@@ -56,7 +56,7 @@ def _row(user: User, budget: Budget, words: dict[str, str]) -> None:
     share = budget.share(now)
     marks = " :orange-badge[hard]" if budget.hard else " :gray-badge[soft]"
     marks += " :blue-badge[set by an admin]" if budget.by_admin else ""
-    marks += " :red-badge[used up]" if share is not None and share >= 1 else ""
+    marks += " :red-badge[used up]" if budget.used_up(now) else ""
     with st.container(border=True, gap="small"):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             limit = in_words.literal(_amount(budget, budget.limit))
@@ -76,8 +76,8 @@ def _small_print(budget: Budget) -> str:
     now = session.now()
     figure = budget.figure
     parts = []
-    used_up = (budget.share(now) or 0) >= 1
-    if not used_up and (day := _reached_on(replace(budget, figure=None))):
+    going = _going(replace(budget, figure=None))
+    if going and (day := reached_on(going, budget, now=now)):
         parts.append(f"at this pace used up around {day:%b} {day.day}")
     if figure and figure.unpriced_calls and budget.metric == "usd":
         parts.append(f"{in_words.plural(figure.unpriced_calls, 'call')} without a known cost not counted")
@@ -88,12 +88,10 @@ def _small_print(budget: Budget) -> str:
 
 # Shared by all sessions; the budget, which says whose it is, is the key; what is used up of it changes too often to be part of it.
 @st.cache_data(ttl=FRESH_S, max_entries=512, show_spinner=False)
-def _reached_on(budget: Budget) -> date | None:
+def _going(budget: Budget) -> Outlook | None:
     book = services.current()
     owner = budgets.owners(book.db).get(budget.user_id)
-    if owner is None:
-        return None
-    return reached_on(outlook_of(book.engine, budget, owner, now=book.now()), budget, now=book.now())
+    return None if owner is None else outlook_of(book.engine, budget, owner, now=book.now())
 
 
 def subject(budget: Budget, words: dict[str, str]) -> str:

@@ -13,6 +13,7 @@ from byok.accounts.users import User
 from byok.store import questions
 from byok.store.scope import Scope
 from byok.ui import calendar_chart, session, states
+from byok.ui.table import percent_format
 from byok.zones import EARLIEST, LATEST
 
 SOON = timedelta(days=3)
@@ -87,7 +88,9 @@ def _leaving(found: Kept) -> None:
             "day": st.column_config.TextColumn("Records of", width=150, pinned=True),
             "leave": st.column_config.TextColumn("Leave", width=190, help="A record leaves at the time of day at which it was made."),
             "records": st.column_config.NumberColumn("Records", format="localized"),
-            "share": st.column_config.ProgressColumn("Share of all", format="%.1f %%", min_value=0, max_value=100, width=110),
+            "share": st.column_config.ProgressColumn(
+                "Share of all", format=percent_format(frame["share"], 1), min_value=0, max_value=100, width=110
+            ),
         }
         st.dataframe(
             frame, column_config=config, column_order=list(config), hide_index=True, height="content", key="leaving",

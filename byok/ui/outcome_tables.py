@@ -11,6 +11,7 @@ import streamlit as st
 from byok import in_words
 from byok.ui import outcomes
 from byok.ui.outcomes import SOURCES, Culprit
+from byok.ui.table import percent_format, seconds_format
 
 Row = Mapping[str, Any]
 _TALLEST = 12  # rows that are shown without scrolling
@@ -36,8 +37,12 @@ def culprits(found: Sequence[Culprit], *, title: str, shown: Callable[[str], str
         "name": st.column_config.TextColumn(title, width=160, pinned=True),
         "failed": st.column_config.NumberColumn("Failures", format="localized"),
         "calls": st.column_config.NumberColumn("Calls", format="localized"),
-        "rate": st.column_config.ProgressColumn("Error rate", format="%.1f %%", min_value=0, max_value=_full(frame["rate"]), width=120),
-        "limited": st.column_config.NumberColumn("Rate limited", format="%.1f %%", help="The share of calls that ended with 429."),
+        "rate": st.column_config.ProgressColumn(
+            "Error rate", format=percent_format(frame["rate"], 1), min_value=0, max_value=_full(frame["rate"]), width=120
+        ),
+        "limited": st.column_config.NumberColumn(
+            "Rate limited", format=percent_format(frame["limited"], 1), help="The share of calls that ended with 429."
+        ),
         "mostly": st.column_config.TextColumn("Mostly", help="The status that most of its failed calls ended with."),
     }
     st.dataframe(
@@ -64,13 +69,22 @@ def speeds(models: Sequence[Row]) -> None:
             for row, name in zip(models, in_words.told_apart([row["model"] for row in models], 24), strict=True)
         ]
     )
+    written = {speed: seconds_format(frame[speed], places) for speed, places in _SPEEDS.items()}
     config: dict[str, Any] = {
         "model": st.column_config.TextColumn("Model", width=170, pinned=True),
-        "ttft_p50": st.column_config.NumberColumn("First token, median", format="%.2f s", help="Half of the calls had one by then (p50)."),
-        "ttft_p95": st.column_config.NumberColumn("First token, p95", format="%.2f s", help="19 of 20 calls had one by then."),
-        "latency_p50": st.column_config.NumberColumn("Latency, median", format="%.1f s", help="Half of the calls were done by then (p50)."),
+        "ttft_p50": st.column_config.NumberColumn(
+            "First token, median", format=written["ttft_p50"], help="Half of the calls had one by then (p50)."
+        ),
+        "ttft_p95": st.column_config.NumberColumn("First token, p95", format=written["ttft_p95"], help="19 of 20 calls had one by then."),
+        "latency_p50": st.column_config.NumberColumn(
+            "Latency, median", format=written["latency_p50"], help="Half of the calls were done by then (p50)."
+        ),
         "latency_p95": st.column_config.ProgressColumn(
-            "Latency, p95", format="%.1f s", min_value=0, max_value=_full(frame["latency_p95"]), help="19 of 20 were done by then."
+            "Latency, p95",
+            format=written["latency_p95"],
+            min_value=0,
+            max_value=_full(frame["latency_p95"]),
+            help="19 of 20 were done by then.",
         ),
         "calls": st.column_config.NumberColumn("Calls", format="localized", help="Successful ones."),
     }
@@ -106,7 +120,9 @@ def trust(rows: Sequence[Row]) -> None:
     )
     config = {
         "counts": st.column_config.TextColumn("Counts", width=90, pinned=True),
-        "share": st.column_config.ProgressColumn("Share of calls", format="%.1f %%", min_value=0, max_value=100, width=120),
+        "share": st.column_config.ProgressColumn(
+            "Share of calls", format=percent_format(frame["share"], 1), min_value=0, max_value=100, width=120
+        ),
         "calls": st.column_config.NumberColumn("Calls", format="localized"),
         "success": st.column_config.NumberColumn("Successful", format="localized"),
         "tokens": st.column_config.NumberColumn("Tokens", format="compact"),
@@ -139,7 +155,7 @@ def failures(rows: Sequence[Row], *, zone: ZoneInfo, key_shown: Callable[[str], 
         "model": st.column_config.TextColumn("Model"),
         "key": st.column_config.TextColumn("Key"),
         "endpoint": st.column_config.TextColumn("Endpoint"),
-        "after": st.column_config.NumberColumn("After", format="%.1f s"),
+        "after": st.column_config.NumberColumn("After", format=seconds_format(frame["after"], 1)),
         "counts": st.column_config.TextColumn("Counts", help="Whether what was used up to the failure is known."),
     }
     st.dataframe(
@@ -153,7 +169,7 @@ def failures(rows: Sequence[Row], *, zone: ZoneInfo, key_shown: Callable[[str], 
     )
 
 
-_SPEEDS = ("ttft_p50", "ttft_p95", "latency_p50", "latency_p95")
+_SPEEDS = {"ttft_p50": 2, "ttft_p95": 2, "latency_p50": 1, "latency_p95": 1}  # decimals
 
 
 def _clock(moment: datetime) -> str:

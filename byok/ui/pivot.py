@@ -44,24 +44,25 @@ def frame(series: Breakdown, metric: str, grain: Grain, *, shown: Callable[[str]
 def draw(found: pd.DataFrame, metric: str, *, title: str, key: str, on_select: Callable[[], None]) -> None:
     """Show it; `on_select` is called when a cell is clicked (see `byok.ui.table.clicked`)."""
     measure = MEASURES[metric]
-    form = _form(metric, found["whole"])
+    form = _form(metric, pd.concat([found[name] for name in ("whole", *found.columns[_FIXED:])]))
     config = {
         "name": st.column_config.TextColumn(title, width=190, pinned=True),
         "whole": st.column_config.NumberColumn("Total" if measure.additive else "Whole period", format=form),
-        "share": st.column_config.ProgressColumn("Share", format="%.0f %%", min_value=0, max_value=100, width=110),
+        "share": st.column_config.ProgressColumn(
+            "Share", format=table.percent_format(found["share"]), min_value=0, max_value=100, width=110
+        ),
     } | {name: st.column_config.NumberColumn(_short(name), format=form) for name in found.columns[_FIXED:]}
     order = [name for name in found.columns if name != "id" and (name != "share" or measure.additive)]
     alt = f"{measure.title} as a table: one row per {title.lower()}, one column per bucket of time."
     table.show(found, config, order, key=key, alt=alt, on_select=on_select, tall=(15, 560))
 
 
-def _form(metric: str, wholes: "pd.Series[float]") -> str:
+def _form(metric: str, values: "pd.Series[float]") -> str:
+    """How all values of the table are written: so that the least of them is not nothing."""
     measure = MEASURES[metric]
     if metric == "cost":
-        known = wholes.dropna()
-        least = known[known > 0].min() if (known > 0).any() else 1.0
-        return "$%,.2f" if least >= 0.1 else "$%,.4f" if least >= 0.001 else "$%,.6f"
-    return "localized" if measure.additive else "%.2f s" if measure.timing else "%.1f %%"
+        return table.money_format(values)
+    return "localized" if measure.additive else table.seconds_format(values, 2) if measure.timing else table.percent_format(values, 1)
 
 
 def _short(name: str) -> str:

@@ -16,6 +16,7 @@ from byok.reconciliation.comparison import Reconciliation, reconcile
 from byok.reconciliation.exports import lines_of
 from byok.store.scope import Scope
 from byok.ui import names, session
+from byok.ui.table import money_format
 from byok.zones import EARLIEST, LATEST
 
 MOST_MB = 32  # a month of minutes, as OpenAI exports it, for some models
@@ -59,15 +60,15 @@ def _show(found: Reconciliation) -> None:
         st.metric("Captured", in_words.percent(total.captured, 1), border=True)
         st.metric(f"{found.vendor} says ({unit})", _amount(total.theirs, found), border=True)
         st.metric(f"The gateway saw ({unit})", _amount(total.ours, found), border=True)
+    amounts = [f"{found.vendor} ({unit})", f"Gateway ({unit})", "Difference"]
+    shown = _table(found)
+    written = "localized" if found.kind == "usage" else money_format(pd.concat([shown[name].abs() for name in amounts]))
     st.dataframe(
-        _table(found),
+        shown,
         hide_index=True,
         column_config={
             "Captured": st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent"),
-            **{
-                name: st.column_config.NumberColumn(format="localized")
-                for name in (f"{found.vendor} ({unit})", f"Gateway ({unit})", "Difference")
-            },
+            **{name: st.column_config.NumberColumn(format=written) for name in amounts},
             "Day": st.column_config.DateColumn(format="YYYY-MM-DD"),
         },
         alt=f"What {found.vendor} says and what the gateway saw, in {unit}, per day and model",

@@ -10,6 +10,7 @@ from byok import in_words
 from byok.ui.measures import MEASURES, Value
 
 Row = Mapping[str, Any]
+_MOST_PLACES = 3
 _UNPRICED_HELP = "A dash: no price is known for these calls, so they are not in any sum of money."
 
 
@@ -55,13 +56,15 @@ def draw(frame: pd.DataFrame, *, title: str, compared_with: str | None, key: str
     """Show the leaderboard; `on_select` is called when a cell is clicked (see `clicked`)."""
     config = {
         "name": st.column_config.TextColumn(title, width=165 if frame["name"].str.len().max() <= 24 else 210, pinned=True),
-        "share": st.column_config.ProgressColumn("Share", format="%.0f %%", min_value=0, max_value=100, width=110),
+        "share": st.column_config.ProgressColumn("Share", format=percent_format(frame["share"]), min_value=0, max_value=100, width=110),
         "cost": st.column_config.NumberColumn("Cost", format=money_format(frame["cost"]), help=_UNPRICED_HELP),
-        "change": st.column_config.NumberColumn("Change", format="%+,.0f %%", help=f"Against {compared_with}." if compared_with else None),
+        "change": st.column_config.NumberColumn(
+            "Change", format=percent_format(frame["change"], sign="+,"), help=f"Against {compared_with}." if compared_with else None
+        ),
         "calls": st.column_config.NumberColumn("Calls", format="localized"),
         "tokens": st.column_config.NumberColumn("Tokens", format="compact"),
         "errors": st.column_config.NumberColumn("Failures", format="localized", help="Calls that did not end with a 2xx status."),
-        "error_rate": st.column_config.NumberColumn("Error rate", format="%.1f %%"),
+        "error_rate": st.column_config.NumberColumn("Error rate", format=percent_format(frame["error_rate"], 1)),
         "course": st.column_config.AreaChartColumn("Trend", width="small", help="Over the period shown.", y_min=0),
     }
     order = [name for name in config if name != "change" or compared_with]
@@ -113,8 +116,25 @@ def _change(row: Row, before: Row | None, of: Callable[[Row], Value | None]) -> 
     return None if share is None else 100 * share
 
 
+def percent_format(shares: "pd.Series[float]", places: int = 0, *, sign: str = "") -> str:
+    """How a column of per cents is written: with so many decimals, or as many more as it takes that nearly nothing is no 0, and nearly
+    all no 100."""
+    known = shares.dropna().abs()
+    while places < _MOST_PLACES and any(round(value, places) in (0, 100) and value not in (0, 100) for value in known):
+        places += 1
+    return f"%{sign}.{places}f %%"
+
+
+def seconds_format(spans: "pd.Series[float]", places: int) -> str:
+    """The same for seconds: what took milliseconds did not take nothing."""
+    known = spans.dropna()
+    while places < _MOST_PLACES and any(round(value, places) == 0 < value for value in known):
+        places += 1
+    return f"%.{places}f s"
+
+
 def money_format(amounts: "pd.Series[float]") -> str:
     """How a column of USD is written: with as many decimals as its least amount needs to be told from nothing."""
     known = amounts.dropna()
     least = known[known > 0].min() if (known > 0).any() else 1.0
-    return "$%,.2f" if least >= 0.01 else "$%,.4f" if least >= 0.0001 else "$%,.6f"
+    return next((f"$%,.{places}f" for places in (2, 4, 6) if least >= 10**-places), "$%,.9f")

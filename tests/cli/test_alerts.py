@@ -79,6 +79,8 @@ def test_mail_rules_and_removal(ada, mail):
         (["--slack", "--all-users"], "https://hooks.slack.com/services/x", 1),
         (["--mail", "no address"], "", 1),
         (["--mail", "--quiet", "22-7"], "", 1),
+        (["--mail", "--window", "day"], "", 1),
+        (["--mail", "--silent-for", "2", "--sensitivity", "strong"], "", 1),
         ([], "", 2),
         (["--slack", "--mail"], "", 2),
         (["--mail", "--above", "5", "--silent-for", "2"], "", 2),

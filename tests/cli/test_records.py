@@ -126,6 +126,23 @@ def test_sql_of_the_operator_sees_everybody_and_says_what_failed(booked):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("damage", ["short", "missing"])
+@pytest.mark.parametrize("which", [0, 1])
+def test_sql_of_the_operator_leaves_a_broken_file_out_and_says_so(booked, damage, which):
+    booked.import_rows({"ts": at(4), "user_id": booked.user_id("ada@example.org"), "model": "gpt-4.1"}, name="another.jsonl")
+    bad = sorted((booked.data / "usage").glob("month=*/*.parquet"), key=lambda file: file.stat().st_mtime_ns)[which]
+    bad.write_bytes(bad.read_bytes()[:500])
+    if damage == "missing":
+        bad.unlink()
+    done = booked.run("sql", "select model from usage_priced order by ts", "--format", "json")
+    assert done.exit_code == 0, done.stderr
+    assert [row["model"] for row in json.loads(done.stdout)] == [["gpt-4.1"], ["gpt-4o", "gpt-4o-mini", "gpt-4o"]][which]
+    assert "incomplete: a usage file is broken" in done.stderr
+    wrong = booked.run("sql", "select no_such_column from usage")
+    assert wrong.exit_code == 1
+    assert "sql_failed: " in wrong.stderr
+
+
 @pytest.mark.slow
 def test_sql_with_user_sees_only_that_user_and_is_locked(booked):
     booked.import_rows({"ts": at(1), "user_id": "usr_stranger1"}, name="b.jsonl", options=("--create-users", "team"))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from byok import doctor, settings
-from byok.accounts import budgets, jobs
+from byok.accounts import budgets, jobs, key_vault
 from byok.accounts.database import open_database
 from byok.recording.segments import QUARANTINE
 from tests.web.sign_on import Service
@@ -159,6 +159,14 @@ def test_doctor_names_secrets_that_do_not_open(ada):
     assert faults(ada)["master key"].startswith("1 stored secret damaged, not to be opened: key_")
 
 
+def test_doctor_names_keys_that_their_vendor_refuses(ada):
+    key = ada.ok("key", "add", "ada@example.org", "--vendor", "openai", stdin="sk-test-1234567890abcdef").split()[-1]
+    assert "1 stored, none known to be refused" in ada.ok("doctor")
+    with open_database(settings.load(ada.env).accounts_database) as db:
+        key_vault.note_refused(db, key, now=datetime(2026, 11, 26, 12, tzinfo=UTC))
+    assert f"1 key refused by the vendor: {key} (openai, since 2026-11-26 12:00Z)" in ada.ok("doctor")
+
+
 def test_doctor_names_records_of_nobody_and_zones_that_are_unknown_here(aged):
     with sqlite3.connect(aged.data / "accounts.db") as raw:
         raw.execute("update users set tz = 'Mars/Phobos'")
@@ -278,6 +286,13 @@ def test_doctor_hints_at_a_setting_with_a_typo(installation):
     done = installation.run("doctor", env=free_ports() | {"BYOK_GATEWAY_PROT": "1"})
     assert done.exit_code == 0
     assert "did you mean BYOK_GATEWAY_PORT?" in done.stdout
+
+
+def test_doctor_names_an_address_of_no_vendor(installation):
+    done = installation.run("doctor", env=free_ports() | {"BYOK_OPNAI_BASE_URL": "http://127.0.0.1:1/v1"})
+    assert done.exit_code == 0
+    assert "BYOK_OPNAI_BASE_URL does nothing" in done.stdout
+    assert "did you mean openai?" in done.stdout
 
 
 # ---- rotate-master-key ----

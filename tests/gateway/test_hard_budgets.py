@@ -42,6 +42,11 @@ def test_each_format_gets_its_own_error_with_a_remedy(house, client, vendor):
     assert 'byok_refused_total{code="budget_exceeded"} 3.0' in client.get("/metrics").text
 
 
+def test_a_budget_of_less_than_a_cent_is_told_as_it_is(house, client):
+    use_up(house, usd=Decimal("0.0042"))
+    assert "This month's budget of 0.0042 USD for all vendors" in client.post(CHAT, json=QUESTION).json()["error"]["message"]
+
+
 def test_it_covers_its_vendor_and_key_only(house, client):
     use_up(house, vendor="openai")
     assert client.post(CHAT, json=QUESTION).status_code == 429

@@ -7,7 +7,7 @@ import pytest
 from byok.errors import NotFound, PathNotAllowed
 from byok.gateway import refusals
 from byok.gateway.routing import Routing
-from byok.gateway.vendors import BUILT_IN, ONE_API_PATHS, EndpointNotOffered, native_route, one_api_route, vendors
+from byok.gateway.vendors import BUILT_IN, ONE_API_PATHS, EndpointNotOffered, native_route, one_api_route, useless_addresses, vendors
 from byok.settings import Settings, VendorEntry
 
 NAMED = ("openai", "anthropic", "gemini", "deepseek", "qwen", "minimax", "moonshot")
@@ -226,8 +226,9 @@ def test_an_operators_own_vendor():
 
 
 def test_echo_cannot_be_moved():
-    moved = vendors(Settings(vendor_base_urls={"echo": "http://h"}, vendors={"echo": VendorEntry(base_url="http://h/v1")}))
-    assert moved["echo"] == TABLE["echo"]
+    assert vendors(Settings(vendor_base_urls={"echo": "http://h"}))["echo"] == TABLE["echo"]
+    with pytest.raises(ValueError, match="cannot be called 'echo'"):
+        Settings(vendors={"echo": VendorEntry(base_url="http://h/v1")})
 
 
 # -- credentials and usage --
@@ -284,3 +285,13 @@ def test_a_base_url_of_the_wrong_length_is_named(path: str, remedy: str) -> None
 )
 def test_a_refused_path_is_told_in_the_format_that_its_callers_read(path: str, name: str) -> None:
     assert refusals.format_of(path).name == name
+
+
+def test_addresses_that_replace_none_are_named():
+    addresses = dict.fromkeys(("openai", "my_lab", "opnai", "nobody", "echo"), "http://127.0.0.1:1/v1")
+    own = {"my-lab": VendorEntry(base_url="http://10.0.0.7/v1")}
+    assert useless_addresses(Settings(vendor_base_urls=addresses, vendors=own)) == [
+        "BYOK_ECHO_BASE_URL does nothing: echo is built in and has no address",
+        "BYOK_NOBODY_BASE_URL does nothing: no vendor is called nobody; [vendors.NAME] in byok.toml adds one",
+        "BYOK_OPNAI_BASE_URL does nothing: no vendor is called opnai; did you mean openai?",
+    ]

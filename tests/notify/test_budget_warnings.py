@@ -4,7 +4,7 @@ import json
 from datetime import timedelta
 from decimal import Decimal
 
-from byok.accounts import alert_rules, budgets
+from byok.accounts import alert_rules, budgets, users
 from byok.budgets.counting import Counting
 from byok.notify import alerts, budget_warnings, delivery, findings, outbox
 from tests.notify.conftest import NOW
@@ -61,6 +61,30 @@ def test_the_message_names_budget_amounts_and_share(book, receiver):
         "Calls that it covers are refused until Tuesday 2026-12-01."
     )
     assert "from=2026-11-01&to=2026-11-30" in text["blocks"][1]["elements"][0]["text"].replace("&amp;", "&")
+
+
+def test_the_day_until_which_calls_are_refused_is_one_of_the_users_zone(book, receiver):
+    users.change(book.services.db, book.ada.id, tz="Asia/Shanghai")  # where December begins on 30 November, 16:00 UTC
+    book.rule(book.ada, kind="budget")
+    budget(book, book.ada, "10", hard=True)
+    spend(book, book.ada, 12.5)
+    check(book)
+    (waiting,) = outbox.of_user(book.services.db, book.ada.id)
+    assert "Calls that it covers are refused until Tuesday 2026-12-01." in findings.load(waiting.facts).why
+
+
+def test_a_message_does_not_say_that_a_budget_lasts_where_nobody_knows(book, receiver):
+    book.rule(book.ada, kind="budget")
+    budget(book, book.ada, "10")
+    spend(book, book.ada, 8.75)  # today, and never before
+    check(book)
+    (waiting,) = outbox.of_user(book.services.db, book.ada.id)
+    assert findings.load(waiting.facts).why == "Budget for all calls, 87 % used up."
+
+
+def test_the_per_cents_of_a_message_are_those_of_the_budget(book):
+    facts = ("budget", book.ada.id, "", "", "cost", NOW, timedelta(days=30), 29.0, 100.0, 29 / 100, 1.0, "warn", "")
+    assert findings.words(findings.Finding(*facts), "alert", "a@b.example", "UTC", "http://x").title == "Budget: 29 % used up"
 
 
 def test_a_budget_that_is_removed_meanwhile_warns_nobody(book, receiver, monkeypatch):

@@ -106,6 +106,15 @@ def test_the_largest_and_the_rest(ada, record, open_app):
     assert len(table_of(explore(open_app, ada, metric="tokens", by="model", top="12"))) == 9
 
 
+def test_no_cell_of_the_table_writes_something_as_nothing(ada, record, open_app):
+    for tokens, days in ((100_000, 1), (100, 2)):
+        record(ada, ts=NOW - timedelta(days=days), prompt_tokens=tokens, completion_tokens=0, total_tokens=tokens)
+    app = explore(open_app, ada, metric="cost", by="model")
+    formats = {name: one.get("type_config", {}).get("format") for name, one in json.loads(app.dataframe[0].proto.columns).items()}
+    assert table_of(app).loc["gpt-4o-mini", "Fri Nov 20, 2026"] == 0.000015
+    assert formats["Fri Nov 20, 2026"] == formats["whole"] == "$%,.6f"
+
+
 def test_a_day_that_is_clicked_is_shown_by_hour(week, ada, open_app):
     app = explore(open_app, ada, metric="calls", range="custom", grain="hour", **{"from": "2026-11-20", "to": "2026-11-20"})
     assert len(figure_of(app)["data"][0]["x"]) == 24

@@ -269,6 +269,24 @@ def test_a_header_in_capitals_below_comments_and_other_marks_between_cells(place
     assert place.book(path) == Imported(2, 2, 0, 0)
 
 
+def test_a_parquet_file_with_columns_in_capitals(place):
+    rows = pa.Table.from_pylist(dicts(3), SCHEMA)
+    pq.write_table(rows.rename_columns([name.upper() for name in rows.column_names]), place.root / "a.parquet")
+    assert place.book(place.root / "a.parquet") == Imported(3, 3, 0, 0)
+    assert place.rows() == rows.to_pylist()
+
+
+@pytest.mark.parametrize("head", [HEADER, ""], ids=["CSV", "JSON"])
+def test_a_line_of_many_megabytes_is_not_passed_over_in_silence(place, head):
+    path, rows = place.root / "long", [line(0), line(1, "x" * (33 << 20)), line(2)]
+    if not head:
+        rows = [json.dumps(dict(zip(HEADER.split(","), row.split(","), strict=True))) for row in rows]
+    path.write_text("\n".join([head, *rows]).lstrip() + "\n")
+    with pytest.raises(FileUnreadable, match="a line of more than 16 MB"):
+        place.book(path)
+    assert place.rows() == []
+
+
 IMPORTER = """
 import sys, json
 from pathlib import Path

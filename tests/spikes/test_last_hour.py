@@ -17,20 +17,21 @@ def upward(values: np.ndarray) -> float:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_the_last_hour_alone_is_judged_as_among_all(seed):
-    """Steady series and empty ones, with habits and without, from a day to nine weeks long."""
+    """Steady series and empty ones, with habits and without, from a day to nine weeks long; several of one length together."""
     rng = np.random.default_rng(seed)
     hours = np.arange(57 * 24)
-    level = (1 + 9 * (hours % 24 > 8) * (hours // 24 % 7 < 5)) * rng.choice([0.02, 1.0, 40.0])
-    values = rng.poisson(level).astype(float) * rng.choice([1.0, 0.125])
-    values[rng.random(len(values)) < 0.01] *= 30
-    found = []
-    for end in (1, 26, 100, 101, 130, 340, 366, *rng.integers(101, len(values), 3), len(values)):
-        some = values[-end:].copy()
-        some[-1] += rng.choice([0.0, 5.0, 300.0])
-        noise = float(rng.choice([0.01, 3.0]))
-        wanted = min(max(upward(some), upward(np.log(some + noise))), series.STRONGEST)
-        found.append(last_hour.strength(some, noise))
-        assert found[-1] == pytest.approx(wanted, rel=1e-12)
-        enough = last_hour.strength(some, noise, enough=1.0)
-        assert min(enough, 1.0) == pytest.approx(min(wanted, 1.0), rel=1e-12)
-    assert max(found) > 0
+    level = (1 + 9 * (hours % 24 > 8) * (hours // 24 % 7 < 5)) * rng.choice([0.02, 1.0, 40.0], (3, 1))
+    values = rng.poisson(level).astype(float) * rng.choice([1.0, 0.125], (3, 1))
+    values[rng.random(values.shape) < 0.01] *= 30
+    highest = 0.0
+    for end in (1, 26, 100, 101, 130, 340, 366, *rng.integers(101, len(hours), 3), len(hours)):
+        some = values[:, -end:].copy()
+        some[:, -1] += rng.choice([0.0, 5.0, 300.0], 3)
+        noise = rng.choice([0.01, 3.0], 3)
+        wanted = [min(max(upward(one), upward(np.log(one + least))), series.STRONGEST) for one, least in zip(some, noise, strict=True)]
+        assert last_hour.strengths(some, noise, enough=np.full(3, np.inf)) == pytest.approx(wanted, rel=1e-12)
+        enough = np.array([1.0, np.inf, 0.5])
+        found = last_hour.strengths(some, noise, enough=enough)
+        assert np.minimum(found, enough) == pytest.approx(np.minimum(wanted, enough), rel=1e-12)
+        highest = max(highest, *wanted)
+    assert highest > 0

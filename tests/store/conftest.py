@@ -35,6 +35,8 @@ def _record(ts: datetime | str, user_id: str = ADA, **fields: Any) -> dict[str, 
 class FakeReader:
     """What the recording room's reader gives, from files that a test writes itself."""
 
+    shared = False
+
     def __init__(self, folder: Path) -> None:
         self.folder, self.files, self.tail, self.version = folder, [], SCHEMA.empty_table(), 0
         self.before_view: Callable[[], None] = lambda: None

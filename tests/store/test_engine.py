@@ -115,19 +115,45 @@ def test_a_broken_file_is_set_aside_and_all_else_is_answered(world, record, dama
     assert good.exists()
 
 
+@pytest.mark.parametrize("damage", ["truncated", "missing"])
+def test_a_file_that_breaks_after_it_was_read_is_no_longer_answered_from_memory(world, record, damage):
+    world.reader.publish([record("2026-11-01T00:00:00Z")])
+    bad = world.reader.publish([record("2026-11-02T00:00:00Z")])
+    engine = Engine(
+        world.reader, world.catalogue, retention=lambda: world.retention, keys=list, now=lambda: world.now, remember_from_rows=1
+    )
+    aside = engine.remember_aside()
+    engine.keep_answers()
+
+    def said():
+        aside.settle()
+        mine, all_ = questions.usage(engine, HERS), questions.summary(engine, EVERYONE)
+        return mine.totals["total_calls"], all_["calls"], mine.incomplete
+
+    assert [said() for _ in range(3)] == [(2, 2, False)] * 3
+    whole = bad.read_bytes()
+    bad.write_bytes(whole[: len(whole) // 2])
+    if damage == "missing":
+        bad.unlink()
+    assert [said() for _ in range(3)] == [(1, 1, True)] * 3
+    bad.write_bytes(whole)
+    assert [said() for _ in range(3)] == [(2, 2, False)] * 3
+    engine.close()
+
+
 def test_a_file_where_we_may_not_look_is_set_aside_like_a_broken_one(world, record, monkeypatch):
     world.reader.publish([record("2026-11-01T00:00:00Z")])
     hidden = world.reader.publish([record("2026-10-01T00:00:00Z")])
     hidden.rename(away := hidden.with_name("away"))
-    look = Path.stat
+    look = os.stat
 
-    def refused(path: Path, **options: bool) -> os.stat_result:
-        if path == hidden:
+    def refused(path: str | Path, **options: object) -> os.stat_result:
+        if path == str(hidden):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
         return look(path, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "stat", refused)
+        patch.setattr(os, "stat", refused)
         assert (calls(world), world.engine.quarantined) == (1, [str(hidden)])
     away.rename(hidden)
     assert (calls(world), world.engine.quarantined) == (2, [])

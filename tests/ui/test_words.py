@@ -38,6 +38,26 @@ def test_a_change_points_the_way_the_figure_went(now, before, share):
     assert in_words.change(now, before) == share
 
 
+@pytest.mark.parametrize("usd", [Decimal("0.005"), 0.005, Decimal("0.000000001"), Decimal("0.00999")])
+def test_no_amount_is_written_as_nothing(usd):
+    for written in (in_words.money(usd), in_words.cents(usd), in_words.dollars(usd)):
+        assert re.sub("[^1-9]", "", written), written
+
+
+def test_neither_nothing_nor_all_is_said_of_what_is_nearly_so():
+    nearly = [share / 10_000 for share in (1, 3, 40, 49, 9951, 9960, 9999)]
+    for places in (None, 0, 1):
+        assert not {in_words.percent(share, places) for share in nearly} & {"0 %", "0.0 %", "100 %", "100.0 %"}
+    lost = {in_words.signed_percent(-share) for share in nearly}
+    assert not lost & {"-0 %", "-0.0 %", "-100 %", "-100.0 %"}
+    assert in_words.signed_percent(-1) == "-100 %"
+
+
+def test_a_reason_that_is_nearly_all_of_it_is_not_all_of_it():
+    at = datetime(2026, 11, 24, 13, tzinfo=UTC)
+    assert "; >99 % of the excess from key prod-7" in why.sentence("calls", 612, 180, at, "UTC", key="prod-7", share=0.997)
+
+
 def test_money_is_told_alike_in_pages_messages_and_reasons():
     assert findings.amount("cost", 0.00042) == in_words.money(0.00042) == "$0.00042"
     said = why.sentence("cost", 12.5, 0.00042, datetime(2026, 11, 24, 13, tzinfo=UTC), "Europe/Berlin")

@@ -147,6 +147,14 @@ def test_unknown_paths_and_methods_answer_in_json(shared_home):
     assert shared_home.client.post("/overview").status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [("/usage", "DELETE, GET"), ("/keys", "GET, POST"), ("/admin/budgets", "GET, POST"), ("/auth/token", "POST"), ("/budgets/x", "DELETE")],
+)
+def test_a_refused_method_names_every_method_of_the_path(shared_home, path, allowed):
+    assert shared_home.client.patch(path, headers=shared_home.ada.bearer).headers["allow"] == allowed
+
+
 def test_answers_are_not_stored_anywhere(shared_home):
     for path in ("/usage", "/me", "/keys", "/usage/export", "/nothing", "/openapi.json", "/admin/users"):
         answer = shared_home.client.get(path, headers=shared_home.ada.bearer)
