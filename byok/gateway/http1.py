@@ -5,16 +5,15 @@ A general client costs several times as much per call (docs/decisions.md).
 """
 
 import asyncio
-import re
 import ssl
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import certifi
 import httptools
 
+from byok.gateway.acknowledged import OPENING, bytes_acknowledged
+from byok.gateway.targets import Origin, Target, request_head, target_of
 from byok.gateway.upstream import Answer, Broken, Outgoing, Silent, Unreachable
 
 CONNECT_S = 10.0
@@ -22,47 +21,38 @@ IDLE_S = 15.0  # shorter than servers keep an idle connection, so that a reused 
 MAX_HEAD_BYTES = 64 * 1024
 HELD_BYTES = 256 * 1024  # more than this is not taken from a vendor before the client took what is there
 _TARGETS_KEPT = 512
-_TARGET = re.compile(rb"[!-~]+")
-_LINE = b": ".join
+_REPEATABLE = ("GET", "HEAD")
+_RESTED_S = 1.0
 
 
-class _Origin(NamedTuple):
-    host: str
-    port: int
-    secure: bool
-
-
-class _Target(NamedTuple):
-    """Where a URL leads: the connection's origin, and the request line's path with the host header."""
-
-    origin: _Origin
-    path: bytes
-    host: bytes
+class _Unheard(Unreachable):
+    """A used connection ended instead of an answer, and the request may be sent again."""
 
 
 class Http1Upstream:
-    """Sends each request at most once: a POST that met a dying connection may have been processed, and billed.
+    """Sends no request twice that a vendor may have got: a POST that met a dying connection may have been processed, and billed.
 
+    A vendor may close a connection at the moment at which it is used again. Then the request goes once over a new one if nothing was
+    answered, and it is GET or HEAD, or the vendor closed before any of it had arrived: its end of the stream confirms all that had.
     `silence_s` is the longest time without a byte in either direction.
     """
 
     def __init__(self, *, silence_s: float, connect_s: float = CONNECT_S) -> None:
         self._silence_s, self._connect_s = silence_s, connect_s
-        self._idle: dict[_Origin, deque[_Connection]] = {}
-        self._targets: dict[str, _Target] = {}
+        self._idle: dict[Origin, deque[_Connection]] = {}
+        self._targets: dict[str, Target] = {}
         self._trusted: ssl.SSLContext | None = None
         self._closed = False
 
     async def send(self, request: Outgoing) -> Answer:
-        target = self._targets.get(request.url) or self._split(request.url)
-        head = _head(request, target)
-        connection = self._reusable(target.origin) or await self._connect(target.origin)
-        try:
-            await connection.exchange(head, request.body, bodiless=request.method == "HEAD")
-        except BaseException:
-            connection.abort()
-            raise
-        return _Http1Answer(connection)
+        target = self._target(request.url)
+        head = request_head(request, target)
+        if (used := self._reusable(target.origin)) is not None:
+            try:
+                return await _exchanged(used, head, request)
+            except _Unheard:
+                pass
+        return await _exchanged(await self._connect(target.origin), head, request)
 
     async def close(self) -> None:
         self._closed = True
@@ -82,7 +72,7 @@ class Http1Upstream:
         if waiting and connection in waiting:
             waiting.remove(connection)
 
-    def _reusable(self, origin: _Origin) -> "_Connection | None":
+    def _reusable(self, origin: Origin) -> "_Connection | None":
         """The connection used last is the one least likely to be stale."""
         waiting = self._idle.get(origin)
         while waiting:
@@ -92,7 +82,7 @@ class Http1Upstream:
             connection.abort()
         return None
 
-    async def _connect(self, origin: _Origin) -> "_Connection":
+    async def _connect(self, origin: Origin) -> "_Connection":
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._connect_s):
@@ -114,30 +104,22 @@ class Http1Upstream:
             self._trusted.set_alpn_protocols(["http/1.1"])
         return self._trusted
 
-    def _split(self, url: str) -> _Target:
-        parts = urlsplit(url)
-        secure = parts.scheme == "https"
-        port = parts.port or (443 if secure else 80)
-        name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
-        host = name if port == (443 if secure else 80) else f"{name}:{port}"
-        target = _Target(_Origin(parts.hostname or "", port, secure), (parts.path or "/").encode("latin-1"), host.encode("idna"))
-        if len(self._targets) >= _TARGETS_KEPT:
-            self._targets.clear()  # paths with ids in them are seen once
-        self._targets[url] = target
+    def _target(self, url: str) -> Target:
+        target = self._targets.get(url)
+        if target is None:
+            if len(self._targets) >= _TARGETS_KEPT:
+                self._targets.clear()  # paths with ids in them are seen once
+            target = self._targets[url] = target_of(url)
         return target
 
 
-def _head(request: Outgoing, target: _Target) -> bytes:
-    path = target.path + b"?" + request.query if request.query else target.path
-    lines = [b"%b %b HTTP/1.1\r\nhost: %b" % (request.method.encode("ascii"), path, target.host)]
-    lines += map(_LINE, request.headers)
-    if request.body or request.method not in ("GET", "HEAD", "DELETE"):
-        lines.append(b"content-length: %d" % len(request.body))
-    lines.append(b"\r\n")
-    head = b"\r\n".join(lines)
-    if head.count(b"\n") != len(lines) + 1 or not _TARGET.fullmatch(path):  # a line break in a value would begin a header of its own
-        raise Unreachable
-    return head
+async def _exchanged(connection: "_Connection", head: bytes, request: Outgoing) -> "_Http1Answer":
+    try:
+        await connection.exchange(head, request.body, request.method)
+    except BaseException:
+        connection.abort()
+        raise
+    return _Http1Answer(connection)
 
 
 class _Http1Answer:
@@ -157,7 +139,7 @@ class _Http1Answer:
 class _Connection(asyncio.Protocol):
     """One connection to an origin, one exchange at a time. Its timer looks now and then; nothing is armed per request."""
 
-    def __init__(self, pool: Http1Upstream, origin: _Origin, silence_s: float) -> None:
+    def __init__(self, pool: Http1Upstream, origin: Origin, silence_s: float) -> None:
         self.origin = origin
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
@@ -169,10 +151,11 @@ class _Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._parts: list[bytes] = []
-        self._held = self._head_bytes = self._unsent = 0
+        self._held = self._head_bytes = self._unsent = self._written = 0
         self._active = self._loop.time()
+        self._confirmed: int | None = None  # of what was written, before this exchange
         self._busy = self._head_done = self._complete = self._reusable = False
-        self._paused = self._bodiless = self._lost = False
+        self._paused = self._bodiless = self._lost = self._unheard = False
         self._fault: type[Exception] | None = None
 
     # -- for the pool --
@@ -185,30 +168,42 @@ class _Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    async def exchange(self, head: bytes, body: bytes, *, bodiless: bool) -> None:
+    async def exchange(self, head: bytes, body: bytes, method: str) -> None:
         """Send, and wait for the head of the answer. Raises `Unreachable` or `Silent`."""
         self.status, self.headers, self.trailers, self._parts = 0, [], [], []
         self._held = self._head_bytes = 0
         self._head_done = self._complete = self._reusable = False
-        self._bodiless, self._busy, self._fault = bodiless, True, None
+        self._bodiless, self._busy, self._fault = method == "HEAD", True, None
         if self._parser is None:
             self._parser = httptools.HttpResponseParser(self)
-        self._active = self._loop.time()
         if self._timer is None:
             self._look_in(min(self._silence_s, IDLE_S))
         if self._transport is None or self._lost:
             raise Unreachable
+        now = self._loop.time()
+        if not self.origin.secure:
+            self._confirmed = self._written + OPENING
+            self._written += len(head) + len(body)
+        else:  # what encryption makes of it is not known here, and asking costs too much while calls follow each other
+            self._confirmed = bytes_acknowledged(self._transport) if now - self._active > _RESTED_S else None
+        self._active = now
         if body:
             self._transport.writelines((head, body))
         else:
             self._transport.write(head)
         while not self._head_done:
             if self._fault is not None:
-                raise Silent if self._fault is Silent else Unreachable
+                raise self._no_answer(method)
             await self._wait()
         broke_at_once = self._fault is not None and not self._parts and not self._complete
         if broke_at_once or not 200 <= self.status <= 599:  # nothing of it can be relayed, so it can still be said to be none
             raise Unreachable
+
+    def _no_answer(self, method: str) -> Exception:
+        if self._fault is Silent:
+            return Silent()
+        may_repeat = self._unheard or (method in _REPEATABLE and not self._head_bytes)
+        return _Unheard() if may_repeat else Unreachable()
 
     async def read(self) -> bytes:
         """What has come of the body, b"" at its clean end. Raises `Silent` or `Broken`."""
@@ -280,6 +275,8 @@ class _Connection(asyncio.Protocol):
         self._wake()
 
     def eof_received(self) -> bool:
+        if self._busy and not self._head_bytes and self._transport is not None and self._confirmed is not None:
+            self._unheard = bytes_acknowledged(self._transport) == self._confirmed
         return False
 
     def connection_lost(self, error: Exception | None) -> None:

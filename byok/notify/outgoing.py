@@ -187,9 +187,17 @@ def _exchange(place: Place, sock: socket.socket, body: bytes, headers: Mapping[s
     for name, value in {"content-length": str(len(body)), "connection": "close", "user-agent": "byok", **headers}.items():
         connection.putheader(name, value)
     connection.endheaders(body)
-    answer = connection.getresponse()
+    answer = _final(connection.getresponse())
     theirs = moment(answer.getheader("date") or "")  # a clock that goes wrong goes as wrong in both
     return of_status(answer.status, answer.getheader("retry-after"), now=theirs or datetime.now(UTC))
+
+
+def _final(answer: http.client.HTTPResponse) -> http.client.HTTPResponse:
+    """What follows announcements such as 103: the library passes over 100 alone."""
+    while 102 <= answer.status < 200:
+        answer.headers = None  # type: ignore[assignment]  # so that it reads another head
+        answer.begin()
+    return answer
 
 
 def _origin(entry: str) -> tuple[str, str, int]:

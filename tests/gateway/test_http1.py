@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import socket
+import struct
+import sys
 import time
 
 import pytest
@@ -183,6 +185,83 @@ def test_a_vendor_that_hangs_up_before_its_answer_is_unreachable_and_not_asked_a
     with LoopbackVendor(Reply(raw=b"", then="close")) as vendor, pytest.raises(Unreachable):
         asyncio.run(exchange(Http1Upstream(silence_s=5), outgoing(vendor.url + "/x")))
     assert len(vendor.seen) == 1, "it may have been processed, and billed"
+
+
+def reset(end):
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    end.close()
+
+
+@contextlib.contextmanager
+def used_connection():
+    """A client that has had one answer, the vendor's end of its connection, and where the vendor listens: all in this one thread, so that
+    the client sees what the vendor does only when it waits for something."""
+    with socket.create_server(("127.0.0.1", 0)) as listening, contextlib.ExitStack() as stack:
+        listening.setblocking(False)
+        client = Http1Upstream(silence_s=5)
+
+        async def open_one():
+            asking = asyncio.create_task(exchange(client, outgoing(url)))
+            ended = stack.enter_context((await loop.sock_accept(listening))[0])
+            await answer_one(ended)
+            assert (await asking)[0] == 200
+            return ended
+
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/x"
+        loop = stack.enter_context(contextlib.closing(asyncio.new_event_loop()))
+        yield loop, client, url, loop.run_until_complete(open_one()), listening
+
+
+async def answer_one(connection):
+    loop, got = asyncio.get_running_loop(), b""
+    while not got.endswith((b'{"model":"m"}', b"\r\n\r\n")) or got.count(b"\r\n\r\n") == 0:
+        got += await loop.sock_recv(connection, 65536)
+    await loop.sock_sendall(connection, b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells how much has arrived")
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_a_vendor_that_closed_before_a_request_came_gets_it_over_a_new_connection(method):
+    with used_connection() as (loop, client, url, vendor_end, listening):
+
+        async def again():
+            vendor_end.close()  # the client cannot know of it yet
+            asking = asyncio.create_task(exchange(client, outgoing(url, method=method)))
+            with (await asyncio.wait_for(loop.sock_accept(listening), 5))[0] as fresh:
+                await answer_one(fresh)
+                return await asking
+
+        assert loop.run_until_complete(again())[0] == 200
+
+
+@pytest.mark.parametrize("ending", [socket.socket.close, lambda end: end.shutdown(socket.SHUT_WR), reset])
+def test_a_post_that_arrived_is_not_sent_again(ending):
+    with used_connection() as (loop, client, url, vendor_end, listening):
+
+        async def again():
+            asking = asyncio.create_task(exchange(client, outgoing(url)))
+            await loop.sock_recv(vendor_end, 65536)
+            ending(vendor_end)
+            with pytest.raises(Unreachable):
+                await asking
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(loop.sock_accept(listening), 0.1)
+
+        loop.run_until_complete(again())
+
+
+def test_what_only_reads_is_asked_for_again():
+    with used_connection() as (loop, client, url, vendor_end, listening):
+
+        async def again():
+            asking = asyncio.create_task(exchange(client, outgoing(url, method="GET", body=b"")))
+            await loop.sock_recv(vendor_end, 65536)
+            reset(vendor_end)
+            with (await asyncio.wait_for(loop.sock_accept(listening), 5))[0] as fresh:
+                await answer_one(fresh)
+                return await asking
+
+        assert loop.run_until_complete(again())[0] == 200
 
 
 def test_silence_before_the_answer_and_within_it():

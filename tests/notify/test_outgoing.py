@@ -2,13 +2,14 @@
 
 import ipaddress
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
 
 from byok.notify import outgoing
-from byok.notify.outcome import later, of_status, refused
+from byok.notify.outcome import later, of_status, refused, sent
 from byok.notify.outgoing import WebhookNotAllowed, allowed, may_reach, post
 from tests.notify.receivers import Receiver
 
@@ -109,6 +110,18 @@ def test_what_arrives_is_what_was_sent():
         assert (seen.path, seen.body) == ("/services/T000/B000/secretpath1234?a=b", b'{"text": "x"}')
         assert seen.headers["host"] == found.origin.removeprefix("http://")
         assert not set(seen.headers) & {"cookie", "authorization"}
+
+
+@pytest.mark.parametrize(("status", "outcome"), [("200 OK", sent("200")), ("503 Busy", later("503"))])
+def test_what_is_announced_before_an_answer_is_no_answer(status, outcome):
+    hints = "HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n"
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as pool:
+        origin = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        sending = pool.submit(post, f"{origin}/x", b"{}", {}, hosts=[origin])
+        with listening.accept()[0] as receiver:
+            receiver.recv(65536)
+            receiver.sendall((hints * 2 + f"HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").encode())
+            assert sending.result() == outcome
 
 
 def test_an_answer_without_end_is_given_up(monkeypatch):

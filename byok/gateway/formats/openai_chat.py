@@ -55,6 +55,7 @@ class _Chunk(_Top):
     choices: list[_Choice] | None = None
     type: Any = None  # of the events of transcriptions and speech
     delta: Any = None
+    text: Any = None  # of a speaker
 
 
 _decode_chunk = msgspec.json.Decoder(_Chunk).decode
@@ -70,8 +71,8 @@ def read_event(data: bytes, seen: Seen) -> None:
     chunk = _decode(data)
     choices = chunk.choices or ()
     finished = False
-    if chunk.type is not None and str(chunk.type).endswith((".text.delta", ".audio.delta")):
-        seen.count(chunk.delta)
+    if chunk.type is not None and str(chunk.type).endswith((".text.delta", ".audio.delta", ".text.segment")):
+        seen.count(chunk.delta or chunk.text)
     for choice in choices:
         _count(choice, seen)
         finished = finished or bool(choice.finish_reason)
