@@ -62,6 +62,7 @@ class Held:
     """A reader over rows in memory."""
 
     rows: pa.Table
+    shared: bool = False
 
     def view(self) -> View:
         return View(1, (), self.rows, 1, pc.max(self.rows["ts"]).as_py(), 0)

@@ -23,7 +23,9 @@ _CAP, _CAP_DAYS = 3.0, 56  # a day above three times the upper quartile of eight
 _LEVEL_DAYS, _DRIFT = 12.0, 0.004  # how many days a level is the mean of; by how much of itself it drifts in a day
 _PRIOR_TRIES, _TRIES_APART, _MOST_TRIES = 8.0, 3.0, 24
 _LOW, _HIGH = 1.1, 1.38  # measured: see benchmarks/forecast.py
+_MOST_TIMES = 2.0  # the middle: beyond that, only as far as there ever was
 _WORTH_SAYING = 0.01  # growth per week
+_LONG_QUIET = 7  # days
 
 Values = Any  # np.ndarray of one dimension, one element per day
 
@@ -40,6 +42,8 @@ class Step(NamedTuple):
 @dataclass(frozen=True)
 class Forecast:
     """The sum at the month's end, in the unit of the values: with a chance of about 80 % between `low` and `high`.
+
+    What is left of the month comes, by `high`, to no more than twice its middle, or than so many days in a row ever came to.
 
     Where there is not `enough` to go by, the three are None and `basis` says why; else `basis` says from what they come. `path` leads
     from today to the end.
@@ -89,14 +93,12 @@ def month_end(dates: Sequence[date], values: Sequence[float], *, today: date, un
     fit = _fit(history, start.weekday())
     expected = np.cumsum(_project(fit, today.weekday(), ahead) * weights)
     spread = _spread(history, start.weekday(), fit, np.cumsum(weights))
-    steps = tuple(
-        Step(
-            today + timedelta(days=n), so_far + middle, so_far + max(0.0, middle * (1 - _LOW * wide)), so_far + middle * (1 + _HIGH * wide)
-        )
-        for n, (middle, wide) in enumerate(zip(expected.tolist(), spread.tolist(), strict=True))
-    )
+    lows = expected * np.maximum(0.0, 1 - _LOW * spread)
+    highs = np.minimum(expected * (1 + _HIGH * spread), np.maximum(_MOST_TIMES * expected, _most_in_a_row(history, ahead)))
+    sums = zip(*(part.tolist() for part in (expected, lows, highs)), strict=True)
+    steps = tuple(Step(today + timedelta(days=n), *(so_far + part for part in parts)) for n, parts in enumerate(sums))
     last = steps[-1]
-    return Forecast(so_far, last.middle, last.low, last.high, _basis(fit, len(history)), True, steps)
+    return Forecast(so_far, last.middle, last.low, last.high, _basis(fit, history), True, steps)
 
 
 def _too_little(past: Sequence[date], today: date) -> str:
@@ -116,6 +118,7 @@ class _Fit(NamedTuple):
     week: Values  # seven factors around 1, Monday first
     levels: tuple[float, ...]  # what a day of factor 1 comes to, by each of _LEVELS
     slope: float  # growth per day as a logarithm, doubtful ones drawn to 0
+    wild: int  # days of the last eight weeks that were cut as no habit
 
 
 def _fit(values: Values, first_weekday: int) -> _Fit:
@@ -129,7 +132,7 @@ def _fit(values: Values, first_weekday: int) -> _Fit:
     for half_life, _ in _LEVELS:
         recent = _fading(half_life)[-count:]
         levels.append(float((recent @ calm) / max(float(recent @ expected), 1e-12)))
-    return _Fit(week, tuple(levels), _slope(calm))
+    return _Fit(week, tuple(levels), _slope(calm), int((calm < values)[-_CAP_DAYS:].sum()))
 
 
 @cache
@@ -198,6 +201,12 @@ def _spread(values: Values, first_weekday: int, fit: _Fit, ahead: Values) -> Val
     return supposed * np.sqrt((_PRIOR_TRIES + tries * seen) / (_PRIOR_TRIES + tries))
 
 
+def _most_in_a_row(values: Values, days: int) -> Values:
+    """The most that 1, 2, … `days` days in a row came to; of more days than there are, their share."""
+    upto, count = np.concatenate([[0.0], np.cumsum(values)]), len(values)
+    return np.array([(upto[n:] - upto[:-n]).max() if n <= count else upto[-1] * n / count for n in range(1, days + 1)])
+
+
 def _supposed(noise: float, ahead: Values) -> Values:
     return np.sqrt(noise**2 * (1 / np.maximum(ahead, 0.05) + 1 / _LEVEL_DAYS) + (_DRIFT * ahead) ** 2)
 
@@ -212,15 +221,27 @@ def _past_errors(values: Values, first_weekday: int, horizon: int) -> Values:
     return np.array(errors)
 
 
-def _basis(fit: _Fit, days: int) -> str:
+def _basis(fit: _Fit, values: Values) -> str:
     weekend = float(fit.week[5:].mean() / max(fit.week[:5].mean(), 1e-12))
-    growth = float(np.expm1(7 * fit.slope))
     weekdays = (
-        f"a weekend day comes to {in_words.percent(weekend, 0)} of a working day" if not 0.9 <= weekend <= 1.1 else "all weekdays alike"
+        "all weekdays alike"
+        if 0.9 <= weekend <= 1.1
+        else f"a weekend day comes to {in_words.percent(weekend, 0)} of a working day"
+        if weekend < 10
+        else "nearly all of it at weekends"
     )
-    trend = (
-        f"{'growing' if growth > 0 else 'falling'} by {in_words.percent(abs(growth), 0)} a week"
-        if abs(growth) >= _WORTH_SAYING
-        else "level"
-    )
-    return f"From the last {days} days: {weekdays}, {trend}."
+    return f"From the last {len(values)} days: {weekdays}, {_trend(fit, values)}.{_wild(fit.wild)}"
+
+
+def _trend(fit: _Fit, values: Values) -> str:
+    quiet, growth = len(values) - 1 - int(np.flatnonzero(values)[-1]), float(np.expm1(7 * fit.slope))
+    if quiet >= _LONG_QUIET:
+        return f"nothing in the last {quiet}"
+    if abs(growth) < _WORTH_SAYING:
+        return "level"
+    return f"falling by {in_words.percent(-growth, 0)} a week" if growth < 0 else f"growing by {100 * growth:,.0f} % a week"
+
+
+def _wild(days: int) -> str:
+    """How many of the days that make the range were far from what is usual."""
+    return f" {days} {'day' if days == 1 else 'days'} far above the usual {'widens' if days == 1 else 'widen'} the range." if days else ""

@@ -87,6 +87,36 @@ def test_the_path_rises_to_the_end_and_tells_when_a_limit_is_reached():
     assert found.reaches(500, today=TODAY) is None
 
 
+WILD = {
+    "after a long rest": [1.0] + [0.0] * 90 + [5.0] * 5,
+    "ten times as much each week": [10 ** (n / 7) for n in range(70)],
+    "hardly anything, then much": [1e-6] * 60 + [10.0] * 3,
+}
+
+
+@pytest.mark.parametrize("values", WILD.values(), ids=WILD)
+def test_the_upper_end_is_no_more_than_twice_the_middle_or_what_so_many_days_ever_came_to(values):
+    found = month_end(days(len(values)), values, today=TODAY, until=UNTIL)
+    ahead = (UNTIL - TODAY).days
+    ever = max(sum(values[at : at + ahead]) for at in range(len(values)))
+    assert found.high - found.so_far <= max(2 * (found.middle - found.so_far), ever) * 1.000001
+    assert [step.high for step in found.path] == sorted(step.high for step in found.path)
+
+
+def test_what_widens_the_range_is_said():
+    wild = month_end(days(60), [3.0] * 55 + [300.0] + [3.0] * 4, today=TODAY, until=UNTIL)
+    assert wild.basis.endswith("1 day far above the usual widens the range.")
+    ago = month_end(days(131), [3.0] * 30 + [300.0] + [3.0] * 100, today=TODAY, until=UNTIL)
+    assert "far above" not in ago.basis
+
+
+def test_days_without_use_and_use_at_weekends_only_are_said():
+    stopped = month_end(days(80), [5.0] * 60 + [0.0] * 20, today=TODAY, until=UNTIL)
+    assert stopped.basis == "From the last 80 days: all weekdays alike, nothing in the last 20."
+    weekends = month_end(days(60), [0.0 if day.weekday() < 5 else 5.0 for day in days(60)], today=TODAY, until=UNTIL)
+    assert weekends.basis == "From the last 58 days: nearly all of it at weekends, level."
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.floats(0, 1e6), min_size=30, max_size=80), st.lists(st.floats(0, 1e9), max_size=10))
 def test_it_is_causal_and_its_range_is_one(values, future):

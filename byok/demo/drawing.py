@@ -142,7 +142,7 @@ def _columns(series: Series, drawn: _Drawn) -> dict[str, Any]:
         "prompt_tokens": where_known(prompt),
         "completion_tokens": where_known(completion),
         "total_tokens": where_known(prompt + completion),
-        "cached_tokens": where_known(prompt * series.cached * drawn.uniform[:, 0]),
+        "cached_tokens": where_known(prompt * series.cached * drawn.uniform[:, 1]),
         "cache_write_tokens": where_known(np.zeros(len(prompt))),
         "reasoning_tokens": where_known(completion * series.reasoning * drawn.uniform[:, 1]),
         "status": status,

@@ -96,7 +96,7 @@ def compose(services: Services, user: User, period: Period, *, now: datetime, sp
         spikes=tuple(_spike(one, period) for one in episodes(spikes(scope) if spikes else (), now=now)[:_MOST_SPIKES]),
         failures=_failures(questions.usage(engine, scope, group_by=("vendor", "status")).rows),
         ahead=_ahead(services, user, period, now, kept_from),
-        expiring=_expiring(services, user, now),
+        expiring=_expiring(services, user, _zone(period), now),
         url=_link(services, period),
         rows=rows,
     )
@@ -252,18 +252,21 @@ def _ahead(services: Services, user: User, period: Period, now: datetime, kept_f
     return (f"{found.month:%B} so far {so_far}; at its end {middle}, four times out of five between {low} and {high}.",)
 
 
-def _expiring(services: Services, user: User, now: datetime) -> tuple[str, ...]:
+def _expiring(services: Services, user: User, zone: ZoneInfo, now: datetime) -> tuple[str, ...]:
     lines = []
     for token in access_tokens.of_user(services.db, user.id):
         if token.expires_at is not None and now < token.expires_at <= now + _SOON:
-            lines.append(f"Access token {plain(token.label) or token.id} expires on {token.expires_at:%Y-%m-%d}.")
+            lines.append(f"Access token {plain(token.label) or token.id} expires on {token.expires_at.astimezone(zone):%Y-%m-%d}.")
     for key in key_vault.of_user(services.db, user.id):
         if key.refused_at is not None:
-            lines.append(f"{key.vendor} refuses the key {plain(key.label) or key.last_four} since {key.refused_at:%Y-%m-%d}.")
+            lines.append(
+                f"{key.vendor} refuses the key {plain(key.label) or key.last_four} since {key.refused_at.astimezone(zone):%Y-%m-%d}."
+            )
     oldest = questions.extent(services.engine, user.id)[0]
-    if oldest is not None and oldest < keep_after(user.retention_days, now + timedelta(days=7)):
-        until = keep_after(user.retention_days, now + timedelta(days=7))
-        lines.append(f"Records from before {until:%Y-%m-%d} are deleted within the next seven days: your plan ({user.plan}) keeps no more.")
+    until = keep_after(user.retention_days, now + timedelta(days=7))
+    if oldest is not None and oldest < until:
+        before = window(until, timedelta(hours=1), zone)
+        lines.append(f"Records from before {before} are deleted within the next seven days: your plan ({user.plan}) keeps no more.")
     return tuple(lines)
 
 

@@ -4,7 +4,7 @@ A record is read as journal or as Parquet, never both: the version is looked at 
 """
 
 import threading
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +18,9 @@ from byok.recording.table import Snapshot, Table
 from byok.settings import RemoteStore
 
 __all__ = ["Reader", "TableFile", "View"]
+
+_FEW = 32  # pieces are read as quickly as one
+_Read = tuple[str, int, int]  # of a segment: its writer and number, and how far it was read
 
 
 class View(NamedTuple):
@@ -62,6 +65,33 @@ class _Followed:
         self.parts.append(records)
 
 
+class _Joined:
+    """Segments that others follow, in one piece: hours of them wait where no keeper can publish, a new one every few seconds."""
+
+    def __init__(self) -> None:
+        self._of: frozenset[_Read] = frozenset()
+        self._rows = SCHEMA.empty_table()
+
+    def with_others(self, followed: Mapping[tuple[str, int], _Followed]) -> pa.Table:
+        """All records of the segments `followed`."""
+        last = dict(sorted(followed))  # the number of each writer's newest segment
+        read = {(*key, one.end): one for key, one in followed.items()}
+        filled = {(writer, number, end): one for (writer, number, end), one in read.items() if number < last[writer]}
+        if not self._of <= filled.keys():  # published, or lines were taken back
+            self._of, self._rows = frozenset(), SCHEMA.empty_table()
+        if len(filled) - len(self._of) > _FEW:
+            self._join(filled)
+        return pa.concat_tables([self._rows, *(part for key, one in read.items() if key not in self._of for part in one.parts)])
+
+    def _join(self, filled: Mapping[_Read, _Followed]) -> None:
+        rows = pa.concat_tables([SCHEMA.empty_table(), *(part for one in filled.values() for part in one.parts)]).combine_chunks()
+        at = 0
+        for one in filled.values():
+            count = sum(part.num_rows for part in one.parts)
+            one.parts, at = [rows.slice(at, count)], at + count
+        self._of, self._rows = frozenset(filled), rows
+
+
 class Reader:
     """Reads what the keeper published and what the gateways have written since. Thread-safe; cheap when nothing changed."""
 
@@ -70,6 +100,7 @@ class Reader:
         self.shared = self._table.place.shared  # then what lies here are copies, which come and go
         self._journal_dir = journal_dir
         self._followed: dict[tuple[str, int], _Followed] = {}
+        self._joined = _Joined()
         self._view: View | None = None
         self._lock = threading.Lock()
 
@@ -103,8 +134,7 @@ class Reader:
         ends = tuple((s.writer, s.number, f.end) for s in pending if (f := self._followed[s.writer, s.number]).end)
         stamp = (snapshot.version, ends)
         if self._view is None or self._view.stamp != stamp:
-            parts = [part for followed in self._followed.values() for part in followed.parts]
-            tail = pa.concat_tables([SCHEMA.empty_table(), *parts])
+            tail = self._joined.with_others(self._followed)
             newest = [file.last_ts for file in snapshot.files]
             if tail.num_rows:
                 newest.append(pc.max(tail["ts"]).as_py())

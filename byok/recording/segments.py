@@ -10,6 +10,7 @@ import os
 import re
 import time
 import zlib
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,8 +69,13 @@ def listed(directory: Path) -> list[Segment]:
         there = [entry.name for entry in os.scandir(directory)]
     except FileNotFoundError:
         return []
-    found = (Segment(m[1], int(m[2]), directory / m[0]) for entry in there if (m := _NAME.match(entry)))
-    return sorted(found)
+    return sorted(segment for entry in there if (segment := _segment(directory, entry)))
+
+
+@lru_cache(maxsize=16_384)  # looked at anew for every question, also while thousands wait for a keeper
+def _segment(directory: Path, entry: str) -> Segment | None:
+    match = _NAME.match(entry)
+    return Segment(match[1], int(match[2]), directory / entry) if match else None
 
 
 def waiting_bytes(directory: Path) -> int:

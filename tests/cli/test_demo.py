@@ -156,3 +156,10 @@ def test_a_price_changes_within_the_year(year):
     prices = catalogue.load()
     before, after = (prices.price_at("deepseek", "deepseek-v4-flash", moment) for moment in (first, last))
     assert before != after
+
+
+def test_the_share_of_cached_input_does_not_follow_the_clock(year):
+    mine = "from usage where user_id = 'usr_demoBen' and cached_tokens > 0"
+    by_hour = f"select sum(cached_tokens) / sum(prompt_tokens) as share {mine} group by hour(ts) having count(*) > 300"
+    ((least, most),) = ask(year, f"select min(share), max(share) from ({by_hour})")
+    assert most < 1.3 * least

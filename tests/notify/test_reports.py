@@ -113,6 +113,19 @@ def test_what_expires_soon(book):
     assert "sk-secret" not in text + html
 
 
+def test_what_expires_soon_does_so_by_the_clock_of_the_report(book):
+    """14:30 UTC is the next day in Auckland."""
+    users.change(book.services.db, book.ada.id, tz="Pacific/Auckland", plan="indie")
+    book.record(book.ada, timedelta(days=25))
+    access_tokens.create(book.services.db, book.ada.id, now=book.now, label="ci", ttl_s=5 * 86400)
+    _, _, report = both(book)
+    assert report.expiring == (
+        "Access token ci expires on 2026-12-01.",
+        "Records from before 2026-11-03 03:30 Pacific/Auckland (UTC+13:00) are deleted within the next seven days: "
+        "your plan (indie) keeps no more.",
+    )
+
+
 def test_spikes_are_told_with_their_reason(book):
     one = spike(book.ada, 24 * 7, why="81 % from key <b>prod</b>")
     text, html, _ = both(book, spikes=lambda scope: [one] if scope.since <= one.hour < scope.until else [])

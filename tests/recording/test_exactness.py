@@ -111,3 +111,27 @@ def test_the_tail_is_in_few_pieces_however_often_it_was_looked_at(tmp_path: Path
         assert view.tail["prompt_tokens"].to_pylist() == [100 + number for number in range(200)]
     finally:
         journal.close()
+
+
+def test_the_tail_is_in_few_pieces_however_many_segments_wait(tmp_path: Path) -> None:
+    """Where nothing can be published a segment is left every few seconds; each record is seen once, also when lines are taken back."""
+    house, sealed = House(tmp_path), 100
+    house.add("ada", plan="enterprise")
+    journal, reader = Journal(tmp_path / "journal", seal_every_s=3600), Reader(tmp_path / "usage", tmp_path / "journal")
+    try:
+        for number in range(sealed):
+            assert journal.append(usage_record(number))
+            journal._seal()
+            assert journal.append(usage_record(1000 + number))
+            view = reader.view()
+            assert view.tail["ts"].num_chunks <= 40
+            assert sorted(view.tail["prompt_tokens"].to_pylist()) == _counts(number + 1)
+        (tmp_path / "journal").joinpath(sorted(path.name for path in (tmp_path / "journal").glob("*.jsonl"))[0]).write_bytes(b"")
+        assert sorted(reader.view().tail["prompt_tokens"].to_pylist()) == _counts(sealed)[1:]
+    finally:
+        journal.close()
+        house.db.close()
+
+
+def _counts(number: int) -> list[int]:
+    return [*range(100, 100 + number), *range(1100, 1100 + number)]

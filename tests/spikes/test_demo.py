@@ -24,6 +24,8 @@ IDS = {person.email: f"usr_demo{person.name}" for person in demo.PEOPLE}
 class Held:
     """A reader over rows in memory."""
 
+    shared = False
+
     def __init__(self, rows: pa.Table) -> None:
         self.rows = rows
 
