@@ -1,6 +1,7 @@
 """Numbers, money and times in words. A value that is not known is a dash, never a zero."""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -244,10 +245,13 @@ def _around(name: str, place: int, most: int) -> str:
 
 
 def literal(text: str) -> str:
-    """Text of a user for a place that reads Markdown: every mark of it escaped, line breaks gone, no address a link.
+    """Text of a user for a place that reads Markdown: every mark of it escaped, line breaks gone, no address a link. What is written
+    from right to left leaves the order of what stands beside it alone.
 
     >>> literal("a*b")
     'a\\\\*b'
     """
     plain = _ADDRESS.sub("\\g<0>\N{WORD JOINER}", " ".join(text.split()))  # a link is made of what escapes have become
-    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", plain)
+    escaped = re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", plain)
+    leftward = any(unicodedata.bidirectional(sign) in ("R", "AL") for sign in plain)
+    return f"\N{FIRST STRONG ISOLATE}{escaped}\N{POP DIRECTIONAL ISOLATE}" if leftward else escaped

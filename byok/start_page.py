@@ -32,14 +32,17 @@ _HOST = {
 }
 # What waits for its turn stands still: drawing a moving picture of it takes from the processor what the page itself needs.
 _STYLE = "<style>[data-testid=stSkeleton] {animation: none !important}</style>"
-# A click that moves several controls writes each into the address, each with a step of its own to go back: one a gesture is enough.
+# One step to go back for each gesture that changes the address. Streamlit makes none for a control that somebody moves, and one for each
+# control that a click on a chart moves.
 _HISTORY = """<script>{
 let gesture = false
 for (const kind of ['pointerdown', 'keydown']) addEventListener(kind, () => { gesture = true }, true)
+addEventListener('popstate', () => { gesture = false }, true)
 const push = history.pushState.bind(history), replace = history.replaceState.bind(history)
-history.pushState = (state, unused, url) => {
-    const elsewhere = url && new URL(url, location.href).pathname !== location.pathname
-    if (gesture || elsewhere) push(state, unused, url)
+history.pushState = history.replaceState = (state, unused, url) => {
+    const to = new URL(url ?? location.href, location.href)
+    const changed = to.search !== location.search
+    if (to.pathname !== location.pathname || (gesture && changed)) push(state, unused, url)
     else replace(state, unused, url)
     gesture = false
 }

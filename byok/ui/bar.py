@@ -1,6 +1,7 @@
 """The filter bar of the frame: every control bound to the address. What its words mean: `byok.ui.filters`."""
 
-from collections.abc import Callable, Collection, Container, Sequence
+import re
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from datetime import date
 from functools import partial
 from typing import Any, Literal
@@ -9,7 +10,7 @@ import streamlit as st
 
 from byok import in_words, zones
 from byok.accounts.users import User
-from byok.store.scope import STATUS_WORDS
+from byok.store.scope import STATUS_WORDS, is_status
 from byok.ui import filters, measures, session
 from byok.ui.filters import BYS, LISTS, NO_BY
 from byok.ui.names import EVERYONE, Names, names_of
@@ -31,6 +32,9 @@ _METRIC_HELP = (
     "long · ttft: half of them had their first token by then · cached: share of the input that the vendor had in its cache."
 )
 _GRAIN_HELP = "How wide a bar is; auto fits it to the period."
+# What a link may name though nobody has called it: words that a record could have. (Of an unknown user nothing is asked.)
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,95}").fullmatch
+_PLAIN: Mapping[str, Callable[[str], object]] = {"vendor": _WORD, "model": _WORD, "key": _WORD, "status": is_status}
 _COMPARE_HELP = "prev: the stretch before · dow: the same weekdays of earlier weeks · off: nothing."
 
 
@@ -208,8 +212,10 @@ def _drop(key: str, word: str) -> None:
 
 
 def _with_chosen(options: Sequence[str], key: str) -> list[str]:
-    """Options, and what is already chosen though it is not known (a click on a bar can be ahead of the cached names)."""
-    return list(dict.fromkeys([*options, *st.session_state.get(key, [])]))
+    """Options, and what is already chosen though it is not known (a click on a bar can be ahead of the cached names), or what a link
+    names: that none of it is there is an answer, all the rest would be a wrong one."""
+    linked = st.query_params.get_all(key) if key in _PLAIN else []
+    return list(dict.fromkeys([*options, *st.session_state.get(key, []), *filter(_PLAIN.get(key), linked)]))
 
 
 def _ids(key: str, known: Container[str]) -> list[str]:

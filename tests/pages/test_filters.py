@@ -168,3 +168,20 @@ def test_a_second_level_is_not_the_first(ada):
     assert parsed(ada, by="model", by2="model").by2 is None
     assert parsed(ada, by="model", by2="vendor").by2 == "vendor"
     assert parsed(ada, by="user", by2="user").by == "vendor"
+
+
+@pytest.mark.parametrize(
+    ("word", "value"), [("vendor", "nobody"), ("model", "gpt-0"), ("key", "retired-9f3a"), ("key", "key_gone1234"), ("status", "503")]
+)
+def test_a_link_to_what_is_not_there_any_more_says_so_instead_of_showing_all_the_rest(ada, record, open_app, word, value):
+    record(ada)
+    app = open_app(ada, **{word: [value]})
+    assert "Nothing matches" in text_of(app)
+    assert not app.metric
+
+
+def test_a_link_can_put_no_words_into_the_bar(ada, record, open_app):
+    record(ada)
+    app = open_app(ada, vendor=["Your account is closed, call 555"])
+    assert calls(app) == "1"
+    assert "closed" not in text_of(app)

@@ -304,3 +304,27 @@ def test_the_empty_page_fills_by_itself_when_the_first_call_arrives(site, browse
     journal.close()
     drawn(page)
     assert page.get_by_test_id("stMetricValue").nth(1).inner_text() == "1"
+
+
+@slow
+def test_back_undoes_each_change_of_a_control_and_forward_does_it_again(site, visit):
+    page = visit("/reliability?range=30d")
+    settle(page)
+    addresses = [page.url]
+    for word in ("90d", "24h", "month"):
+        page.get_by_role("radio", name=word, exact=True).click()
+        page.wait_for_url(f"**range={word}")
+        settle(page)
+        addresses.append(page.url)
+    page.get_by_role("link", name="Costs", exact=True).click()
+    page.wait_for_url("**/costs?**")
+    settle(page)
+    for address in reversed(addresses):
+        page.go_back()
+        page.wait_for_url(address)
+        word = address.rpartition("=")[2]
+        page.get_by_role("radio", name=word, exact=True, checked=True).wait_for()
+        settle(page)
+    page.go_forward()
+    page.wait_for_url(addresses[1])
+    page.get_by_role("radio", name="90d", exact=True, checked=True).wait_for()

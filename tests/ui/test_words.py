@@ -82,3 +82,7 @@ def test_a_name_that_is_an_address_becomes_no_link(name):
     shown = re.sub(r"\\(.)", r"\1", in_words.literal(name))  # Markdown that knows bare addresses looks for them behind its escapes
     assert shown.replace("\N{WORD JOINER}", "") == name
     assert not re.search(r"https?://|www\.", shown, re.IGNORECASE)
+
+
+def test_a_label_from_right_to_left_leaves_the_last_four_of_its_key_in_order():
+    assert in_words.literal("\N{HEBREW LETTER ALEF}*") == "\u2068\N{HEBREW LETTER ALEF}\\*\u2069"
