@@ -66,9 +66,9 @@ def list_(settings: Settings, email: str | None, as_json: bool) -> None:
                     "label": k.label,
                     "last_four": k.last_four,
                     "default": k.default,
-                    "created": k.created_at.isoformat(),
-                    "last_used": k.last_used_at.isoformat() if k.last_used_at else None,
-                    "refused": k.refused_at.isoformat() if k.refused_at else None,
+                    "created": k.created_at,
+                    "last_used": k.last_used_at,
+                    "refused": k.refused_at,
                 }
                 for whose, k in found
             ]

@@ -51,7 +51,7 @@ def list_(settings: Settings, as_json: bool) -> None:
     with Services(settings) as services:
         found = allowed_models.every(services.db)
     if as_json:
-        show_json([{"name": name, "allowed": allowed_at.isoformat()} for name, allowed_at in found.items()])
+        show_json([{"name": name, "allowed": allowed_at} for name, allowed_at in found.items()])
     else:
         show_table(("name", "allowed"), list(found.items()))
 

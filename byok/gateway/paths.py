@@ -70,7 +70,7 @@ OPENAI = Family(
         _openai.booked(r"/images(/(generations|edits|variations))?", "other"),
         _openai.booked(r"/audio/(speech|transcriptions|translations)", "other"),
         _openai.booked(rf"/videos(/(generations|edits|extensions|{_ID}/remix))?", "other"),
-        _openai.booked(r"/(moderations|rerank|ocr|classifications|tts|stt)", "other"),
+        _openai.booked(r"/((chat/)?(moderations|classifications)|rerank|ocr|tts|stt)", "other"),
         _openai.passed(rf"/models(/{_MODEL_PATH})?", "GET"),
         _openai.passed(r"/responses/input_tokens", "POST"),
         _openai.passed(rf"/responses/{_ID}(/input_items)?", "GET DELETE"),

@@ -175,3 +175,11 @@ def test_access_tokens_are_made_listed_and_revoked(ada, with_email):
     assert ada.json("access-token", "list", "--json") == listed, "without EMAIL everybody's"
     ada.ok("access-token", "revoke", *(["ada@example.org"] if with_email else []), listed[1]["id"])
     assert [entry["label"] for entry in ada.json("access-token", "list", "ada@example.org", "--json")] == ["first"]
+
+
+def test_every_list_says_instants_in_one_way(ada):
+    ada.ok("key", "add", "ada@example.org", "--vendor", "openai", stdin=SECRET + "\n")
+    ada.ok("models", "allow", "our-finetune-7b")
+    lists = [("user", "list"), ("access-token", "list", "ada@example.org"), ("key", "list")]
+    said = [ada.json(*words, "--json")[0]["created"] for words in lists] + [ada.json("models", "list", "--json")[0]["allowed"]]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", instant) for instant in said), said

@@ -55,6 +55,8 @@ def test_every_vendor_of_the_contract_is_there():
         ("xai", "POST", "/v1/tts", "other", True, "https://api.x.ai/v1/tts"),
         ("xai", "POST", "/v1/batches/batch_1/requests", "other", False, "https://api.x.ai/v1/batches/batch_1/requests"),
         ("xai", "GET", "/v1/batches/batch_1/results", "other", False, "https://api.x.ai/v1/batches/batch_1/results"),
+        ("mistral", "POST", "/v1/chat/moderations", "other", True, "https://api.mistral.ai/v1/chat/moderations"),
+        ("mistral", "POST", "/v1/chat/classifications", "other", True, "https://api.mistral.ai/v1/chat/classifications"),
         ("mistral", "POST", "/v1/batch/jobs", "other", False, "https://api.mistral.ai/v1/batch/jobs"),
         ("mistral", "GET", "/v1/batch/jobs/1a2b", "other", False, "https://api.mistral.ai/v1/batch/jobs/1a2b"),
         ("mistral", "POST", "/v1/batch/jobs/1a2b/cancel", "other", False, "https://api.mistral.ai/v1/batch/jobs/1a2b/cancel"),
