@@ -48,7 +48,7 @@ class _Store(Collector):
     def collect(self) -> Iterator[Metric]:
         try:
             found = questions.freshness(self._services.engine)
-        except ByokError:
+        except (ByokError, OSError):
             yield GaugeMetricFamily("byok_store_reachable", "Whether the usage files can be reached.", 0)
             return
         yield GaugeMetricFamily("byok_store_reachable", "Whether the usage files can be reached.", 1)

@@ -210,8 +210,8 @@ class Gateway:
         self.metrics.settle(self._journal)
         if self.settings.gateway_workers > 1:  # the others settle in their own time
             await asyncio.sleep(TEND_EVERY_S + 0.05)
-        self.metrics.waiting(await asyncio.to_thread(segments.waiting_bytes, self.settings.journal_dir))
-        self.metrics.quarantined(await asyncio.to_thread(_lines_set_aside, self.settings.journal_dir))
+        self.metrics.waiting(await asyncio.to_thread(_if_readable, segments.waiting_bytes, self.settings.journal_dir))
+        self.metrics.quarantined(await asyncio.to_thread(_if_readable, segments.quarantined_lines, self.settings.journal_dir))
         await _page(arrival, send, 200, self.metrics.page(), CONTENT_TYPE)
 
     _PAGES: ClassVar[Mapping[str, Any]] = {"/healthz": _healthz, "/readyz": _readyz, "/metrics": _metrics}
@@ -231,9 +231,10 @@ def create_app(settings: Settings, accounts: Accounts | None = None, **parts: An
     return Gateway(settings, accounts if accounts is not None else Services(settings), **parts)
 
 
-def _lines_set_aside(journal_dir: Path) -> int:
+def _if_readable(count: Callable[[Path], int], journal_dir: Path) -> int:
+    """What cannot be looked at counts as none: the other figures are wanted then more than ever."""
     try:
-        return segments.quarantined_lines(journal_dir)
+        return count(journal_dir)
     except OSError:
         return 0
 

@@ -104,12 +104,15 @@ def _begin(view: SavedView) -> None:
 @session.checked
 def _save(user: User, page: str, pairs: Sequence[tuple[str, str]]) -> None:
     book = services.current()
+    before = {view.name for view in saved_views.of_user(book.db, user.id)}
     try:
-        saved_views.save(book.db, user.id, st.session_state.get(_NAME) or "", page, urlencode(pairs), now=book.now())
+        view = saved_views.save(book.db, user.id, st.session_state.get(_NAME) or "", page, urlencode(pairs), now=book.now())
     except ByokError as error:
         st.session_state[_FAULT] = f"{error.message} {error.remedy}"
     else:
         st.session_state[_NAME] = ""
+        instead = ", in the place of the view that had this name" if view.name in before else ""
+        st.toast(f"Kept as {in_words.literal(view.name)}{instead}.", icon=":material/check:")
 
 
 @session.checked

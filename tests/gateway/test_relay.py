@@ -330,6 +330,20 @@ def test_recording_never_spoils_an_answer(house: Any, client: httpx.Client, vend
     assert "journal" in ready.text
 
 
+def test_losses_are_counted_in_sight_while_the_journal_cannot_even_be_looked_at(
+    house: Any, client: httpx.Client, vendor: LoopbackVendor
+) -> None:
+    vendor.script = Reply(body=ANSWER)
+    house.gateway._journal.close()
+    journal_dir = house.gateway.settings.journal_dir
+    journal_dir.rename(journal_dir.with_name("away"))
+    journal_dir.write_text("a file where the directory was")
+    assert client.post(CHAT, json=QUESTION).content == ANSWER
+    page = client.get("/metrics")
+    assert page.status_code == 200
+    assert "byok_records_lost_total 1.0" in page.text
+
+
 def test_a_fault_of_our_own_bookkeeping_never_spoils_an_answer(
     house: Any, client: httpx.Client, vendor: LoopbackVendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

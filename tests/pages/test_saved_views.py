@@ -53,6 +53,14 @@ def test_a_view_is_kept_with_its_filters_opened_renamed_and_deleted(full, book, 
     assert kept(book, ada) == []
 
 
+def test_a_name_that_is_taken_is_said_to_stand_for_another_view_now(full, book, ada, open_app):
+    (said,) = keep(open_app(ada, range="30d"), "mine").toast
+    assert said.value == "Kept as mine."
+    (said,) = keep(open_app(ada, range="90d"), "mine").toast
+    assert said.value == "Kept as mine, in the place of the view that had this name."
+    assert kept(book, ada) == [("mine", "", {"range": ["90d"]})]
+
+
 def test_what_cannot_be_kept_is_said(full, book, ada, open_app):
     assert "A view needs a name." in text_of(keep(open_app(ada), " "))
     assert kept(book, ada) == []

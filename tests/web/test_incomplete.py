@@ -52,6 +52,7 @@ def test_files_that_cannot_be_read_are_a_503_without_their_place(home: Home, mon
     answered = home.client.get("/usage", headers=home.ada.bearer)
     assert (answered.status_code, answered.json()["error"]["code"]) == (503, "files_unavailable")
     assert "usage" not in answered.text
+    assert "byok_store_reachable 0.0" in home.client.get("/metrics").text
 
 
 def test_a_time_out_is_no_fault_of_a_file(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
