@@ -41,12 +41,15 @@ def _row(user: User, key: VendorKey, word: str, calls: Sequence[int]) -> None:
     marks = (" :blue-badge[default]" if key.default else "") + (" :red-badge[refused by the vendor]" if key.refused_at else "")
     if not _used_lately(key):
         marks += f" :gray-badge[unused for {key_usage.DAYS} days]" if key.last_used_at else " :gray-badge[unused]"
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", border=True):
-        with st.container(width="content", gap=None):
+    with st.container(border=True):
+        # Columns, so that the small charts of all rows stand below each other.
+        who, used, acts = st.columns([5, 2, 4], vertical_alignment="center")
+        with who.container(gap=None):
             st.markdown(name + marks)
             st.caption(history(key.created_at, key.last_used_at))
-        key_usage.draw(user, calls)
-        with st.container(horizontal=True, vertical_alignment="center", width="content", gap="small"):
+        with used:
+            key_usage.draw(user, calls)
+        with acts.container(horizontal=True, vertical_alignment="center", horizontal_alignment="right", gap="small"):
             st.page_link("pages/overview.py", label="Usage", icon=":material/monitoring:", query_params={"key": word, "by": "model"})
             if not key.default:
                 st.button("Make default", key=f"default-{key.id}", on_click=_make_default, args=(user, key), type="tertiary")

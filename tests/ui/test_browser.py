@@ -328,3 +328,12 @@ def test_back_undoes_each_change_of_a_control_and_forward_does_it_again(site, vi
     page.go_forward()
     page.wait_for_url(addresses[1])
     page.get_by_role("radio", name="90d", exact=True, checked=True).wait_for()
+
+
+@slow
+def test_the_small_charts_of_all_keys_stand_below_each_other(visit):
+    page = visit("/keys")
+    charts = page.locator("[data-testid=stHtml] img")
+    charts.nth(3).wait_for()
+    settle(page)
+    assert len({round(box["x"]) for box in (chart.bounding_box() for chart in charts.all())}) == 1
