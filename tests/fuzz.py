@@ -23,12 +23,12 @@ import brotli
 import zstandard
 
 from byok.gateway.formats.shape import Format
-from byok.gateway.paths import ANTHROPIC, GEMINI, OPENAI
+from byok.gateway.paths import ANTHROPIC, GEMINI, OLLAMA, OPENAI
 from byok.gateway.reading import Outcome, Reading
 from tests.wire_samples import wire_samples
 
 REPORT_EVERY_S = 60.0
-FORMATS: dict[str, Format] = {kind.format.name: kind.format for family in (OPENAI, ANTHROPIC, GEMINI) for kind in family.kinds}
+FORMATS: dict[str, Format] = {kind.format.name: kind.format for family in (OPENAI, ANTHROPIC, GEMINI, OLLAMA) for kind in family.kinds}
 SEEDS = [(sample.format.name, sample.body) for sample in wire_samples()]
 PACKED: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
@@ -76,7 +76,7 @@ def case(seed: str) -> tuple[Format, bytes, random.Random]:
 def try_case(seed: str, tally: Tally) -> None:
     """Read one case in every way; raises `Wrong`, or whatever a reader raised."""
     fmt, body, chance = case(seed)
-    kind, streamed = chance.choice((("text/event-stream", True), ("application/json", False), ("", True)))
+    kind, streamed = chance.choice((("text/event-stream", True), ("application/json", False), ("application/x-ndjson", True), ("", True)))
     started = time.process_time()
     whole, _ = _read(fmt, kind, streamed, [body], "")
     spent = time.process_time() - started

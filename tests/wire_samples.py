@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from byok.gateway.formats import anthropic, embeddings, gemini, gemini_interactions, openai_chat, openai_responses
+from byok.gateway.formats import anthropic, embeddings, gemini, gemini_interactions, ollama, openai_chat, openai_responses
 from byok.gateway.formats.shape import Format
 from byok.gateway.reading import Outcome, Reading
 from byok.usage import TokenCounts, UsageSource
@@ -15,6 +15,8 @@ FORMATS = {
     "embeddings": embeddings.FORMAT,
     "gemini": gemini.FORMAT,
     "gemini_interactions": gemini_interactions.FORMAT,
+    "ollama": ollama.FORMAT,
+    "ollama_embeddings": ollama.EMBEDDINGS,
     "openai_chat": openai_chat.FORMAT,
     "openai_responses": openai_responses.FORMAT,
 }
@@ -38,10 +40,12 @@ class WireSample:
 
     @property
     def streamed(self) -> bool:
-        return self.name.endswith(".sse")
+        return self.name.endswith((".sse", ".ndjson"))
 
     @property
     def content_type(self) -> str:
+        if self.name.endswith(".ndjson"):
+            return "application/x-ndjson"
         return "text/event-stream; charset=utf-8" if self.streamed else "application/json"
 
     def check(self, outcome: Outcome) -> None:

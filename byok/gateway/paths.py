@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from byok.gateway.formats import anthropic, embeddings, gemini, gemini_interactions, openai_chat, openai_responses
+from byok.gateway.formats import anthropic, embeddings, gemini, gemini_interactions, ollama, openai_chat, openai_responses
 from byok.gateway.formats.shape import Format
 from byok.usage import Endpoint
 
@@ -58,6 +58,7 @@ class _Style(NamedTuple):
 _openai = _Style("bearer", openai_chat.FORMAT)
 _anthropic = _Style("x-api-key", anthropic.FORMAT)
 _gemini = _Style("x-goog-api-key", gemini.FORMAT)
+_ollama = _Style("bearer", ollama.FORMAT)
 
 OPENAI = Family(
     (
@@ -116,3 +117,12 @@ GEMINI = Family(
 )
 GEMINI_UPLOAD = Family((_gemini.passed(r"/files", "POST"),))
 GEMINI_DOWNLOAD = Family((_gemini.passed(rf"/files/{_ID}:download", "GET"),))
+OLLAMA = Family(
+    (
+        _ollama.booked(r"/chat", "chat"),
+        _ollama.booked(r"/generate", "generate"),
+        _ollama.booked(r"/embed(dings)?", "embeddings", ollama.EMBEDDINGS),
+        _ollama.passed(r"/(tags|ps|version)", "GET"),
+        _ollama.passed(r"/show", "POST"),
+    )
+)

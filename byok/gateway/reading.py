@@ -51,6 +51,7 @@ class Reading:
         "_events",
         "_format",
         "_in_comment",
+        "_in_lines",
         "_look_at",
         "_read",
         "_seen",
@@ -77,6 +78,7 @@ class Reading:
                 self._decode = decoding.decoder(content_encoding)
             except decoding.Unreadable:
                 self._blind = True
+        self._in_lines = fmt.in_lines and "ndjson" in content_type.lower()
         stream = "event-stream" in content_type.lower() or (streamed and not content_type)
         self._strip = UsageChunkRemover() if strip_usage_chunk and stream and not content_encoding else None
 
@@ -142,7 +144,10 @@ class Reading:
         text = self._after_comments(data)
         if not text:
             return
-        if text[0] == 0x7B or (text[0] == 0x5B and not self._format.in_arrays):
+        if self._in_lines:
+            self._events = EventSplitter()
+            self._read = Reading._read_lines
+        elif text[0] == 0x7B or (text[0] == 0x5B and not self._format.in_arrays):
             self._seen.content = True
             self._read = Reading._collect
         elif text[0] == 0x5B:
@@ -208,6 +213,9 @@ class Reading:
             return
         for event in events.feed(data):
             self._read_event(event)
+
+    def _read_lines(self, data: bytes) -> None:
+        self._read_events(data.replace(b"\r", b"\n").replace(b"\n", b"\n\n"))
 
     def _read_event(self, event: bytes) -> None:
         if data := data_of(event):

@@ -6,7 +6,7 @@ import msgspec
 
 from byok.errors import ByokError
 from byok.gateway import web_door
-from byok.gateway.formats import anthropic, gemini, openai_chat
+from byok.gateway.formats import anthropic, gemini, ollama, openai_chat
 from byok.gateway.formats.shape import Format
 from byok.gateway.headers import REQUEST_ID, Headers
 
@@ -19,6 +19,8 @@ def format_of(path: str) -> Format:
         return gemini.FORMAT
     if path.startswith("/v1/messages") or (_IS_ANTHROPIC.search(path) and "/chat/completions" not in path):
         return anthropic.FORMAT
+    if path.startswith("/ollama/api/"):
+        return ollama.FORMAT
     return openai_chat.FORMAT
 
 

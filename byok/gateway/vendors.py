@@ -19,6 +19,7 @@ from byok.gateway.paths import (
     GEMINI_DOWNLOAD,
     GEMINI_UPLOAD,
     MESSAGES_WITH_BEARER,
+    OLLAMA,
     OPENAI,
     OPENAI_CHAT,
     Auth,
@@ -182,11 +183,13 @@ def _openai_like(
     embeddings: bool = True,
     anthropic: str | None = None,
     messages: str | None = None,
+    own: tuple[tuple[str, Family], ...] = (),
     stream_usage: bool = False,
 ) -> Vendor:
     """A vendor behind OpenAI's paths under `root`; `anthropic` is the root of its Anthropic-compatible paths.
 
     `messages` is the only one of these for those that have it beside OpenAI's, under the same root and with the same header for the key.
+    `own` are roots of a format of the vendor's own.
     """
     root = root.rstrip("/")
     one_api = {"/v1/chat/completions": f"{root}/chat/completions"}
@@ -202,7 +205,7 @@ def _openai_like(
     if messages is not None:
         one_api["/v1/messages"] = messages
         roots.append((root, MESSAGES_WITH_BEARER))
-    return Vendor(name, base_url, tuple(roots), one_api, stream_usage=stream_usage)
+    return Vendor(name, base_url, (*roots, *own), one_api, stream_usage=stream_usage)
 
 
 _GEMINI_UPLOADS = tuple((f"/upload/{version}", GEMINI_UPLOAD) for version in ("v1beta", "v1alpha", "v1"))  # the SDK's own version
@@ -278,6 +281,7 @@ _TABLE: tuple[Vendor, ...] = (
         more_roots=("",),
         responses="/v1/responses",
         messages="/v1/messages",  # https://docs.ollama.com/api/anthropic-compatibility
+        own=(("/api", OLLAMA),),
         stream_usage=True,
     ),
     Vendor(

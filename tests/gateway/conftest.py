@@ -24,7 +24,7 @@ from byok.settings import Settings
 from byok.usage import UsageRecord
 from tests.vendor import LoopbackVendor, Reply
 
-VENDORS = ("openai", "anthropic", "gemini", "deepseek", "minimax")
+VENDORS = ("openai", "anthropic", "gemini", "deepseek", "minimax", "ollama")
 
 
 @dataclass

@@ -96,6 +96,21 @@ def test_a_stream_arrives_chunk_by_chunk(house: Any, vendor: LoopbackVendor) -> 
     assert record.ttft_ms < record.latency_ms - 400
 
 
+def test_a_stream_of_lines_is_booked_by_its_last_one(house: Any, client: httpx.Client, vendor: LoopbackVendor) -> None:
+    lines = [json.dumps({"model": "gemma3:1b", "message": {"content": word}, "done": False}).encode() + b"\n" for word in ("one", " two")]
+    lines.append(b'{"model":"gemma3:1b","message":{"content":""},"done":true,"prompt_eval_count":12,"eval_count":3}\n')
+    vendor.script = Reply(body=lines, headers=[("content-type", "application/x-ndjson")], between_s=0.2)
+    asked = {"model": "gemma3:1b", "messages": QUESTION["messages"]}  # a stream unless it asks for none
+    answer = client.post("/ollama/api/chat", json=asked)
+    assert answer.content == b"".join(lines)
+    [record] = house.records()
+    assert (record.vendor, record.endpoint, record.model, *counts(record)) == ("ollama", "chat", "gemma3:1b", 200, "vendor", 12, 3, 15)
+    assert record.ttft_ms < record.latency_ms - 150
+    refused = client.post("/ollama/api/pull", json=asked)
+    assert refused.status_code == 404 and isinstance(refused.json()["error"], str), "as Ollama's own SDKs show it"
+    assert refused.json()["code"] == "path_not_allowed"
+
+
 def test_the_usage_chunk_is_asked_for_and_taken_out_again(house: Any, client: httpx.Client, vendor: LoopbackVendor) -> None:
     vendor.script = Reply(body=EVENTS, headers=[SSE])
     answer = client.post(CHAT, json=QUESTION | {"stream": True})

@@ -64,6 +64,7 @@ class Format:
     error_body: Callable[[ByokError], bytes]
     error_event: Callable[[ByokError], bytes]  # the same inside a stream that has begun
     in_arrays: bool = False  # streams may come as one JSON array
+    in_lines: bool = False  # or as lines of JSON
 
 
 def number(value: object) -> int | None:
