@@ -54,7 +54,7 @@ ranked = metric if measure.additive else "calls"
 
 
 def shown(value: str) -> str:
-    return names.shown(column, value)
+    return explored.shown(names, (column,), value)
 
 
 def narrow_to(value: str | None) -> None:

@@ -33,6 +33,10 @@ _TOO_LARGE = b'{"error": {"code": "headers_too_large", "message": "The headers a
 _NOT_HTTP = b'{"error": {"code": "bad_request", "message": "This is no HTTP request.", "remedy": "Send HTTP/1.1 with one length."}}'
 
 
+class _TooLarge(ValueError):
+    """All at once, so that they were whole before anybody could count them."""
+
+
 class Connection(asyncio.Protocol):
     """One client's connection. A timer looks at it now and then; nothing is armed per request.
 
@@ -108,10 +112,13 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._go_on_with(data[upgrade.args[0] :])
-        except httptools.HttpParserError:
-            self._refuse(_NOT_HTTP, b"400 Bad Request")
+        except httptools.HttpParserError as error:
+            if isinstance(error.__context__, _TooLarge):
+                self._refuse_headers()
+            else:
+                self._refuse(_NOT_HTTP, b"400 Bad Request")
         if self._in_head and self._head_bytes > MAX_HEADER_BYTES and not self._refused:
-            self._refuse(_TOO_LARGE, b"431 Request Header Fields Too Large")
+            self._refuse_headers()
 
     def _go_on_with(self, rest: bytes) -> None:
         """Answer a request for an upgrade as the plain request it is (RFC 9110, 7.8); nothing else is spoken here.
@@ -238,7 +245,7 @@ class Connection(asyncio.Protocol):
         if not _is_clear(version, self._sent):
             raise ValueError("not one host, or a coding that nobody knows")  # becomes a 400
         if self._piece_bytes + self._head_bytes > MAX_HEADER_BYTES and _size(self._headers) > MAX_HEADER_BYTES:
-            raise ValueError("the headers are too large")
+            raise _TooLarge
         scope = self._scope(version)
         upgrades = self._parser.should_upgrade()
         if upgrades and (self._sent.codings or (self._lengths and int(self._lengths[0][1]))):
@@ -295,6 +302,9 @@ class Connection(asyncio.Protocol):
             self._next() if exchange.keep_alive else self._close()
 
     # -- limits --
+
+    def _refuse_headers(self) -> None:
+        self._refuse(_TOO_LARGE, b"431 Request Header Fields Too Large")
 
     def _refuse(self, body: bytes, status: bytes) -> None:
         """What is no HTTP at all, or too much of it; told without a word of what came."""

@@ -13,7 +13,7 @@ from byok.ui import figure, theme
 from byok.ui.breakdown import Breakdown, Part
 from byok.ui.measures import MEASURES, Value
 from byok.ui.periods import Grain
-from byok.ui.theme import OTHER, Looks
+from byok.ui.theme import Looks
 
 HERO_HEIGHT = 320
 _CONFIG = {"displayModeBar": False, "scrollZoom": False, "showTips": False, "responsive": True, "doubleClick": False}
@@ -168,7 +168,7 @@ def dotted(earlier: Earlier, x: Sequence[str], style: Style) -> dict[str, Any]:
 def described(series: Breakdown, style: Style, *, by: str, kind: str = "Stacked bars") -> str:
     """The chart in a sentence, for those who cannot see it."""
     measure = MEASURES[style.metric]
-    parts = ", ".join(f"{part.name if part.name == OTHER else style.shown(part.name)} {measure.write(part.total)}" for part in series.parts)
+    parts = ", ".join(f"{style.shown(part.name)} {measure.write(part.total)}" for part in series.parts)
     whole = f", {measure.write(sum(series.totals, 0))} in total" if measure.additive else ""
     return f"{kind}: {style.metric} per {style.grain} by {by}{whole}. {parts}."
 

@@ -15,7 +15,7 @@ from byok.ui.filters import COLUMN_OF, Filters
 from byok.ui.measures import MEASURES, Value
 from byok.ui.names import Names
 from byok.ui.periods import buckets
-from byok.ui.theme import OTHER, Look, Looks
+from byok.ui.theme import OTHER, OTHER_WORD, Look, Looks
 
 Row = Mapping[str, Any]
 _BETWEEN = "\x1f"  # between the values of two columns; in no stored text
@@ -89,7 +89,7 @@ def earlier(engine: Engine, chosen: Filters, metric: str, sums: Sequence[Row] | 
 
 def shown(names: Names, columns: Sequence[str], part: str) -> str:
     """How a part is written: a value, or two with a mark between."""
-    return part if part == OTHER else " › ".join(_values_shown(names, columns, part))
+    return OTHER_WORD if part == OTHER else " › ".join(_values_shown(names, columns, part))
 
 
 def values_of(part: str, columns: Sequence[str]) -> list[str]:

@@ -10,7 +10,6 @@ from byok.ui import course_charts, figure, table
 from byok.ui.breakdown import Breakdown
 from byok.ui.measures import MEASURES
 from byok.ui.periods import Grain
-from byok.ui.theme import OTHER
 
 MOST_COLUMNS = 100
 _FIXED = 4
@@ -22,7 +21,7 @@ def frame(series: Breakdown, metric: str, grain: Grain, *, shown: Callable[[str]
     total = float(sum(series.totals, 0)) if measure.additive else 0.0
     first = max(0, len(series.buckets) - MOST_COLUMNS)
     rows = []
-    names = in_words.told_apart([part.name if part.name == OTHER else shown(part.name) for part in series.parts])
+    names = in_words.told_apart([shown(part.name) for part in series.parts])
     for part, name in zip(series.parts, names, strict=True):
         known = not measure.additive or part.known
         whole = float(part.total) * factor if known and (measure.additive or part.whole is not None) else None

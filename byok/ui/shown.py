@@ -12,7 +12,7 @@ from byok.ui.filters import Filters
 from byok.ui.measures import MEASURES
 from byok.ui.names import Names
 from byok.ui.periods import Grain, written
-from byok.ui.theme import OTHER
+from byok.ui.theme import OTHER, OTHER_WORD
 
 # A column of the file by the word of its measure, as the API names it where it has one.
 COLUMNS: Mapping[str, str] = {
@@ -34,7 +34,7 @@ def rows(answer: Answer, metric: str, grain: Grain) -> pa.Table:
     buckets = [written(bucket, grain) for bucket in answer.series.buckets]
     found: dict[str, list[Any]] = {name: [] for name in (grain, *answer.columns, COLUMNS.get(metric, metric))}
     for part in answer.series.parts:
-        values = values_of(part.name, answer.columns) if part.name != OTHER else [OTHER] * len(answer.columns)
+        values = values_of(part.name, answer.columns) if part.name != OTHER else [OTHER_WORD] * len(answer.columns)
         for bucket, value in zip(buckets, part.values, strict=True):
             row = (bucket, *values, Decimal(value) if metric == "cost" and value is not None else value)
             for column, cell in zip(found.values(), row, strict=True):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 Mode = Literal["light", "dark"]
-OTHER = "Other"
+OTHER, OTHER_WORD = "·other", "Other"  # the rest as a part, which is no name that a record can hold, and as pages write it
 # Of our own: a Material icon as the page's icon would be fetched from another host.
 MARK = str(Path(__file__).with_name("mark.svg"))
 WORDMARK = str(Path(__file__).with_name("wordmark.svg"))

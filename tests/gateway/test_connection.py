@@ -118,6 +118,20 @@ def test_what_two_servers_could_take_for_two_requests_is_refused(head: bytes) ->
     assert not app.scopes
 
 
+@pytest.mark.parametrize(("size", "pieces"), [(65_600, 1), (200_000, 5)])
+def test_headers_that_are_too_large_are_called_so(size: int, pieces: int) -> None:
+    head = b"GET / HTTP/1.1\r\nhost: x\r\nx-large: " + b"a" * size + b"\r\n\r\n"
+    each = -(-len(head) // pieces)
+    with serving(echo) as (app, connect, _), connect() as line:
+        for at in range(0, len(head), each):
+            with contextlib.suppress(ConnectionError):  # it may have heard enough
+                line.sendall(head[at : at + each])
+            time.sleep(0.05)
+        answer = to_the_end(line)
+    assert answer.startswith(b"HTTP/1.1 431 ") and b"headers_too_large" in answer
+    assert not app.scopes
+
+
 def test_headers_that_repeat_are_read_once_and_others_anew() -> None:
     with serving(echo) as (app, connect, _), connect() as line:
         for body, token in ((b"hi", b"a"), (b"hello", b"a"), (b"hello", b"b"), (b"hi", b"a")):

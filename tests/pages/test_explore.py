@@ -106,6 +106,16 @@ def test_the_largest_and_the_rest(ada, record, open_app):
     assert len(table_of(explore(open_app, ada, metric="tokens", by="model", top="12"))) == 9
 
 
+def test_a_model_that_is_called_other_is_not_the_rest(ada, record, open_app):
+    for number in range(9):
+        record(ada, model=f"model-{number}", total_tokens=1000 * (number + 1))
+    record(ada, model="Other", total_tokens=100_000)
+    found = explore(open_app, ada, metric="tokens", by="model").dataframe[0].value
+    assert found[found["name"] == "Other"]["whole"].tolist() == [100_000, 1000 + 2000 + 3000 + 4000]
+    first, last = (trace for trace in figure_of(explore(open_app, ada, metric="tokens", by="model"))["data"] if trace["name"] == "Other")
+    assert first["marker"]["color"] != last["marker"]["color"] and first["customdata"][0][0] == "Other" != last["customdata"][0][0]
+
+
 def test_no_cell_of_the_table_writes_something_as_nothing(ada, record, open_app):
     for tokens, days in ((100_000, 1), (100, 2)):
         record(ada, ts=NOW - timedelta(days=days), prompt_tokens=tokens, completion_tokens=0, total_tokens=tokens)
