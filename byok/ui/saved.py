@@ -30,10 +30,11 @@ def draw(user: User, page: str) -> None:
         st.code(_address(page, pairs), language=None, wrap_lines=True)
     with st.popover("Views", icon=":material/bookmark:", type="tertiary"):
         _list(user)
-        st.text_input("Keep this view as", key=_NAME, max_chars=saved_views.LONGEST_NAME, placeholder="Such as: failures this month")
-        st.button(
-            "Save view", icon=":material/bookmark_add:", shortcut="Shift+S", on_click=_save, args=(user, page, pairs), key="save-view"
-        )
+        with st.form("keep-view", border=False):
+            st.text_input("Keep this view as", key=_NAME, max_chars=saved_views.LONGEST_NAME, placeholder="A name")
+            st.form_submit_button(
+                "Save view", icon=":material/bookmark_add:", shortcut="Shift+S", on_click=_save, args=(user, page, pairs), key="save-view"
+            )
         if fault := st.session_state.pop(_FAULT, None):
             st.error(fault)
 

@@ -163,7 +163,7 @@ def test_a_view_of_explore_is_kept_and_opened_again(visit):
     settle(page)
     page.get_by_role("button", name="Views").click()
     page.get_by_label("Keep this view as").fill("models as lines")
-    page.get_by_role("button", name="Save view").click()
+    page.get_by_label("Keep this view as").press("Enter")
     page.get_by_role("link", name="models as lines").wait_for()
     page.goto(page.url.split("?")[0])
     page.get_by_role("heading", name="Cost by vendor").wait_for()
