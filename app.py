@@ -8,11 +8,6 @@ st.set_page_config(page_title="BYOK", page_icon=theme.MARK, layout="wide")
 
 st.logo(theme.WORDMARK, icon_image=theme.MARK)
 
-user = session.current_user()
-if user is None:
-    st.navigation([st.Page(session.show_sign_in, title="Sign in", icon=":material/login:")], position="hidden").run()
-    st.stop()
-
 overview = st.Page("pages/overview.py", title="Overview", icon=":material/monitoring:", default=True)
 explore = st.Page("pages/explore.py", title="Explore", icon=":material/query_stats:", url_path="explore")
 costs = st.Page("pages/costs.py", title="Costs", icon=":material/payments:", url_path="costs")
@@ -34,7 +29,12 @@ sections = {
     "Data": [sql, exports, reconcile, what_we_store],
     "Manage": [alerts, keys, retention, settings, account],
 }
-page = st.navigation(sections | ({"Admin": [users, system]} if user.admin else {}), expanded=True)
+admins = {"Admin": [users, system]}
+user = session.current_user()
+if user is None:
+    session.stop_at([page for pages in (sections | admins).values() for page in pages])
+
+page = st.navigation(sections | (admins if user.admin else {}), expanded=True)
 st.set_page_config(page_title=f"{page.title} · BYOK")  # tabs, bookmarks and the history tell pages apart
 with st.sidebar:
     session.account(user)

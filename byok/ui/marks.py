@@ -76,7 +76,7 @@ def told(user: User, episodes: Sequence[Episode] | None, chosen: Filters) -> Non
         at = episode.peak.hour.astimezone(chosen.zone)
         st.caption(in_words.literal(f"◆ {at:%a} {in_words.day(at)}, {at:%H:%M} · {_name(episode)}: {episode.peak.why}"))
     if len(episodes) > _MOST_SENTENCES:
-        st.caption(f"And {len(episodes) - _MOST_SENTENCES:,} more spikes in this period.")
+        st.caption(f"And {in_words.plural(len(episodes) - _MOST_SENTENCES, 'more spike')} in this period.")
     own = "each user's own clock" if chosen.everyone else f"your own clock ({user.tz})"
     if episodes and (chosen.everyone or user.tz != chosen.zone.key):
         st.caption(f"What is usual at which hour goes by {own}, all other times on this page by that of {chosen.zone.key}.")

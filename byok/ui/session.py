@@ -1,13 +1,15 @@
 """Who is signed in. Asked at every rerun, of the accounts database: a revoked session ends with the next click."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import wraps
 from html import escape
-from typing import Concatenate, ParamSpec
+from typing import Concatenate, NoReturn, ParamSpec
+from urllib.parse import urlencode, urlsplit
 from zoneinfo import ZoneInfo
 
 import streamlit as st
+from streamlit.navigation.page import StreamlitPage
 
 from byok import in_words, services
 from byok.accounts import access_tokens, passwords, sessions
@@ -122,12 +124,21 @@ def end_in_time(user: User) -> None:
     still(user)
 
 
+def stop_at(pages: Sequence[StreamlitPage]) -> NoReturn:
+    """Show the way to sign in under the address of whichever of these pages was asked for, and end the script."""
+    doors = [st.Page(show_sign_in, title="Sign in", url_path=page.url_path, default=not page.url_path) for page in pages]
+    st.navigation(doors, position="hidden").run()
+    st.stop()
+
+
 def show_sign_in() -> None:
-    """The way in: a link to the sign-in page where there is one, else a form of our own."""
+    """The way in: a link to the sign-in page, which leads back here, where there is one, else a form of our own."""
     if behind_web():
         st.title("Signed out")
-        st.markdown("Your session has ended. Nothing is lost: the address of this page keeps your filters.")
-        go("Sign in", SIGN_IN_ADDRESS)
+        st.markdown("Your session has ended. Nothing is lost: signing in leads back to this page and its filters.")
+        here = urlsplit(st.context.url or "/").path or "/"
+        asked = urlencode(st.query_params.to_dict())
+        go("Sign in", f"{SIGN_IN_ADDRESS}?{urlencode({'next': f'{here}?{asked}' if asked else here})}")
     else:
         _form()
 
@@ -148,8 +159,8 @@ def account(user: User) -> None:
 
 
 def go(words: str, address: str) -> None:
-    """A link that stays in this tab, which Streamlit's own do not. Neither text is a user's."""
-    st.html(f'<a href="{address}" target="_self" style="color: inherit">{escape(words)}</a>')
+    """A link that stays in this tab, which Streamlit's own do not."""
+    st.html(f'<a href="{escape(address)}" target="_self" style="color: inherit">{escape(words)}</a>')
 
 
 def _sign_out() -> None:

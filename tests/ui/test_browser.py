@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Error as PlaywrightError
 
-from byok.accounts import key_vault, users
+from byok.accounts import key_vault, sessions, users
 from byok.recording.journal import Journal
 from tests.samples import usage_record
 from tests.ui.chromium import DARK, DESKTOP, PHONE, drawn, open_page, settle, sign_in
@@ -337,3 +337,22 @@ def test_the_small_charts_of_all_keys_stand_below_each_other(visit):
     charts.nth(3).wait_for()
     settle(page)
     assert len({round(box["x"]) for box in (chart.bounding_box() for chart in charts.all())}) == 1
+
+
+@slow
+def test_who_signs_in_again_is_back_where_the_session_ended(site, browser):
+    page = open_page(browser, DESKTOP)
+    sign_in(page, f"{site.url}/explore?range=30d&by=model", FULL, PASSWORD)
+    drawn(page)
+    (secret,) = (cookie["value"] for cookie in page.context.cookies() if cookie["name"] == "byok_session")
+    sessions.end(site.services.db, secret)
+    page.get_by_role("radio", name="90d", exact=True).or_(page.get_by_role("button", name="90d", exact=True)).first.click()
+    page.get_by_text("Your session has ended.").wait_for()
+    page.get_by_role("link", name="Sign in").click()
+    page.get_by_label("E-mail").fill(FULL)
+    page.get_by_role("textbox", name="Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in", exact=True).first.click()
+    drawn(page)
+    assert page.url.startswith(f"{site.url}/explore?")
+    assert {"range=90d", "by=model"} <= set(page.url.split("?")[1].split("&"))
+    page.context.close()
