@@ -48,6 +48,15 @@ class Command(click.Command):
             )
         )
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """A word too many is not repeated: it may be a secret that belongs on standard input."""
+        ctx.allow_extra_args = True
+        if (extra := super().parse_args(ctx, args)) and not ctx.resilient_parsing:
+            from byok.in_words import plural
+
+            ctx.fail(f"Got {plural(len(extra), 'unexpected argument')}. Secrets are read from standard input, never from the command line.")
+        return extra
+
     def invoke(self, ctx: click.Context) -> Any:
         from byok.settings import load
 

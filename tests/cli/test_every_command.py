@@ -36,6 +36,14 @@ def test_an_unknown_option_is_a_usage_error(path, command, installation):
     assert installation.run(*path, "--no-such-option").exit_code == 2
 
 
+def test_a_word_too_many_is_not_repeated(installation):
+    """Whoever takes a key for an argument must not find it in what the terminal keeps."""
+    done = installation.run("key", "add", "ada@example.org", "--vendor", "openai", "sk-canary")
+    assert done.exit_code == 2
+    assert "unexpected argument" in done.output
+    assert "sk-canary" not in done.output
+
+
 def test_the_example_stands_in_one_line(installation):
     assert (
         "Example: byok key add ada@example.org --vendor openai --label laptop < key.txt\n"
