@@ -136,11 +136,16 @@ def show_sign_in() -> None:
     if behind_web():
         st.title("Signed out")
         st.markdown("Your session has ended. Nothing is lost: signing in leads back to this page and its filters.")
-        here = urlsplit(st.context.url or "/").path or "/"
-        asked = urlencode(st.query_params.to_dict())
-        go("Sign in", f"{SIGN_IN_ADDRESS}?{urlencode({'next': f'{here}?{asked}' if asked else here})}")
+        go("Sign in", f"{SIGN_IN_ADDRESS}?{urlencode({'next': _here()})}")
     else:
         _form()
+
+
+def _here() -> str:
+    """This page's address on this site, with every value of every filter."""
+    path = urlsplit(st.context.url or "").path or "/"
+    asked = urlencode([(word, value) for word in st.query_params for value in st.query_params.get_all(word)])
+    return f"{path}?{asked}" if asked else path
 
 
 def behind_web() -> bool:
