@@ -35,6 +35,7 @@ _NOISE: Mapping[Metric, float] = {"tokens": 3.0, "calls": 3.0, "failed": 4.0, "c
 _LEAST = 1e-12  # for what is not known
 _TAIL, _TAIL_AT = 0.95, 1.645  # of the differences this share is smaller, and how many spreads that is
 _TOGETHER = 32  # series that are looked at in one go: their hours and what these are compared with take 12 MB
+_MOST_THREADS = 4  # as many as the questions' database has
 _AS_STRONG = 0.02  # scores that near are equal, and the first of the metrics is told: tokens before their cost
 
 
@@ -238,7 +239,7 @@ def _strengths(hours: Hours, places: Ints, metric: Metric, noise: Floats, enough
 
     alike = [np.flatnonzero(lengths == length) for length in np.unique(lengths)]
     groups = [which for rows in alike for which in np.split(rows, range(_TOGETHER, len(rows), _TOGETHER))]
-    with ThreadPoolExecutor(os.cpu_count()) as threads:  # sorting, which is nearly all of it, needs no interpreter
+    with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as threads:  # sorting, which is nearly all of it, needs no interpreter
         list(threads.map(look, groups))
     return found
 
